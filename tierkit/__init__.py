@@ -1,0 +1,39 @@
+"""tierkit: live-streaming tiers as a library.
+
+This module has no logic: it re-exports the public names, grouped by what they are for.
+
+General layout, lowest first (tests/test_layers.py enforces it):
+
+    errors                                   standard library only
+    codecs/*                                 sans-IO: bytes in, values out
+    _address, _events, _ports, _plugin,      the model: frozen values, and the ABCs they carry
+        _model, _companion
+    hookspecs, _registry                     pluggy, behind typed methods
+    _net, _upstream, _store, _fanout, ...    the machinery, on trio
+    _serve                                   life and death of tiers
+    http, rtmp, live, ...                    the kits: protocols on a connection
+    plugins/*                                built-ins, through the strangers' door
+    testing, cli, ...                        what uses all of it
+
+`tierkit` is for those who write graphs, `tierkit.plugin` for those who write plugins, `tierkit.testing`
+for those who test them.
+"""
+
+from ._address import Address as Address
+from ._address import Certificate as Certificate
+from ._address import Listener as Listener
+from ._address import Trust as Trust
+from ._model import Edge as Edge
+from ._model import Graph as Graph
+from ._model import Limits as Limits
+from ._model import Node as Node
+from ._model import Origin as Origin
+from ._model import Relay as Relay
+from ._model import Tier as Tier
+from ._version import __version__ as __version__
+from .errors import AddressError as AddressError
+from .errors import GraphError as GraphError
+from .errors import ListenError as ListenError
+from .errors import PluginError as PluginError
+from .errors import TierkitError as TierkitError
+from .errors import UpstreamError as UpstreamError

@@ -1,0 +1,88 @@
+"""What runs once per process beside the graph, and what it is given to look at."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from attrs import frozen
+
+from ._address import Address
+from ._events import Event
+from ._model import Graph
+from ._plugin import Running
+from ._ports import Network
+
+__all__ = ["Companion", "ControlAnswer", "ControlRequest", "ControlRoute", "Handle"]
+
+
+class Handle(ABC):
+    """A graph at work."""
+
+    graph: Graph
+    network: Network
+
+    @property
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether every tier of this process accepts connections and none is draining."""
+
+    @abstractmethod
+    def addresses(self, tier: str) -> tuple[Address, ...]:
+        """The bound addresses of a tier of this process, in the order of its listeners; dialable."""
+
+    @abstractmethod
+    def running(self, tier: str) -> Mapping[str, Running]:
+        """The live services of a tier of this process, by the services' names."""
+
+    @abstractmethod
+    def statistics(self) -> dict[str, Any]:
+        """Every `statistics()` of this process as plain values that JSON can carry."""
+
+    @abstractmethod
+    def control_routes(self) -> tuple[ControlRoute, ...]:
+        """The control routes that the loaded plugins bring."""
+
+    @abstractmethod
+    def emit(self, event: Event) -> None:
+        """Tell the observers; never blocks, never raises."""
+
+
+class Companion(ABC):
+    """Something that a process runs once, beside the graph."""
+
+    @abstractmethod
+    def open(self, handle: Handle) -> AbstractAsyncContextManager[None]:
+        """Run beside `handle`; left when the graph has drained."""
+
+
+@frozen
+class ControlRequest:
+    """A request to the control address that has passed its door."""
+
+    handle: Handle
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: bytes = b""
+
+
+@frozen
+class ControlAnswer:
+    """What a control route answers."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+@frozen
+class ControlRoute:
+    """A path of the control address.  `changes` marks one that changes state and so needs the token."""
+
+    method: str
+    path: str
+    answer: Callable[[ControlRequest], Awaitable[ControlAnswer]]
+    changes: bool = False

@@ -1,0 +1,276 @@
+"""What happens, as frozen values.
+
+An event is for what happens once a connection or more rarely, never for each request or message:
+one costs about 3 µs through an observer and 13 µs as a log line, where a request takes 17 µs.
+What happens more often is counted in plain ints and read by whoever scrapes.
+`text` is the line a person reads at night: what, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ._address import Address
+
+__all__ = [
+    "Event",
+    "TierStarted",
+    "TierStopped",
+    "TierFailed",
+    "ViewerJoined",
+    "ViewerLeft",
+    "PublisherJoined",
+    "PublisherLeft",
+    "StreamStarted",
+    "StreamEnded",
+    "ConnectionFailed",
+    "Refused",
+    "Dropped",
+    "UpstreamLost",
+    "UpstreamBack",
+    "AcceptPaused",
+    "LoopBlocked",
+    "PluginFailed",
+    "StreamFault",
+    "Draining",
+]
+
+
+@frozen(kw_only=True)
+class Event:
+    """The root of all events.  `tier` is the tier's name, empty for what concerns the whole process."""
+
+    tier: str = ""
+
+    @property
+    def text(self) -> str:
+        """One line for a person."""
+        return type(self).__name__
+
+
+@frozen(kw_only=True)
+class TierStarted(Event):
+    """A tier accepts connections.  `addresses` are the bound ones, in the order of its listeners."""
+
+    addresses: tuple[Address, ...]
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier} is ready on {', '.join(map(str, self.addresses))}"
+
+
+@frozen(kw_only=True)
+class TierStopped(Event):
+    """A tier has stopped, after its drain; `dropped` connections outlived the deadline and were cut."""
+
+    dropped: int = 0
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier} has stopped" + (f", {self.dropped} connections cut" if self.dropped else "")
+
+
+@frozen(kw_only=True)
+class TierFailed(Event):
+    """A tier itself has failed; its supervisor decides what becomes of the process."""
+
+    reason: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier} failed: {self.reason}"
+
+
+@frozen(kw_only=True)
+class Draining(Event):
+    """A tier accepts no more and waits up to `seconds` for its connections to end."""
+
+    seconds: float
+    connections: int
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier} drains: {self.connections} connections have {self.seconds:g} s to end"
+
+
+@frozen(kw_only=True)
+class _OfConnection(Event):
+    peer: str
+    stream: str = ""
+
+
+@frozen(kw_only=True)
+class ViewerJoined(_OfConnection):
+    """A player has begun to play `stream`."""
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: viewer {self.peer} plays {self.stream}"
+
+
+@frozen(kw_only=True)
+class ViewerLeft(_OfConnection):
+    """A player has gone; `skipped` GOPs were jumped over for it."""
+
+    seconds: float
+    bytes_out: int
+    skipped: int = 0
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: viewer {self.peer} left {self.stream} after {self.seconds:.0f} s"
+
+
+@frozen(kw_only=True)
+class PublisherJoined(_OfConnection):
+    """A publisher has begun to send `stream`."""
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: {self.peer} publishes {self.stream}"
+
+
+@frozen(kw_only=True)
+class PublisherLeft(_OfConnection):
+    """A publisher has ended or vanished; `reason` tells which."""
+
+    reason: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: publisher {self.peer} of {self.stream} left: {self.reason}"
+
+
+@frozen(kw_only=True)
+class StreamStarted(Event):
+    """A stream is on air at this tier, `origin` telling from where."""
+
+    stream: str
+    origin: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: {self.stream} is on air" + (f" from {self.origin}" if self.origin else "")
+
+
+@frozen(kw_only=True)
+class StreamEnded(Event):
+    """A stream is no longer on air at this tier."""
+
+    stream: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: {self.stream} is off air: {self.reason}"
+
+
+@frozen(kw_only=True)
+class StreamFault(Event):
+    """Something went wrong inside one stream that did not end it: a packager that had to start again."""
+
+    stream: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: {self.stream}: {self.reason}"
+
+
+@frozen(kw_only=True)
+class ConnectionFailed(_OfConnection):
+    """One connection has ended with an error; all others go on."""
+
+    reason: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: connection from {self.peer} failed: {self.reason}"
+
+
+@frozen(kw_only=True)
+class Refused(_OfConnection):
+    """A connection was turned away by a bound; `count` of them since the last such event."""
+
+    reason: str
+    count: int = 1
+
+    @property
+    def text(self) -> str:
+        more = f" ({self.count} times)" if self.count > 1 else ""
+        return f"{self.tier}: refused {self.peer}: {self.reason}{more}"
+
+
+@frozen(kw_only=True)
+class Dropped(_OfConnection):
+    """A viewer or publisher was closed by us for `reason` (too slow, stalled, kicked)."""
+
+    reason: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: dropped {self.peer}: {self.reason}"
+
+
+@frozen(kw_only=True)
+class UpstreamLost(Event):
+    """An upstream has failed; it is tried again in `retry_in` seconds."""
+
+    upstream: str
+    reason: str
+    retry_in: float = 0.0
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: upstream {self.upstream}: {self.reason}; next try in {self.retry_in:.1f} s"
+
+
+@frozen(kw_only=True)
+class UpstreamBack(Event):
+    """An upstream that had failed answers again."""
+
+    upstream: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: upstream {self.upstream} answers again"
+
+
+@frozen(kw_only=True)
+class AcceptPaused(Event):
+    """No descriptor is free: accepting pauses for `seconds`; the tier lives on."""
+
+    reason: str
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: accepting pauses {self.seconds:g} s: {self.reason}"
+
+
+@frozen(kw_only=True)
+class LoopBlocked(Event):
+    """The event loop stood still for `seconds` inside one step of `task`: everybody waited."""
+
+    task: str
+    seconds: float
+    count: int = 1
+
+    @property
+    def text(self) -> str:
+        return (
+            f"the event loop stood still for {self.seconds * 1000:.0f} ms in {self.task}"
+            f" ({self.count} such steps): move that work to ctx.run_sync"
+        )
+
+
+@frozen(kw_only=True)
+class PluginFailed(Event):
+    """A plugin has failed to load, or one of its observers raised; the others go on."""
+
+    plugin: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        return f"plugin {self.plugin}: {self.reason}"

@@ -1,0 +1,334 @@
+"""What a plugin is made of, as abstract classes.
+
+A plugin brings *recipes*: frozen values such as ``HLS(cache_bytes=...)`` that a user holds, shares and
+puts into a graph.  State is born when the core calls `open`, once per tier, and lives in what that
+yields.  Names, roles and schemes are class attributes, so a graph is checked without a socket.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from attrs import field, fields, frozen
+
+from ._address import Address, Trust
+from ._events import Event
+from ._ports import Connection, Network
+from .errors import NotServed
+
+if TYPE_CHECKING:
+    from ._model import Node, Origin
+
+__all__ = [
+    "Candidate",
+    "Context",
+    "Direct",
+    "LiveSource",
+    "Observer",
+    "Recipe",
+    "Role",
+    "Running",
+    "Service",
+    "Shared",
+    "Source",
+    "StreamState",
+    "Upstreams",
+    "option",
+    "option_problems",
+]
+
+T = TypeVar("T")
+SharedT = TypeVar("SharedT", bound="Shared")
+Role = Literal["origin", "edge", "relay"]
+#: Called with each event, synchronously; must not block.  One that raises is reported and left out of nothing.
+Observer = Callable[[Event], None]
+
+
+# --- options -------------------------------------------------------------------------------------
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[object] = (),
+    unit: str = "",
+    converter: Callable[[Any], Any] | None = None,
+) -> Any:
+    """One option of a recipe: an attrs field with its help, unit and range.
+
+    Python, TOML, ``--option key=value`` and `tierkit plugins` all read it from here.  The range is
+    checked by `option_problems` when the graph is checked, not on construction, so that every problem
+    of a graph can be told at once and with the tier's name.  `unit` is "bytes" (TOML and the command
+    line then take "512MiB"), "s", or a word for the help.
+    """
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices), "unit": unit}
+    return field(default=default, metadata=metadata, converter=converter)
+
+
+def option_problems(recipe: Any) -> list[str]:
+    """What is out of range or of the wrong type in a recipe's options, one line each."""
+    found = []
+    for each in fields(type(recipe)):
+        meta, value = each.metadata, getattr(recipe, each.name)
+        if "help" not in meta:
+            continue
+        low, high, choices = meta["minimum"], meta["maximum"], meta["choices"]
+        unit = f" {meta['unit']}" if meta["unit"] else ""
+        if choices and value not in choices:
+            found.append(f"option {each.name}={value!r}: choose one of {', '.join(map(repr, choices))}")
+        elif low is not None or high is not None:
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                found.append(f"option {each.name}={value!r} is not a number: give a number{unit and ' of'}{unit}")
+            elif low is not None and value < low:
+                found.append(f"option {each.name}={value!r} is too small: give at least {low:g}{unit}")
+            elif high is not None and value > high:
+                found.append(f"option {each.name}={value!r} is too large: give at most {high:g}{unit}")
+        elif isinstance(each.default, (bool, str)) and type(value) is not type(each.default):
+            want = "true or false" if isinstance(each.default, bool) else "a string"
+            found.append(f"option {each.name}={value!r} is of the wrong type: give {want}")
+    return found
+
+
+class Recipe(ABC):
+    """The common root of `Service` and `Source`: a frozen attrs class with a name and options."""
+
+    #: How TOML and the command line call it; unique in its kind.
+    name: ClassVar[str]
+
+    def problems(self) -> list[str]:
+        """What is wrong with this recipe by itself, one line each.  Extend it for rules between options."""
+        return option_problems(self)
+
+
+# --- services ------------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class StreamState:
+    """One stream as a tier sees it now."""
+
+    #: ``app/name`` in RTMP, the playlist's path in HLS.
+    name: str
+    #: Whether media arrives for it.
+    on_air: bool = True
+    #: Viewers now (merged over processes: sum).
+    viewers: int = 0
+    #: Bytes received and sent for it so far (sum).
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+class Running(ABC):
+    """A service at work in one tier."""
+
+    @abstractmethod
+    async def handle(self, connection: Connection) -> None:
+        """Speak with one connection until it ends; called in a task of its own, already established.
+
+        Return to end it in order.  An Exception ends this connection alone and becomes an event; a
+        ProtocolError or ConnectionLost is an ordinary end.  Never close the connection: the guard does.
+        """
+
+    @abstractmethod
+    def statistics(self) -> object:
+        """A frozen attrs value with a docstring per field; `merge` in a field's metadata says how it adds up."""
+
+    def streams(self) -> Sequence[StreamState]:
+        """The streams that this service knows of now."""
+        return ()
+
+    def draining(self) -> None:
+        """The tier has stopped accepting: let viewers go where the protocol knows how."""
+
+    def replace(self, service: Service) -> bool:
+        """Take a changed recipe and keep the state; False where that needs a restart of the tier."""
+        return False
+
+    def purge(self, pattern: str, *, soft: bool = False) -> int:
+        """Forget what matches (a path, or a prefix ending in ``*``); returns how many objects."""
+        return 0
+
+    def kick(self, pattern: str) -> int:
+        """Close the connections that play or publish what matches; returns how many."""
+        return 0
+
+
+class Service(Recipe):
+    """What a tier serves: the recipe."""
+
+    #: What kinds of tier it can stand in.
+    roles: ClassVar[frozenset[Role]]
+    #: Schemes of the doors it answers at; the first is what a bare ``:PORT`` gets.
+    schemes: ClassVar[tuple[str, ...]]
+    #: Schemes it can pull from an upstream; empty for one that has no upstream.
+    pulls: ClassVar[tuple[str, ...]] = ()
+    #: Schemes it can push to; empty for one that cannot push.
+    pushes: ClassVar[tuple[str, ...]] = ()
+    #: TCP_NOTSENT_LOWAT for its connections, bytes: HTTP wants 128 KiB, RTMP two batches at least.
+    send_lowat: ClassVar[int] = 131072
+
+    @abstractmethod
+    def open(self, tier: Node, ctx: Context) -> AbstractAsyncContextManager[Running]:
+        """Begin to serve in `tier`: an async context manager whose nursery holds all background work."""
+
+
+# --- sources -------------------------------------------------------------------------------------
+
+
+class LiveSource(ABC):
+    """An upstream server as one tier sees it: where things are there, and what is peculiar about them."""
+
+    #: Schemes that it can be asked by.
+    schemes: frozenset[str]
+
+    @abstractmethod
+    async def target(self, path: str, schemes: Collection[str]) -> Address:
+        """The URL to fetch or play for a path of ours (``/app/name/...?query``), by one of `schemes`.
+
+        Raises NotServed for a path outside what this source covers, UpstreamError where it cannot say.
+        """
+
+    def key(self, path: str) -> str:
+        """The canonical spelling of a path: what a cache keys on and a relay calls the stream."""
+        return path
+
+    def rewrite(self, path: str, playlist: bytes) -> bytes:
+        """The playlist at `path` as viewers may see it."""
+        return playlist
+
+    def observe(self, target: Address, status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Look at an upstream answer; True asks for one more try, with a new `target`."""
+        return False
+
+    def connect_arguments(self, target: Address) -> Mapping[str, object]:
+        """Additions to RTMP's connect object."""
+        return {}
+
+    def challenge(self, target: Address, description: str) -> Address | None:
+        """What to dial after an RTMP server has refused with `description`; None to give up."""
+        return None
+
+    def statistics(self) -> object | None:
+        """A frozen value, or None where there is nothing to tell."""
+        return None
+
+
+class Source(Recipe):
+    """How an external server speaks: the recipe.  Opened once for each tier that pulls from it."""
+
+    #: Schemes it can be asked by.
+    schemes: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def open(self, origin: Origin, ctx: Context) -> AbstractAsyncContextManager[LiveSource]:
+        """Begin to use the server at `origin.address` on behalf of one tier."""
+
+
+class Direct(LiveSource):
+    """Paths pass through: a path of ours is the same path there.
+
+    Where the address has a path, only what lies below it is served.  The address is asked for at each
+    call, because a tier in the same run may be bound to another port after a restart.
+    """
+
+    def __init__(self, name: str, address: Callable[[Collection[str]], Address | None], schemes: Collection[str]):
+        self.name = name
+        self.schemes = frozenset(schemes)
+        self._address = address
+
+    async def target(self, path: str, schemes: Collection[str]) -> Address:
+        base = self._address(schemes)
+        if base is None:
+            raise NotServed(f"{self.name} is not reachable by {' or '.join(sorted(schemes))} yet")
+        scope = base.path.rstrip("/")
+        only, _, query = path.partition("?")
+        if scope and only != scope and not only.startswith(scope + "/"):
+            raise NotServed(f"{only} is outside {scope}, the only path that {self.name} is asked for")
+        return base.with_(path=only, query=query)
+
+
+@frozen
+class Candidate:
+    """One upstream to try: by name, never by reference to another tier's live object."""
+
+    name: str
+    source: LiveSource
+    #: How to verify it when it is dialled by TLS.
+    trust: Trust | None = None
+
+
+class Upstreams(ABC):
+    """A tier's upstreams, with their health.  Decisions are synchronous; the caller does the I/O."""
+
+    @abstractmethod
+    def candidates(self, schemes: Collection[str], key: str = "") -> list[Candidate]:
+        """Whom to try for `key`, in order, now: those thought healthy first, none left out."""
+
+    @abstractmethod
+    def failed(self, candidate: Candidate, reason: str) -> float:
+        """Note a failure; returns the seconds for which it goes to the end of the line (jittered)."""
+
+    @abstractmethod
+    def succeeded(self, candidate: Candidate) -> None:
+        """Note that it answered: whatever failures it had are forgiven."""
+
+    @abstractmethod
+    def delay(self, candidate: Candidate) -> float:
+        """Seconds until this candidate should be tried again; 0 when now is fine."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The upstreams' names in the order of the recipe; empty for a tier that has none."""
+
+    def key(self, path: str) -> str:
+        """The canonical spelling of a path: the first upstream's source knows best."""
+        return path
+
+
+class Shared(ABC):
+    """Something that a process has one of, such as the pump: made on first use by `Context.shared`."""
+
+    def __init__(self, network: Network, clock: Callable[[], float]) -> None:
+        self.network = network
+        self.clock = clock
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Its background work; runs in the process's own nursery until that is cancelled."""
+
+
+class Context(ABC):
+    """What a service or source is given to work with."""
+
+    #: The tier's name.
+    tier: str
+    #: To listen and dial on.
+    network: Network
+    #: What this tier pulls from; empty for one without upstreams.
+    upstream: Upstreams
+    #: Seconds on a clock that never goes back.
+    clock: Callable[[], float]
+    #: Whatever the services of one tier share, by name: the live kit keeps the streams here, so that
+    #: HTTP-FLV comes out of the same ring as RTMP and neither imports the other.
+    streams: MutableMapping[str, Any]
+    #: Where to push streams on to, for a tier that pushes.
+    push: tuple[Candidate, ...]
+
+    @abstractmethod
+    def shared(self, kind: type[SharedT]) -> SharedT:
+        """The process's one instance of `kind`, made and started on first use."""
+
+    @abstractmethod
+    def emit(self, event: Event) -> None:
+        """Tell the observers; never blocks, never raises.  The tier's name is filled in if it is missing."""
+
+    @abstractmethod
+    async def run_sync(self, fn: Callable[..., T], *args: Any) -> T:
+        """Run something that blocks in a thread (tests: inline), with a limiter of our own."""

@@ -1,0 +1,1 @@
+"""Sans-IO codecs: bytes in, values out. Time and nonces are arguments."""

@@ -1,0 +1,45 @@
+"""Everything that a plugin author imports besides the kits: the abstract classes, the marks, the machinery.
+
+No logic here either: re-exports, grouped by what they are for.
+"""
+
+from ._address import Address as Address
+from ._address import Listener as Listener
+from ._address import Trust as Trust
+from ._companion import Companion as Companion
+from ._companion import ControlAnswer as ControlAnswer
+from ._companion import ControlRequest as ControlRequest
+from ._companion import ControlRoute as ControlRoute
+from ._companion import Handle as Handle
+from ._model import Node as Node
+from ._model import Origin as Origin
+from ._plugin import Candidate as Candidate
+from ._plugin import Context as Context
+from ._plugin import Direct as Direct
+from ._plugin import LiveSource as LiveSource
+from ._plugin import Observer as Observer
+from ._plugin import Recipe as Recipe
+from ._plugin import Running as Running
+from ._plugin import Service as Service
+from ._plugin import Shared as Shared
+from ._plugin import Source as Source
+from ._plugin import StreamState as StreamState
+from ._plugin import Upstreams as Upstreams
+from ._plugin import option as option
+from ._plugin import option_problems as option_problems
+from ._ports import Blob as Blob
+from ._ports import Bound as Bound
+from ._ports import Connection as Connection
+from ._ports import Descriptors as Descriptors
+from ._ports import Door as Door
+from ._ports import Network as Network
+from ._ports import Peer as Peer
+from .errors import ConnectionLost as ConnectionLost
+from .errors import LocalProtocolError as LocalProtocolError
+from .errors import NotServed as NotServed
+from .errors import PluginError as PluginError
+from .errors import ProtocolError as ProtocolError
+from .errors import RemoteProtocolError as RemoteProtocolError
+from .errors import TierkitError as TierkitError
+from .errors import UpstreamError as UpstreamError
+from .hookspecs import hookimpl as hookimpl
