@@ -12,10 +12,10 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from ._address import Address, Listener, Trust
-from ._plugin import Role, Service, Source
+from ._plugin import Role, Service, Source, option
 from .errors import GraphError
 
-__all__ = ["Edge", "Graph", "Node", "Origin", "Relay", "Tier"]
+__all__ = ["Edge", "Graph", "Limits", "Node", "Origin", "Relay", "Tier"]
 
 
 def _listeners(value: Any) -> tuple[Listener, ...]:
@@ -48,15 +48,25 @@ def _address(value: Any) -> Address | None:
 class Limits:
     """Bounds of one tier; they exist from the first day, and each refusal is counted and told."""
 
-    #: Connections at once.  20,000 is what one process can hold descriptors for on common systems.
-    connections: int = 20_000
-    #: Connections at once from one address; a university's NAT easily holds a thousand viewers.
-    per_address: int = 4_000
-    #: Seconds from accept to the first request or play, handshakes included: one absolute deadline.
-    #: 10 s is mediamtx's read timeout; 5 s (Red5, livego) is short for a phone on a bad line.
-    first_request: float = 10.0
-    #: New connections taken in one go before those already there get a turn (an accept storm is paced).
-    accept_burst: int = 64
+    connections: int = option(
+        20_000,
+        "Connections at once; 20,000 is what one process can hold descriptors for on common systems.",
+        minimum=1,
+    )
+    per_address: int = option(
+        4_000, "Connections at once from one address; a university's NAT easily holds a thousand viewers.", minimum=1
+    )
+    # 10 s is mediamtx's read timeout; 5 s (Red5, livego) is short for a phone on a bad line.
+    first_request: float = option(
+        10.0,
+        "Time from accept to the first request or play, handshakes included: one absolute deadline.",
+        minimum=0.1,
+        maximum=3600,
+        unit="s",
+    )
+    accept_burst: int = option(
+        64, "New connections taken in one go before those already there get a turn.", minimum=1, maximum=10_000
+    )
 
 
 @frozen
@@ -235,8 +245,7 @@ class Graph:
                 # `check` names them.
                 if not any(node is known for known in ordered):
                     ordered.append(node)
-        listener = None if control is None else Listener.parse(control)
-        return cls(tuple(ordered), listener, control_token)
+        return cls(tuple(ordered), None if control is None else _control(control), control_token)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -280,6 +289,15 @@ class Graph:
         if not names:
             raise GraphError([_nothing(what, known)])
         return evolve(self, selected=names)
+
+
+def _control(value: str | Address | Listener) -> Listener:
+    # Whoever reaches the control address sees everything, so a bare port means loopback alone.
+    listener = Listener.parse(value)
+    address = listener.address
+    if not address.unix and not address.host:
+        address = address.with_(host="127.0.0.1")
+    return evolve(listener, address=address.with_(scheme=address.scheme or "http"))
 
 
 def _nothing(what: str, known: tuple[str, ...]) -> str:

@@ -17,7 +17,7 @@ from attrs import field, fields, frozen
 from ._address import Address, Trust
 from ._events import Event
 from ._ports import Connection, Network
-from .errors import NotServed
+from .errors import NotServed, UpstreamError
 
 if TYPE_CHECKING:
     from ._model import Node, Origin
@@ -245,7 +245,7 @@ class Direct(LiveSource):
     async def target(self, path: str, schemes: Collection[str]) -> Address:
         base = self._address(schemes)
         if base is None:
-            raise NotServed(f"{self.name} is not reachable by {' or '.join(sorted(schemes))} yet")
+            raise UpstreamError(self.name, f"has no address for {' or '.join(sorted(schemes))} yet: is it running?")
         scope = base.path.rstrip("/")
         only, _, query = path.partition("?")
         if scope and only != scope and not only.startswith(scope + "/"):

@@ -1,0 +1,129 @@
+"""Choosing among a tier's upstreams: order or hash, health, backoff with jitter.
+
+Everything here is synchronous and pure but for the clock and the jitter, which are arguments: it says
+whom to try, and the caller does the I/O and comes back with what happened.
+
+An upstream that has failed goes to the end of the line for a while, and is never left out: when all have
+failed, the one whose rest ends first is tried first, so a tier always has somebody to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from hashlib import blake2b
+
+from attrs import define, frozen
+
+from ._plugin import Candidate, Upstreams
+
+__all__ = ["UpstreamSet", "UpstreamState"]
+
+#: Seconds of the first rest.  nginx-rtmp and SRS wait a fixed 3 s for each try; a first rest that is much
+#: shorter than a GOP makes most blips invisible.
+FIRST_REST = 0.5
+#: Seconds of the longest rest: mediamtx waits 5 s, ZLMediaKit grows to 60 s; an operator who has mended
+#: the upstream should not have to wait longer than it takes to look.
+LONGEST_REST = 15.0
+
+
+@frozen(kw_only=True)
+class UpstreamState:
+    """How one upstream fares, as `statistics()` shows it."""
+
+    name: str
+    #: Whether it is thought healthy now.
+    healthy: bool
+    #: Failures in a row since it last answered.
+    failures: int
+    #: Failures in all.
+    failures_total: int
+    #: What the last failure was, for a person.
+    reason: str = ""
+
+
+@define
+class _Health:
+    failures: int = 0
+    total: int = 0
+    until: float = 0.0
+    reason: str = ""
+
+
+class UpstreamSet(Upstreams):
+    """The upstreams of one tier.
+
+    Args:
+        candidates: in order of preference.
+        policy: "ordered", or "hash" (rendezvous: each key has its own order, and a lost upstream moves
+            only its own keys).
+        clock: seconds, monotonic.
+        jitter: gives numbers in [0, 1); edges that lost an upstream together must not return together.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        policy: str = "ordered",
+        clock: Callable[[], float],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._all = tuple(candidates)
+        self._hashed = policy == "hash"
+        self._clock = clock
+        self._jitter = jitter
+        self._health = {each.name: _Health() for each in self._all}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self._all)
+
+    def key(self, path: str) -> str:
+        return self._all[0].source.key(path) if self._all else path
+
+    def candidates(self, schemes: Collection[str], key: str = "") -> list[Candidate]:
+        usable = [each for each in self._all if not each.source.schemes.isdisjoint(schemes)]
+        if self._hashed:
+            usable.sort(key=lambda each: _weight(each.name, key), reverse=True)
+        now = self._clock()
+        healthy = [each for each in usable if self._health[each.name].until <= now]
+        resting = [each for each in usable if self._health[each.name].until > now]
+        resting.sort(key=lambda each: self._health[each.name].until)
+        return healthy + resting
+
+    def failed(self, candidate: Candidate, reason: str) -> float:
+        health = self._health[candidate.name]
+        health.failures += 1
+        health.total += 1
+        health.reason = reason
+        rest = min(LONGEST_REST, FIRST_REST * 2.0 ** min(health.failures - 1, 16))
+        # Half fixed, half drawn: never at once, never all together.
+        rest *= 0.5 + 0.5 * self._jitter()
+        health.until = self._clock() + rest
+        return rest
+
+    def succeeded(self, candidate: Candidate) -> None:
+        health = self._health[candidate.name]
+        health.failures, health.until, health.reason = 0, 0.0, ""
+
+    def delay(self, candidate: Candidate) -> float:
+        return max(0.0, self._health[candidate.name].until - self._clock())
+
+    def statistics(self) -> tuple[UpstreamState, ...]:
+        """How each upstream fares, in the order of the recipe."""
+        now = self._clock()
+        return tuple(
+            UpstreamState(
+                name=name,
+                healthy=health.until <= now,
+                failures=health.failures,
+                failures_total=health.total,
+                reason=health.reason,
+            )
+            for name, health in self._health.items()
+        )
+
+
+def _weight(name: str, key: str) -> bytes:
+    # Rendezvous hashing (Thaler and Ravishankar 1998): the highest weight wins, and every edge agrees.
+    return blake2b(f"{name}\0{key}".encode(), digest_size=8).digest()
