@@ -1,0 +1,312 @@
+"""Opening graphs: in somebody's own program (`open_graph`, `open_tier`) or as a process (`serve`).
+
+`open_graph` touches no signals and prints nothing: it belongs to the program that calls it.  Leaving its
+context drains; cancelling drops.  `serve` owns the process: the first SIGTERM or SIGINT leaves, the
+second cancels, SIGHUP reads certificates again.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from enum import Enum
+from typing import Any
+
+import attrs
+import trio
+
+from ._address import Address
+from ._check import check
+from ._companion import ControlRoute, Handle
+from ._events import Event, PluginFailed
+from ._model import Graph, Node
+from ._net import RealNetwork
+from ._plugin import Observer, Running
+from ._ports import Bound, Network
+from ._process import Process
+from ._registry import Registry
+from ._tier import LiveTier, open_doors
+from ._watch import LoopWatch
+from .errors import GraphError, ListenError, TierkitError
+
+__all__ = ["DRAIN_SECONDS", "GraphHandle", "TierHandle", "open_graph", "open_tier", "plain", "serve"]
+
+#: Seconds that connections have to end once a tier drains: a segment of 10 s on a line of half the
+#: stream's rate is done by then.
+DRAIN_SECONDS = 20.0
+
+
+class GraphHandle(Handle):
+    """A graph at work in this process; `open_graph` yields it."""
+
+    def __init__(self, process: Process, tiers: Mapping[str, LiveTier], registry: Registry, watch: LoopWatch) -> None:
+        self.graph = process.graph
+        self.network = process.network
+        self._process = process
+        self._tiers = dict(tiers)
+        self._registry = registry
+        self._watch = watch
+
+    @property
+    def ready(self) -> bool:
+        """Whether every tier of this process accepts connections and none drains."""
+        return all(tier.state == "running" for tier in self._tiers.values())
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """The names of the tiers of this process, upstreams first."""
+        return tuple(self._tiers)
+
+    def addresses(self, tier: str) -> tuple[Address, ...]:
+        """The bound addresses of a tier of this process, in a form that can be dialled."""
+        return self._process.addresses(self._tiers[tier].node.name)
+
+    def running(self, tier: str) -> Mapping[str, Running]:
+        """The live services of a tier of this process, by the services' names."""
+        return self._tiers[tier].running
+
+    def url(self, tier: str, path: str = "", *, scheme: str = "") -> str:
+        """A URL of a tier of this process: by its first listener, or by its first one of `scheme`."""
+        for address in self.addresses(tier):
+            if not scheme or address.scheme == scheme:
+                return str(address) + path
+        raise KeyError(f"{tier} has no listener for {scheme}")
+
+    def statistics(self) -> dict[str, Any]:
+        """Every `statistics()` of this process as plain values that JSON can carry."""
+        process = self._process
+        return {
+            "process": {
+                "started_at": process.started_at,
+                "uptime": process.clock() - process.started,
+                "ready": self.ready,
+                "descriptors": plain(process.network.descriptors),
+                "long_steps": self._watch.long_steps,
+                "longest_step": self._watch.longest,
+            },
+            "tiers": {
+                name: {
+                    **plain(tier.statistics()),
+                    "services": {key: plain(running.statistics()) for key, running in tier.running.items()},
+                    "streams": [plain(each) for running in tier.running.values() for each in running.streams()],
+                }
+                for name, tier in self._tiers.items()
+            },
+        }
+
+    def control_routes(self) -> tuple[ControlRoute, ...]:
+        """The control routes that the loaded plugins bring."""
+        return tuple(self._registry.control_routes())
+
+    def emit(self, event: Event) -> None:
+        """Tell the observers; never blocks, never raises."""
+        self._process.emit(event)
+
+    def reload_certificates(self) -> list[str]:
+        """Read every certificate file again; returns a line for each that is no good and was not taken."""
+        problems = []
+        for tier in self._tiers.values():
+            for door in tier.doors:
+                try:
+                    door.reload()
+                except ListenError as error:
+                    problems.append(f"{tier.node.name}: {error}")
+        return problems
+
+
+class TierHandle:
+    """One tier at work; `open_tier` yields it."""
+
+    def __init__(self, graph: GraphHandle, name: str) -> None:
+        self.graph = graph
+        self.name = name
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Its bound addresses, in a form that can be dialled."""
+        return self.graph.addresses(self.name)
+
+    @property
+    def running(self) -> Mapping[str, Running]:
+        """Its live services, by their names."""
+        return self.graph.running(self.name)
+
+    def url(self, path: str = "", *, scheme: str = "") -> str:
+        """A URL of this tier: by its first listener, or by its first one of `scheme`."""
+        return self.graph.url(self.name, path, scheme=scheme)
+
+    def statistics(self) -> dict[str, Any]:
+        """Its statistics as plain values."""
+        found: dict[str, Any] = self.graph.statistics()["tiers"][self.name]
+        return found
+
+
+@asynccontextmanager
+async def open_graph(
+    graph: Graph,
+    *,
+    network: Network | None = None,
+    registry: Registry | None = None,
+    observers: Sequence[Observer] = (),
+    drain: float = DRAIN_SECONDS,
+    bound: Mapping[str, Sequence[str | Address]] | None = None,
+    jitter: Callable[[], float] = random.random,
+    threads: bool = True,
+) -> AsyncIterator[GraphHandle]:
+    """Run the tiers of `graph` that are selected, inside the caller's own trio program.
+
+    When this yields, every tier accepts connections.  Leaving drains for up to `drain` seconds;
+    cancelling drops at once.
+
+    Args:
+        network: what to listen and dial on; by default this machine's sockets.
+        registry: the plugins; by default those that are installed.
+        observers: called with each event.
+        bound: where tiers in other processes are bound, by name, where the plan says port 0.
+        threads: False runs blocking work inline, for tests under a mock clock.
+
+    Raises:
+        GraphError: the graph cannot run; all problems at once.
+        ListenError: an address cannot be listened on.
+    """
+    if problems := check(graph):
+        raise GraphError(problems)
+    if registry is None:
+        registry = Registry.load()
+    known = {name: tuple(map(Address.parse, addresses)) for name, addresses in (bound or {}).items()}
+    process = Process(
+        graph,
+        network or RealNetwork(),
+        observers=(*observers, *registry.observers()),
+        elsewhere=known,
+        jitter=jitter,
+        threads=threads,
+    )
+    for failure in registry.failures:
+        process.emit(PluginFailed(plugin=failure.plugin, reason=failure.reason))
+    doors = await _open_all(process, known)
+    tiers = {node.name: LiveTier(process, node, doors[node.name], drain=drain) for node in graph.running}
+    watch = LoopWatch(process.emit)
+    handle = GraphHandle(process, tiers, registry, watch)
+    # A failure to start is raised from outside the nurseries, so that it comes out as itself.
+    failure_to_start: TierkitError | None = None
+    trio.lowlevel.add_instrument(watch)
+    try:
+        async with trio.open_nursery() as background:
+            process.background = background
+            async with trio.open_nursery() as running, AsyncExitStack() as stack:
+                try:
+                    for tier in tiers.values():
+                        await running.start(tier.run, name=f"tier {tier.node.name}")
+                    for companion in registry.companions():
+                        await stack.enter_async_context(companion.open(handle))
+                except TierkitError as error:
+                    failure_to_start = error
+                    running.cancel_scope.cancel()
+                else:
+                    yield handle
+                    # Companions stay until all have drained, so that `/readyz` can tell of it.
+                    for tier in tiers.values():
+                        tier.leave()
+                    for tier in tiers.values():
+                        await tier.stopped.wait()
+            background.cancel_scope.cancel()
+    finally:
+        trio.lowlevel.remove_instrument(watch)
+        for each in doors.values():
+            for door in each:
+                door.close()
+    if failure_to_start is not None:
+        raise failure_to_start
+
+
+async def _open_all(process: Process, known: Mapping[str, Sequence[Address]]) -> dict[str, list[Bound]]:
+    doors: dict[str, list[Bound]] = {}
+    try:
+        for node in process.graph.running:
+            doors[node.name] = await open_doors(process, node, known.get(node.name, ()))
+    except BaseException:
+        for opened in doors.values():
+            for door in opened:
+                door.close()
+        raise
+    return doors
+
+
+@asynccontextmanager
+async def open_tier(tier: Node, **options: Any) -> AsyncIterator[TierHandle]:
+    """Run one tier inside the caller's own trio program; takes the options of `open_graph`.
+
+    Its upstreams are only dialled: what runs elsewhere goes on running elsewhere.
+    """
+    graph = Graph.of(tier).only(tier.name)
+    async with open_graph(graph, **options) as handle:
+        yield TierHandle(handle, tier.name)
+
+
+async def serve(
+    graph: Graph,
+    *,
+    registry: Registry | None = None,
+    observers: Sequence[Observer] = (),
+    drain: float = DRAIN_SECONDS,
+    bound: Mapping[str, Sequence[str | Address]] | None = None,
+    beside: Callable[[GraphHandle], Any] | None = None,
+) -> None:
+    """Run a graph as this process until it is told to end.
+
+    The first SIGTERM or SIGINT drains, the second drops; SIGHUP reads certificate files again.
+
+    Args:
+        beside: an async function that runs beside the graph, given its handle; the graph ends when it
+            returns.
+    """
+    with (
+        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals,
+        trio.CancelScope() as everything,
+    ):
+        async with trio.open_nursery() as listening:
+            leave = trio.Event()
+            listening.start_soon(_obey, signals, leave, everything, handles := [])
+            async with open_graph(graph, registry=registry, observers=observers, drain=drain, bound=bound) as handle:
+                handles.append(handle)
+                if beside is None:
+                    await leave.wait()
+                else:
+                    async with trio.open_nursery() as company:
+                        company.start_soon(_leave_when_done, beside, handle, leave)
+                        await leave.wait()
+                        company.cancel_scope.cancel()
+            listening.cancel_scope.cancel()
+
+
+async def _leave_when_done(beside: Callable[[GraphHandle], Any], handle: GraphHandle, leave: trio.Event) -> None:
+    await beside(handle)
+    leave.set()
+
+
+async def _obey(signals: Any, leave: trio.Event, everything: trio.CancelScope, handles: list[GraphHandle]) -> None:
+    async for number in signals:
+        if number == signal.SIGHUP:
+            for handle in handles:
+                for problem in handle.reload_certificates():
+                    handle.emit(PluginFailed(plugin="certificates", reason=problem))
+        elif leave.is_set():
+            everything.cancel()
+        else:
+            leave.set()
+
+
+def plain(value: Any) -> Any:
+    """A statistics value as dicts, lists, numbers and strings."""
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    if attrs.has(type(value)) and not isinstance(value, Address):
+        return {each.name: plain(getattr(value, each.name)) for each in attrs.fields(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(each) for each in value]
+    return value.value if isinstance(value, Enum) else str(value)

@@ -1,0 +1,310 @@
+"""One tier at work: its doors, the guard of each connection, its drain.
+
+Life and death:
+
+* All doors are opened before anything starts, so a port that is taken is told before a single viewer was
+  let in.
+* Two nurseries, accept inside connections.  *Leaving* ends the acceptors, tells the services, half-closes
+  idle connections and waits until a deadline; *cancelling* drops everybody at once.
+* A connection's Exception ends that connection and becomes an event.  A service's own failure propagates
+  to whoever opened the tier.
+* Only the guard closes a connection.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import trio
+from attrs import field, frozen
+
+from ._address import Address
+from ._check import listen_address
+from ._events import AcceptPaused, ConnectionFailed, Draining, Refused, TierFailed, TierStarted, TierStopped
+from ._limits import Admission, accept_loop
+from ._model import Node, Origin
+from ._plugin import Candidate, Direct, LiveSource, Running, Service
+from ._ports import Bound, Connection
+from ._process import Process, TierContext
+from ._upstream import UpstreamSet, UpstreamState
+from .errors import ConnectionLost, ListenError, ProtocolError
+
+__all__ = ["LiveTier", "TierStatistics", "open_doors"]
+
+#: Seconds between looks at connections that may have become idle while a tier drains.
+DRAIN_LOOK = 0.05
+
+
+@frozen(kw_only=True)
+class TierStatistics:
+    """One tier, now and so far.  `merge` in a field's metadata says how it adds up over processes."""
+
+    name: str = field(metadata={"merge": "last"})
+    role: str = field(metadata={"merge": "last"})
+    site: str = field(metadata={"merge": "last"})
+    #: "running", "draining" or "stopped".
+    state: str = field(metadata={"merge": "last"})
+    #: Where it can be reached, URLs.
+    addresses: tuple[str, ...] = field(metadata={"merge": "last"})
+    #: Seconds since it began to accept.
+    uptime: float = field(metadata={"merge": "max"})
+    #: Connections open now.
+    connections: int = field(metadata={"merge": "sum"})
+    #: Connections accepted so far.
+    accepted: int = field(metadata={"merge": "sum"})
+    #: Connections turned away by a bound.
+    refused: int = field(metadata={"merge": "sum"})
+    #: Connections that ended with an error.
+    failed: int = field(metadata={"merge": "sum"})
+    #: Bytes received from and sent to those who connected, so far.
+    bytes_in: int = field(metadata={"merge": "sum"})
+    bytes_out: int = field(metadata={"merge": "sum"})
+    #: How its upstreams fare.
+    upstreams: tuple[UpstreamState, ...] = field(metadata={"merge": "last"})
+
+
+async def open_doors(process: Process, node: Node, elsewhere: Sequence[Address] = ()) -> list[Bound]:
+    """Open every listener of a tier; none stays open where one cannot be.  Raises ListenError.
+
+    Args:
+        elsewhere: the addresses that it had before it was started again; a port 0 takes its old port.
+    """
+    doors: list[Bound] = []
+    lowat = max((service.send_lowat for service in node.serves), default=131072)
+    try:
+        for index, listener in enumerate(node.listen):
+            address = listen_address(node, node.scheme_of(listener), listener.address)
+            if address.port == 0 and index < len(elsewhere):
+                address = address.with_(port=elsewhere[index].port)
+            filled = type(listener)(address, listener.certificates, listener.proxy_from)
+            doors.append(await process.network.listen(filled, send_lowat=lowat))
+    except ListenError as error:
+        for door in doors:
+            door.close()
+        raise ListenError(f"{node.name}: {error}") from error
+    process.bound(node.name, [dialable(node, door.address) for door in doors])
+    return doors
+
+
+def dialable(node: Node, address: Address) -> Address:
+    """A bound address as something to dial on this machine: a wildcard is also the loopback."""
+    if address.unix or not address.wildcard:
+        return address
+    loopback = node.host if node.host in ("127.0.0.1", "::1") else "127.0.0.1"
+    return address.with_(host=loopback)
+
+
+class LiveTier:
+    """One tier of this process, from its doors to its end.
+
+    Args:
+        doors: its open listeners, in the order of `node.listen`.
+        drain: seconds that connections have to end once it leaves.
+    """
+
+    def __init__(self, process: Process, node: Node, doors: Sequence[Bound], *, drain: float) -> None:
+        self.process = process
+        self.node = node
+        self.doors = tuple(doors)
+        self.running: dict[str, Running] = {}
+        self.state = "starting"
+        self._drain = drain
+        #: Set once it has drained, or has failed.
+        self.stopped = trio.Event()
+        self._leave = trio.Event()
+        self._admission = Admission(node.limits)
+        self._connections: set[Connection] = set()
+        self._upstreams: UpstreamSet | None = None
+        self._since = process.clock()
+        self._accepted = self._refused = self._failed = 0
+        self._bytes_in = self._bytes_out = 0
+        self._dropped = 0
+
+    def leave(self) -> None:
+        """Stop accepting and drain; `run` ends when that is done."""
+        self._leave.set()
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `leave`, then drain."""
+        try:
+            async with AsyncExitStack() as stack:
+                ctx = TierContext(self.process, self.node.name)
+                await self._open_upstreams(stack, ctx)
+                for service in self.node.serves:
+                    self.running[service.name] = await stack.enter_async_context(service.open(self.node, ctx))
+                await self._serve(task_status)
+        except Exception as error:
+            self.process.emit(TierFailed(tier=self.node.name, reason=_reason(error)))
+            raise
+        finally:
+            self.state = "stopped"
+            self.stopped.set()
+            for door in self.doors:
+                door.close()
+
+    def statistics(self) -> TierStatistics:
+        """The tier as a whole; each service has its own beside it."""
+        return TierStatistics(
+            name=self.node.name,
+            role=self.node.role,
+            site=self.node.site,
+            state=self.state,
+            addresses=tuple(str(address) for address in self.process.addresses(self.node.name)),
+            uptime=self.process.clock() - self._since,
+            connections=len(self._connections),
+            accepted=self._accepted,
+            refused=self._refused,
+            failed=self._failed,
+            bytes_in=self._bytes_in + sum(each.bytes_in for each in self._connections),
+            bytes_out=self._bytes_out + sum(each.bytes_out for each in self._connections),
+            upstreams=() if self._upstreams is None else self._upstreams.statistics(),
+        )
+
+    # --- upstreams -------------------------------------------------------------------------------
+
+    async def _open_upstreams(self, stack: AsyncExitStack, ctx: TierContext) -> None:
+        found = {}
+        for node in (*self.node.upstreams, *self.node.targets):
+            if node.name not in found:
+                found[node.name] = Candidate(node.name, await self._source(stack, ctx, node), node.trust)
+        self._upstreams = UpstreamSet(
+            [found[node.name] for node in self.node.upstreams],
+            policy=getattr(self.node, "policy", "ordered"),
+            clock=self.process.clock,
+            jitter=self.process.jitter,
+        )
+        ctx.upstream = self._upstreams
+        ctx.push = tuple(found[node.name] for node in self.node.targets)
+
+    async def _source(self, stack: AsyncExitStack, ctx: TierContext, node: Node) -> LiveSource:
+        if not isinstance(node, Origin) or node.address is None:
+            return Direct(node.name, lambda schemes: self.process.locate(node, schemes), node.schemes)
+        if node.speaks is not None:
+            return await stack.enter_async_context(node.speaks.open(node, ctx))
+        address = node.address
+        return Direct(node.name, lambda schemes: address, (address.scheme,))
+
+    # --- connections -----------------------------------------------------------------------------
+
+    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as acceptors:
+                for door in self.doors:
+                    acceptors.start_soon(self._accept, door, connections, name=f"{self.node.name} accepts")
+                acceptors.start_soon(self._tell_refusals, name=f"{self.node.name} refusals")
+                self.state, self._since = "running", self.process.clock()
+                addresses = tuple(door.address for door in self.doors)
+                self.process.emit(TierStarted(tier=self.node.name, addresses=addresses))
+                task_status.started()
+                await self._leave.wait()
+                acceptors.cancel_scope.cancel()
+            for door in self.doors:
+                door.close()
+            await self._drained(connections.cancel_scope)
+        self.process.emit(TierStopped(tier=self.node.name, dropped=self._dropped))
+
+    async def _drained(self, scope: trio.CancelScope) -> None:
+        self.state = "draining"
+        if self._connections:
+            self.process.emit(Draining(tier=self.node.name, seconds=self._drain, connections=len(self._connections)))
+        for running in self.running.values():
+            running.draining()
+        with trio.move_on_after(self._drain):
+            while self._connections:
+                for connection in self._connections:
+                    if connection.idle:
+                        connection.end_input()
+                await trio.sleep(DRAIN_LOOK)
+        self._dropped = len(self._connections)
+        scope.cancel()
+
+    async def _accept(self, door: Bound, connections: trio.Nursery) -> None:
+        service = self.node.service_for(door.door.scheme)
+        assert service is not None, "check() has seen to it"
+
+        def welcome(connection: Connection) -> None:
+            host = connection.peer.host
+            if self._admission.admit(host):  # told once a second by _tell_refusals
+                self._refused += 1
+                connection.abort()
+                return
+            self._accepted += 1
+            self._connections.add(connection)
+            connections.start_soon(self._guard, connection, service, host, name=f"{self.node.name} {service.name}")
+
+        def pause(reason: str, seconds: float) -> None:
+            self.process.emit(AcceptPaused(tier=self.node.name, reason=reason, seconds=seconds))
+
+        await accept_loop(door, on_connection=welcome, on_pause=pause, burst=self.node.limits.accept_burst)
+
+    async def _tell_refusals(self) -> None:
+        while True:
+            await trio.sleep(1)
+            for reason, peer, count in self._admission.due(self.process.clock()):
+                self.process.emit(Refused(tier=self.node.name, peer=peer, reason=reason, count=count))
+
+    async def _guard(self, connection: Connection, service: Service, host: str) -> None:
+        limit = self.node.limits.first_request
+        scope = trio.CancelScope(deadline=trio.current_time() + limit)
+
+        def settled() -> None:
+            scope.deadline = math.inf
+
+        connection.when_settled = settled
+        failure = ""
+        try:
+            with scope:
+                await connection.establish()
+                if connection.peer.host != host:  # a PROXY header told us who it really is
+                    self._admission.release(host)
+                    host = connection.peer.host
+                    if reason := self._admission.admit(host):
+                        host, failure = "", reason
+                        return
+                await self.running[service.name].handle(connection)
+            if scope.cancelled_caught:
+                failure = f"no request within {limit:g} s of connecting"
+        except Exception as error:
+            failure = _failure(error)
+        finally:
+            if failure:
+                self._failed += 1
+                peer = str(connection.peer)
+                self.process.emit(ConnectionFailed(tier=self.node.name, peer=peer, reason=failure))
+            self._connections.discard(connection)
+            self._bytes_in += connection.bytes_in
+            self._bytes_out += connection.bytes_out
+            if host:
+                self._admission.release(host)
+            connection.close()
+
+
+def _failure(error: Exception) -> str:
+    """The reason to tell for what ended a connection; empty where that is an ordinary end."""
+    leaves = list(_leaves(error))
+    odd = [leaf for leaf in leaves if not isinstance(leaf, ConnectionLost)]
+    return _reason(odd[0]) if odd else ""
+
+
+def _leaves(error: BaseException) -> Any:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+def _reason(error: BaseException) -> str:
+    leaf = next(iter(_leaves(error)))
+    if isinstance(leaf, ProtocolError) or type(leaf).__module__ == ListenError.__module__:
+        return str(leaf)
+    where = ""
+    trace = leaf.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is not None:
+        where = f" (in {trace.tb_frame.f_globals.get('__name__', '?')}, line {trace.tb_lineno})"
+    return f"{type(leaf).__name__}: {leaf}{where}"
