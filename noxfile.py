@@ -1,0 +1,90 @@
+"""What is run again and again.  `nox -l` lists it; `nox -s demo` and `nox -s tests` are the README's two commands."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "types", "docs"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = False
+
+TESTS = ["pytest>=8", "pytest-trio>=0.8", "pytest-timeout>=2.3", "hypothesis>=6.100", "trustme>=1.1"]
+WEB = ["fastapi>=0.110", "uvicorn>=0.29"]
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+VERSIONS = ["3.11", "3.12", "3.13"]
+
+
+def _tests(session: nox.Session) -> None:
+    session.install("-e", ".[all]", *TESTS, *WEB)
+    session.run("python", "-m", "pytest", *session.posargs, env={"PYTHONDONTWRITEBYTECODE": "1"})
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests, on the Python that runs nox."""
+    _tests(session)
+
+
+@nox.session(python=VERSIONS)
+def versions(session: nox.Session) -> None:
+    """The tests, on each supported Python that is here."""
+    _tests(session)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: style, imports, and the ban on I/O in the codecs."""
+    session.install("ruff>=0.6")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy --strict on the package; pyright on the public API as a user sees it."""
+    session.install("-e", ".[all]", "mypy>=1.10", "pyright[nodejs]", *TESTS)
+    session.run("mypy")
+    session.run("mypy", "--strict", "tests/typing")
+    session.run("pyright", "tests/typing")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install("-e", ".[all]", "sphinx>=7", "myst-parser>=3", "furo", "sphinx-copybutton")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Run every example for a moment, as its own test does."""
+    session.install("-e", ".[all]", *TESTS, *WEB)
+    session.run("python", "-m", "pytest", "tests/examples", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The main job: the GRNET layout on loopback with a live test signal.  Ctrl-C ends it."""
+    session.install("-e", ".[all]")
+    session.run("python", "examples/grnet.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks, peers side by side; they need nginx and Varnish on the machine."""
+    session.install("-e", ".[all]")
+    for script in sorted(Path("benchmarks").glob("[a-z]*.py")):
+        session.run("python", str(script), *session.posargs)
+
+
+@nox.session
+def real(session: nox.Session) -> None:
+    """The integration tests with their real parts (ffmpeg, Chromium), none of which may be missing."""
+    for part in ("ffmpeg", "ffprobe", "chromium"):
+        if shutil.which(part) is None:
+            session.error(f"{part} is missing: apt-get install ffmpeg chromium")
+    session.install("-e", ".[all]", *TESTS, *WEB)
+    session.run("python", "-m", "pytest", "-m", "real", *session.posargs, env={**os.environ, "TIERKIT_REAL": "1"})
