@@ -26,6 +26,7 @@ __all__ = [
     "Candidate",
     "Context",
     "Direct",
+    "Figures",
     "LiveSource",
     "Observer",
     "Recipe",
@@ -124,6 +125,19 @@ class StreamState:
     bytes_out: int = 0
 
 
+@frozen(kw_only=True)
+class Figures:
+    """The few numbers that every service can tell, whatever it speaks: what tables and graphs show."""
+
+    #: Players and clients served now (merged over processes: sum).
+    viewers: int = 0
+    #: Requests answered so far, and those of them that needed nothing from upstream (sum).
+    requests: int = 0
+    hits: int = 0
+    #: Connections to upstreams open now (sum).
+    upstream_connections: int = 0
+
+
 class Running(ABC):
     """A service at work in one tier."""
 
@@ -138,6 +152,10 @@ class Running(ABC):
     @abstractmethod
     def statistics(self) -> object:
         """A frozen attrs value with a docstring per field; `merge` in a field's metadata says how it adds up."""
+
+    def figures(self) -> Figures:
+        """The numbers that every service can tell; for tables and graphs over tiers of all kinds."""
+        return Figures()
 
     def streams(self) -> Sequence[StreamState]:
         """The streams that this service knows of now."""

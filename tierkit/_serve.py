@@ -89,6 +89,7 @@ class GraphHandle(Handle):
             "tiers": {
                 name: {
                     **plain(tier.statistics()),
+                    "figures": plain(tier.figures()),
                     "services": {key: plain(running.statistics()) for key, running in tier.running.items()},
                     "streams": [plain(each) for running in tier.running.values() for each in running.streams()],
                 }

@@ -19,14 +19,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import trio
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from ._address import Address
 from ._check import listen_address
 from ._events import AcceptPaused, ConnectionFailed, Draining, Refused, TierFailed, TierStarted, TierStopped
 from ._limits import Admission, accept_loop
 from ._model import Node, Origin
-from ._plugin import Candidate, Direct, LiveSource, Running, Service
+from ._plugin import Candidate, Direct, Figures, LiveSource, Running, Service
 from ._ports import Bound, Connection
 from ._process import Process, TierContext
 from ._upstream import UpstreamSet, UpstreamState
@@ -36,6 +36,7 @@ __all__ = ["LiveTier", "TierStatistics", "open_doors"]
 
 #: Seconds between looks at connections that may have become idle while a tier drains.
 DRAIN_LOOK = 0.05
+_FIGURES = tuple(each.name for each in fields(Figures))
 
 
 @frozen(kw_only=True)
@@ -162,6 +163,11 @@ class LiveTier:
             bytes_out=self._bytes_out + sum(each.bytes_out for each in self._connections),
             upstreams=() if self._upstreams is None else self._upstreams.statistics(),
         )
+
+    def figures(self) -> Figures:
+        """The figures of all its services together."""
+        each = [running.figures() for running in self.running.values()]
+        return Figures(**{name: sum(getattr(one, name) for one in each) for name in _FIGURES})
 
     # --- upstreams -------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from ._model import Origin as Origin
 from ._plugin import Candidate as Candidate
 from ._plugin import Context as Context
 from ._plugin import Direct as Direct
+from ._plugin import Figures as Figures
 from ._plugin import LiveSource as LiveSource
 from ._plugin import Observer as Observer
 from ._plugin import Recipe as Recipe
