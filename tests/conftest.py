@@ -1,0 +1,23 @@
+"""What all tests share: hypothesis that repeats itself, and the parts that a machine may lack."""
+
+import os
+import shutil
+
+import pytest
+from hypothesis import settings
+
+# The same examples on every run, so that a red run is red for everybody; HYPOTHESIS_PROFILE=explore
+# looks further.  No deadline: CI machines stall.
+settings.register_profile("repeat", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`real` names the programs it needs, ffmpeg where it names none."""
+    for mark in item.iter_markers("real"):
+        missing = [each for each in mark.args or ("ffmpeg",) if shutil.which(each) is None]
+        if missing and os.environ.get("TIERKIT_REAL") == "1":
+            pytest.fail(f"not here, and TIERKIT_REAL=1 says it must be: {', '.join(missing)}", pytrace=False)
+        if missing:
+            pytest.skip(f"not run: {', '.join(missing)} is not installed")
