@@ -36,7 +36,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from ..errors import LocalProtocolError, RemoteProtocolError
+from tierkit.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = [
     "AMF3",
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 MAX_DEPTH: Final = 16
-"""Deepest nesting that is read or written.  Real connect objects and metadata have 2 or 3 levels; ZLMediaKit allows 64."""
+"""Deepest nesting that is read or written.  Real connect objects have 2 or 3 levels; ZLMediaKit allows 64."""
 
 MAX_VALUES: Final = 16_384
 """Most values in one message.  The largest real ones are keyframe indices in file metadata, some thousands."""

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from ..errors import RemoteProtocolError
+from tierkit.errors import RemoteProtocolError
+
 from . import amf0
 from .flv_packet import PLAIN, Kind, classify
 from .rtmp_message import AUDIO, DATA, VIDEO
@@ -198,7 +199,7 @@ def parse_audio_config(body: bytes) -> AudioConfig:
     channels = take(4)
     if used > len(body) * 8:
         raise RemoteProtocolError("an AAC configuration is cut short")
-    if rate is None and index >= len(_SAMPLE_RATES) or channels >= len(_CHANNELS):
+    if (rate is None and index >= len(_SAMPLE_RATES)) or channels >= len(_CHANNELS):
         raise RemoteProtocolError("an AAC configuration has a reserved value")
     return AudioConfig(object_type, _SAMPLE_RATES[index] if rate is None else rate, _CHANNELS[channels])
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ..errors import LocalProtocolError, RemoteProtocolError
+from tierkit.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = [
     "CHUNK_SIZE",
@@ -174,26 +174,31 @@ class ChunkReader:
         self._open = 0  # the chunk stream whose chunk is being read, when `_rest` of its bytes have not come
         self._rest = 0
         self._small = 0
-        self._error: RemoteProtocolError | None = None
+        self.error: RemoteProtocolError | None = None
+        """What was wrong, once something was."""
 
     def receive(self, data: bytes) -> list[Message]:
         """Every message that `data` completes, in order.
 
         Raises:
-            RemoteProtocolError: the bytes break the protocol; every later call raises the same.
+            RemoteProtocolError: the bytes break the protocol.  Messages that were complete before are handed out
+                first: then `error` is set, and the next call raises it, as does every later one.
         """
-        if self._error is not None:
-            raise self._error
-        try:
-            return self._parse(bytes(data))
-        except RemoteProtocolError as exc:
-            self._error = exc
-            self._streams.clear()
-            raise
-
-    def _parse(self, data: bytes) -> list[Message]:
-        # The hot loop: locals only; the payload of a message that lies in `data` whole is copied once.
+        if self.error is not None:
+            raise self.error
         out: list[Message] = []
+        try:
+            self._parse(bytes(data), out)
+        except RemoteProtocolError as exc:
+            self.error = exc
+            self._streams.clear()
+            self.buffered = 0
+            if not out:
+                raise
+        return out
+
+    def _parse(self, data: bytes, out: list[Message]) -> None:
+        # The hot loop: the payload of a message that lies in `data` whole is copied once.
         if self._head:
             data = self._head + data
             self._head = b""
@@ -222,7 +227,6 @@ class ChunkReader:
                 if size < _SMALL_CHUNK:
                     self._count_small()
             at = self._fill(data, at, csid, stream, rest, out)
-        return out
 
     def _fill(self, data: bytes, at: int, csid: int, stream: _ChunkStream, rest: int, out: list[Message]) -> int:
         """Adds up to `rest` bytes of a chunk to an unfinished message, and hands it out when it is whole."""

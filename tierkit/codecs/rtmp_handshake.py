@@ -19,7 +19,7 @@ import hmac
 from hashlib import sha256, shake_256
 from typing import Final
 
-from ..errors import RemoteProtocolError
+from tierkit.errors import RemoteProtocolError
 
 __all__ = ["ClientHandshake", "ServerHandshake", "SIZE"]
 

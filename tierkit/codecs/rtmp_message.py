@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from ..errors import RemoteProtocolError
+from tierkit.errors import RemoteProtocolError
+
 from . import amf0
 from .rtmp_chunk import Message
 

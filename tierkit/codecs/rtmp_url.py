@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from attrs import frozen
 
-from ..errors import AddressError, RemoteProtocolError
+from tierkit.errors import AddressError, RemoteProtocolError
 
 __all__ = ["Dial", "Route", "dial", "route"]
 
