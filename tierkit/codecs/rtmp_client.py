@@ -36,6 +36,8 @@ __all__ = ["ClientSession"]
 _PLAYER: Final = "LNX 9,0,124,2"
 _PUBLISHER: Final = "FMLE/3.0 (compatible; tierkit)"
 _STARTED: Final = frozenset(("NetStream.Play.Start", "NetStream.Play.PublishNotify"))
+# Of no interest, and sent as data by some servers, as status by others.
+_SILENT: Final = frozenset(("NetStream.Play.Reset", "NetStream.Data.Start"))
 _ENDED: Final = frozenset(("NetStream.Play.UnpublishNotify", "NetStream.Play.Stop", "NetStream.Play.Complete"))
 _CAN_FORWARD: Final = {"*": 4.0}
 
@@ -114,7 +116,7 @@ class ClientSession(Link):
             subscribe: send `FCSubscribe` first; some CDNs, and Wowza as a live edge, need it.
             buffer_ms: the buffer length that we announce.
         """
-        self._want(_Intent(False, name, float(start), subscribe, buffer_ms))
+        self._want(_Intent(False, name, float(start * 1000 if start < 0 else start), subscribe, buffer_ms))
 
     def publish(self, name: str, kind: str = "live") -> None:
         """Asks to publish `name` (with its query).  Send media from `PublishStarted` on, not before."""
@@ -203,6 +205,17 @@ class ClientSession(Link):
             return None
         return Media(message.type_id, message.timestamp, message.payload, self.stream_id)
 
+    def _data(self, message: Message) -> Iterator[ClientEvent]:
+        """Data messages that are signals for this connection are not media: nobody further down may see them."""
+        name = m.data_name(message)
+        if name in ("onStatus", "onPlayStatus"):
+            values = amf0.decode_all(m.media_data(message) or b"")
+            yield from self._on_status(message.stream_id, m.Command(name, args=tuple(values[1:])))
+        elif name in ("|RtmpSampleAccess", "@clearDataFrame"):
+            self.ignored += 1
+        else:
+            yield from super()._data(message)
+
     def _command(self, stream_id: int, command: m.Command) -> Iterator[ClientEvent]:
         if command.name in ("_result", "_error"):
             yield from self._answered(command)
@@ -257,7 +270,7 @@ class ClientSession(Link):
             yield PublishStarted(self.stream_id)
         elif code == "NetConnection.Connect.ReconnectRequest":
             yield ReconnectRequested(amf0.as_text(info.get("tcUrl")), amf0.as_text(info.get("description")))
-        else:
+        elif code not in _SILENT:
             yield _status_of(stream_id, info, code, fatal=False)
 
     def _user_event(self, event: m.UserControl, now: float) -> Iterator[Any]:

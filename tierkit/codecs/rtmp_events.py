@@ -108,7 +108,7 @@ class Unpublished:
 class PlayRequested:
     """A client wants to play: answer with `accept_play` or `reject_play`, now or when the stream begins.
 
-    `start` is in ms as sent: -2 live or recorded, -1 live only, from 0 recorded.  `duration` is -1 for all.
+    `start` is -2 for live or recorded, -1 for live only, else ms into a recording; `duration` is -1 for all.
     """
 
     stream_id: int

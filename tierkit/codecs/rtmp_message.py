@@ -49,6 +49,7 @@ __all__ = [
     "UserControl",
     "aggregate_payload",
     "command_payload",
+    "data_name",
     "media_data",
     "set_data_frame",
     "split_aggregate",
@@ -222,6 +223,16 @@ def unpack_u32(message: Message) -> int:
     if len(message.payload) < 4:
         raise RemoteProtocolError(f"an RTMP control message of type {message.type_id} is shorter than 4 bytes")
     return int.from_bytes(message.payload[:4], "big")
+
+
+def data_name(message: Message) -> str:
+    """The name that a data message (type 18 or 15) begins with, empty where there is none."""
+    payload = message.payload
+    if message.type_id == DATA_AMF3 and payload[:1] == b"\x00":
+        payload = payload[1:]
+    if payload[:1] != b"\x02":
+        return ""
+    return payload[3 : 3 + int.from_bytes(payload[1:3], "big")].decode("utf-8", "replace")
 
 
 def media_data(message: Message) -> bytes | None:

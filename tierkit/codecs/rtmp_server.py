@@ -46,6 +46,8 @@ MAX_STREAMS: Final = 16
 _CAPS_EX: Final = 1 | 2 | 4 | 8  # we may ask to reconnect, and pass multitrack, ModEx and nanosecond offsets on
 _CAN_FORWARD: Final = {"*": 4.0}
 
+_STARTS: Final = {-2000: -2, -1000: -1}
+
 _IDLE, _PUBLISH_ASKED, _PUBLISHING, _PLAY_ASKED, _PLAYING = range(5)
 
 
@@ -260,8 +262,10 @@ class ServerSession(Link):
         where = self._route(stream, name, "NetStream.Play.StreamNotFound")
         stream.state, stream.name = _PLAY_ASKED, name.partition("?")[0]
         stream.reset = command.arg(3) is not False
-        start, duration = amf0.as_int(command.arg(1), -2), amf0.as_int(command.arg(2), -1)
-        yield PlayRequested(stream.id, where, start, duration, stream.reset, name)
+        # Flash, ffmpeg and librtmp send -2000 and -1000 where the specification has -2 and -1.
+        start = _STARTS.get(asked := amf0.as_int(command.arg(1), -2), asked)
+        duration = max(amf0.as_int(command.arg(2), -1), -1)
+        yield PlayRequested(stream.id, where, max(start, -2), duration, stream.reset, name)
 
     def _target(self, stream_id: int) -> _Stream:
         """The stream that a command is for.  Numbers never created are taken where there is room, 0 as the first."""
