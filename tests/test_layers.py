@@ -41,6 +41,11 @@ LEVELS = {
     "_store": 3,
     "_fanout": 3,
     "_net": 3,
+    "_certificates": 3,
+    "_dial": 3,
+    "_reasons": 3,
+    "_sockets": 3,
+    "_tls": 3,
     "_process": 4,
     "_watch": 4,
     "_tier": 5,
@@ -67,6 +72,8 @@ ADVICE = (
 )
 
 MODEL = {"_address", "_events", "_ports", "_plugin", "_model", "_companion"}
+#: The border to the sockets: below the plugins' public names, nobody else touches them.
+BORDER = {"_net", "_certificates", "_dial", "_reasons", "_sockets", "_tls"}
 KITS = {"http", "rtmp", "live", "packaging"}
 #: Modules that gather public names from everywhere below `tierkit` itself and hold no logic.
 REEXPORTS = {"", "plugin", "events"}
@@ -126,7 +133,7 @@ def level(module: str) -> int | None:
         parents.pop()
     # A part of another module stands where that stands: _http_client with http, _net_tls with _net.
     for known in sorted(LEVELS, key=len, reverse=True):
-        if known and (module.startswith(f"{known}_") or module.startswith(f"_{known}_")):
+        if known and module.startswith((f"{known}_", f"_{known}_")):
             return LEVELS[known]
     return None
 
@@ -266,6 +273,12 @@ def test_third_parties_stay_where_they_belong(module: str) -> None:
     for each in imports(module):
         if each.inside is None:
             assert each.top in sys.stdlib_module_names | allowed, where(module, each)
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in BORDER and (level(m) or 0) < LEVELS["testing"]])
+def test_sockets_have_one_border(module: str) -> None:
+    for each in imports(module):
+        assert each.top not in ("socket", "ssl", "select"), f"{where(module, each)}: go through tierkit.plugin.Network"
 
 
 @pytest.mark.parametrize("module", MODULES)

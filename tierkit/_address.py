@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
+from urllib.parse import quote, unquote
 
 from attrs import evolve, field, frozen
 
@@ -30,8 +31,8 @@ _SCHEME = re.compile(r"[a-z][a-z0-9.-]*\Z")
 _PORT = re.compile(r"[0-9]{1,5}\Z")
 # RFC 3986 reg-name without the percent forms: nobody's host names need them, and they hide mischief.
 _HOST = re.compile(r"[A-Za-z0-9._-]*\Z")
-_IPV6 = re.compile(r"[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\Z")
-_UNSAFE = re.compile(r"[\x00-\x20\x7f]")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f#]")
+_UNIX = re.compile(r"(?:([A-Za-z][A-Za-z0-9.-]*)\+)?unix:(?://)?")
 
 
 @frozen(repr=False)
@@ -52,6 +53,7 @@ class Address:
     path: str = ""
     #: Without the question mark.
     query: str = ""
+    #: As they are meant; in a URL ``%40`` stands for an ``@`` in them, and so on.
     username: str = ""
     password: str = ""
     #: Path of a unix socket; host and port are then empty.
@@ -64,28 +66,28 @@ class Address:
             return text
         if not text:
             raise AddressError("an address is missing: write HOST:PORT, :PORT or SCHEME://HOST:PORT")
-        shown = re.sub(r"//[^/@]*@", "//***@", text)
+        shown = _shown(text)
         if _UNSAFE.search(text):
-            raise AddressError(f"address {shown!r} has a space or control character: remove it")
-        scheme, rest = "", text
-        if "://" in text:
-            scheme, rest = text.split("://", 1)
-        elif match := re.match(r"(?:([a-z][a-z0-9.-]*)\+)?unix:(?=/)", text):
-            return cls(scheme=match.group(1) or "", unix=text[match.end() :])
-        if scheme.endswith("+unix"):
-            return cls(scheme=scheme[: -len("+unix")], unix=rest)
-        if scheme and not _SCHEME.match(scheme):
+            raise AddressError(f"address {shown!r} has a space, '#' or control character: leave it out or write %XX")
+        if match := _UNIX.match(text):
+            if not text.startswith("/", match.end()):
+                raise AddressError(f"address {shown!r} is no path of a socket: write unix:/PATH")
+            return cls(scheme=(match.group(1) or "").lower(), unix=text[match.end() :])
+        scheme, colon, rest = text.partition("://")
+        if not colon:
+            scheme, rest = "", text
+        elif not _SCHEME.match(scheme := scheme.lower()):
             raise AddressError(f"address {shown!r} has an odd scheme: write for instance http://HOST:PORT")
-        authority, slash, tail = rest.partition("/")
-        if "?" in authority:
-            authority, _, query = authority.partition("?")
-            path = ""
-        else:
-            path, _, query = (slash + tail).partition("?")
+        elif not rest:
+            raise AddressError(f"address {shown!r} ends after its scheme: write {scheme}://HOST:PORT")
+        authority, tail = _split_at(rest, "/?")
+        path, _, query = tail.partition("?")
         userinfo, at, hostport = authority.rpartition("@")
         username, _, password = userinfo.partition(":") if at else ("", "", "")
         host, port = _split_host_port(hostport, shown)
-        return cls(scheme, host, port, path, query, username, password)
+        if not colon and port is None and host.isdecimal():
+            raise AddressError(f"address {shown!r} is a port alone: write :{host}")
+        return cls(scheme, host, port, path, query, unquote(username), unquote(password))
 
     @property
     def dial_port(self) -> int:
@@ -132,7 +134,10 @@ class Address:
     def _userinfo(self, *, hide: bool) -> str:
         if not self.username and not self.password:
             return ""
-        return "***@" if hide else f"{self.username}:{self.password}@"
+        if hide:
+            return "***@"
+        password = f":{quote(self.password, safe='')}" if self.password else ""
+        return f"{quote(self.username, safe='')}{password}@"
 
     def _spell(self, userinfo: str) -> str:
         if self.unix:
@@ -150,6 +155,20 @@ class Address:
         return f"Address({str(self)!r})"
 
 
+def _shown(text: str) -> str:
+    # For a text that is not understood, so where a password ends in it is not known either: everything up
+    # to the last "@" goes, and a query, which may carry a token.
+    before, at, rest = text.rpartition("@")
+    scheme, colon, _ = before.partition("://")
+    shown = f"{scheme}{colon}***@{rest}" if colon else f"***@{rest}" if at else text
+    return shown.partition("?")[0] + ("?***" if "?" in shown else "")
+
+
+def _split_at(text: str, marks: str) -> tuple[str, str]:
+    at = next((i for i, each in enumerate(text) if each in marks), len(text))
+    return text[:at], text[at:]
+
+
 def _strings(value: str | Iterable[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
@@ -161,7 +180,7 @@ def _certificates(value: Certificate | Iterable[Certificate]) -> tuple[Certifica
 def _split_host_port(text: str, shown: str) -> tuple[str, int | None]:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
-        if not bracket or not _IPV6.match(host) or (rest and not rest.startswith(":")):
+        if not bracket or not _is_ipv6(host) or (rest and not rest.startswith(":")):
             raise AddressError(f"address {shown!r} has an odd IPv6 host: write [::1]:PORT")
         port = rest[1:] if rest else ""
         colon = bool(rest)
@@ -179,6 +198,14 @@ def _split_host_port(text: str, shown: str) -> tuple[str, int | None]:
     if not _PORT.match(port) or int(port) > 65535:
         raise AddressError(f"address {shown!r} has an odd port: write a number from 0 to 65535")
     return host, int(port)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @frozen
