@@ -1,0 +1,305 @@
+"""TLS connections: `ssl` on memory buffers, over a connection of `_sockets`.
+
+Theory of operation (DESIGN section 3, "Connections", has the measurements):
+
+* *Accepted means encrypted.*  OpenSSL cannot take a record back, so what it has encrypted must leave, and in
+  order.  `send_nowait` encrypts one batch (64 KiB), offers it to the socket, and goes on only while nothing
+  is left over: at most one batch of ciphertext is ever kept, and it leaves first.
+* *Somebody must send what is left over.*  Where the caller still has bytes of its own, that is its next
+  `wait_writable` or `send_nowait`.  Where everything was accepted, nobody would come back; so a *flusher*,
+  a task of its own, waits until the rest has left.  `wait_writable` then waits for the flusher, because
+  trio lets only one task wait for a descriptor.
+* `close` hands a rest to such a flusher too, for at most LINGER seconds; TCP does the same for plain bytes.
+* An end without close_notify is an ordinary end of input.  Players and phones just drop, and the protocols
+  above delimit their messages themselves (Content-Length, chunks, RTMP messages), so a cut is seen there.
+* Renegotiation is off and nothing below TLS 1.2 is spoken; see `_certificates`.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+import trio
+
+from ._ports import RECV_BYTES, Blob, Connection
+from ._reasons import tls_reason
+from ._sockets import SocketConnection
+from .errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
+
+__all__ = ["TLSConnection"]
+
+#: Plaintext encrypted in one go: one RTMP batch of 41 KB, or four whole TLS records of 16 KiB.
+BATCH = 65536
+#: What a handshake may send us: OpenSSL bounds a certificate chain at 100 kB (SSL_MAX_CERT_LIST_DEFAULT).
+HANDSHAKE_BYTES = 1 << 18
+#: What the peer can make us owe it without reading it (alerts, key updates, tickets).
+OWED_BYTES = 4 * BATCH
+#: Seconds that a closed connection has for its last batch: 64 KiB on a line of 20 kbit/s.
+LINGER = 30.0
+
+
+class TLSConnection(Connection):
+    """TLS on top of a socket.
+
+    Args:
+        inner: the socket; this object is from now on its only user.
+        context: the server's or client's settings.
+        server_name: for a client, whom it expects to find.
+    """
+
+    def __init__(self, inner: SocketConnection, context: ssl.SSLContext, *, server_name: str | None = None) -> None:
+        super().__init__(peer=inner.peer, door=inner.door, secure=True)
+        self._inner = inner
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._server = server_name is None
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=self._server, server_hostname=server_name
+        )
+        #: Ciphertext that has not left yet.
+        self._rest = memoryview(b"")
+        self._flusher: trio.CancelScope | None = None
+        self._flushed = trio.Event()
+        #: Plaintext that `readable_now` has come upon.
+        self._early = b""
+        self._failure: ConnectionLost | RemoteProtocolError | None = None
+        self._ended = False
+        self._closed = False
+        self._ready = False
+
+    # --- the handshake ---------------------------------------------------------------------------
+
+    async def establish(self) -> None:
+        if self._ready:
+            return
+        await self._inner.establish()
+        self.peer = self._inner.peer
+        start = self._inner.bytes_in
+        while not self._shake():
+            while self._push():
+                await self._inner.wait_writable()
+            data = await self._inner.recv()
+            if not data:
+                raise ConnectionLost(f"{self.peer} has ended its connection during the TLS handshake")
+            if self._inner.bytes_in - start > HANDSHAKE_BYTES:
+                raise RemoteProtocolError(f"{self.peer} sent a TLS handshake of more than {HANDSHAKE_BYTES} bytes")
+            self._incoming.write(data)
+        self._ready = True
+        # A server's last words (session tickets) need not be waited for.
+        self._push()
+        self._flush_later()
+
+    def _shake(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLCertVerificationError:
+            self._say_alert()
+            raise  # `connect` knows the address and finds the words
+        except ssl.SSLError as error:
+            self._say_alert()
+            raise RemoteProtocolError(f"{self.peer}: no TLS handshake: {tls_reason(error)}") from None
+        return True
+
+    def _say_alert(self) -> None:
+        try:
+            self._push()
+        except ConnectionLost:
+            pass  # it has gone already; what it did wrong is the better story
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    async def recv(self, max_bytes: int = RECV_BYTES) -> bytes:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        data = self.recv_nowait(max_bytes)
+        if data is not None:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return data
+        while data is None:
+            await self._inner.wait_readable()
+            data = self.recv_nowait(max_bytes)
+        return data
+
+    def recv_nowait(self, max_bytes: int = RECV_BYTES) -> bytes | None:
+        if self._early:
+            data, self._early = self._early[:max_bytes], self._early[max_bytes:]
+            self.bytes_in += len(data)
+            return data
+        if self._failure is not None:
+            raise self._failure
+        found = self._decrypt(max_bytes)
+        if found:
+            self.bytes_in += len(found)
+        return found
+
+    def _decrypt(self, max_bytes: int) -> bytes | None:
+        """Some plaintext, b"" at the end, None where more must arrive."""
+        while not self._ended:
+            try:
+                data = self._tls.read(max_bytes)
+            except ssl.SSLWantReadError:
+                data = None
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                data = b""
+            except ssl.SSLError as error:
+                raise RemoteProtocolError(f"{self.peer} broke TLS: {tls_reason(error)}") from None
+            if self._outgoing.pending:
+                self._owe()
+            if data is not None:
+                self._ended = not data
+                return data
+            more = self._inner.recv_nowait()
+            if more is None:
+                return None
+            if more:
+                self._incoming.write(more)
+            else:
+                self._incoming.write_eof()
+        return b""
+
+    def _owe(self) -> None:
+        """Send what reading has made us say; somebody who makes us talk must listen as well."""
+        if self._push() > OWED_BYTES:
+            raise RemoteProtocolError(f"{self.peer} asks without end and does not read the answers")
+        self._flush_later()
+
+    def readable_now(self) -> bool:
+        """Whether `recv` would return at once.  Tickets and key updates are no such thing, so this decrypts."""
+        if self._early or self._ended or self._closed or self._failure is not None:
+            return True
+        try:
+            found = self._decrypt(RECV_BYTES)
+        except (ConnectionLost, RemoteProtocolError) as error:
+            self._failure = error
+            return True
+        self._early = found or b""
+        return found is not None
+
+    def end_input(self) -> None:
+        self._inner.end_input()
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+        taken = self._take(data)
+        if taken == len(data):
+            self._flush_later()
+        return taken
+
+    def sendfile_nowait(self, blob: Blob, offset: int, count: int) -> int:
+        taken = 0
+        while taken < count and not (self._rest and self._push()):
+            data = blob.read(offset + taken, min(BATCH, count - taken))
+            if not data:
+                raise LocalProtocolError(f"asked to send {count} bytes at {offset} of a blob that ends before them")
+            taken += (step := self._take(data))
+            if not step:
+                break
+        if taken == count:
+            self._flush_later()
+        return taken
+
+    def _take(self, data: bytes | bytearray | memoryview) -> int:
+        """Encrypt as much as leaves, and at most one batch more."""
+        if self._closed:
+            raise ConnectionLost("closed by ourselves")
+        taken, view = 0, memoryview(data)
+        while taken < len(view) and not self._push():
+            self._encrypt(view[taken : taken + BATCH])
+            taken = min(len(view), taken + BATCH)
+        self._push()
+        self.bytes_out += taken
+        return taken
+
+    def _encrypt(self, view: memoryview) -> None:
+        try:
+            while view:  # OpenSSL takes a record at a time (SSL_MODE_ENABLE_PARTIAL_WRITE)
+                view = view[self._tls.write(view) :]
+        except ssl.SSLError as error:
+            raise ConnectionLost(f"{self.peer} has broken TLS before: {tls_reason(error)}") from None
+
+    def _push(self) -> int:
+        """Offer the ciphertext that waits to the socket; returns how much of it is left."""
+        if self._outgoing.pending:
+            fresh = self._outgoing.read()
+            self._rest = memoryview(b"".join((self._rest, fresh)) if self._rest else fresh)
+        if self._rest:
+            self._rest = self._rest[self._inner.send_nowait(self._rest) :]
+        return len(self._rest)
+
+    async def wait_writable(self) -> None:
+        while True:
+            if self._closed:
+                raise ConnectionLost("closed by ourselves")
+            if self._flusher is not None:
+                await self._flushed.wait()
+            elif not await self._inner.wait_room():
+                continue
+            if not self._push():
+                return
+
+    def unsent(self) -> int:
+        return self._inner.unsent() + len(self._rest) + self._outgoing.pending
+
+    # --- what is left over -----------------------------------------------------------------------
+
+    def _flush_later(self) -> None:
+        if self._rest and self._flusher is None:
+            self._flusher, self._flushed = trio.CancelScope(), trio.Event()
+            trio.lowlevel.spawn_system_task(self._flush, self._flusher, name="tierkit TLS flush")
+
+    async def _flush(self, patience: trio.CancelScope) -> None:
+        # A system task must not raise: whoever uses the connection next finds out what became of it.
+        try:
+            with patience:
+                while self._push():
+                    await self._inner.wait_room()
+                if self._closed:
+                    self._inner.close()
+        except ConnectionLost:
+            pass
+        finally:
+            self._flusher = None
+            self._flushed.set()
+            if self._closed:
+                self._inner.abort()  # out of patience, or the program ends; nothing to do once it is closed
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        self._shut()
+        self._inner.abort()
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._shut()
+        try:
+            self._say_goodbye()
+            self._push()
+        except ConnectionLost:
+            self._rest = memoryview(b"")
+        self._flush_later()
+        if self._flusher is None:
+            self._inner.close()
+        else:
+            self._flusher.deadline = trio.current_time() + LINGER
+            self._inner.wake()
+
+    def _shut(self) -> None:
+        self._closed = True
+        self._early = b""
+        self._failure = ConnectionLost("closed by ourselves")
+        self._flushed.set()  # a writer that waits finds us closed
+
+    def _say_goodbye(self) -> None:
+        if not self._ready:
+            return
+        try:
+            self._tls.unwrap()
+        except ssl.SSLError:
+            pass  # it wants the peer's goodbye too; ours is in the buffer, and theirs is not worth a wait
+
+    def __repr__(self) -> str:
+        return f"<TLS over {self._inner!r}>"
