@@ -7,40 +7,50 @@ here opens, resolves or connects anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
-from ._address import Address, Listener, Trust
+from ._address import TLS_SCHEMES, Address, Listener, Trust
 from ._plugin import Role, Service, Source, option
 from .errors import GraphError
 
 __all__ = ["Edge", "Graph", "Limits", "Node", "Origin", "Relay", "Tier"]
 
-
-def _listeners(value: Any) -> tuple[Listener, ...]:
-    if isinstance(value, (str, Address, Listener)):
-        value = (value,)
-    return tuple(Listener.parse(each) for each in value)
+T = TypeVar("T")
 
 
-def _services(value: Any) -> tuple[Service, ...]:
+# Converters are plain typed functions: a type checker takes what a field accepts from their argument.
+
+
+def _listeners(value: str | Address | Listener | Iterable[str | Address | Listener]) -> tuple[Listener, ...]:
+    return tuple(map(Listener.parse, (value,) if isinstance(value, (str, Address, Listener)) else value))
+
+
+def _services(value: Service | Iterable[Service] | None) -> tuple[Service, ...]:
+    return _several(value, Service, "serves=", "services such as HLS()")
+
+
+def _nodes(value: Node | Iterable[Node] | None) -> tuple[Node, ...]:
+    return _several(value, Node, "upstream= and push=", "origins and tiers themselves, not their names")
+
+
+def _several(value: T | Iterable[T] | None, kind: type[Any], what: str, wanted: str) -> tuple[T, ...]:
     if value is None:
         return ()
-    return (value,) if isinstance(value, Service) else tuple(value)
+    several = (value,) if isinstance(value, (kind, str, type)) else value
+    found = tuple(several) if isinstance(several, Iterable) else (several,)
+    for each in found:
+        if not isinstance(each, kind):
+            raise GraphError([f"{what} takes {wanted}, not {each!r}"])
+    return found
 
 
-def _nodes(value: Any) -> tuple[Node, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, Node) else tuple(value)
-
-
-def _addresses(value: Any) -> tuple[Address, ...]:
+def _addresses(value: str | Address | Iterable[str | Address]) -> tuple[Address, ...]:
     return tuple(map(Address.parse, (value,) if isinstance(value, (str, Address)) else value))
 
 
-def _address(value: Any) -> Address | None:
+def _address(value: str | Address | None) -> Address | None:
     return None if value is None else Address.parse(value)
 
 
@@ -79,7 +89,7 @@ class Node:
     #: The machine that it runs on, and the name by which others dial it.
     host: str = field(default="127.0.0.1", kw_only=True)
     #: What others dial instead, where `host` and the listeners do not say it: ``host``, ``host:port``,
-    #: or several URLs, one for each scheme.
+    #: ``:port`` at `host`, or several URLs, one for each scheme.
     reach: tuple[Address, ...] = field(default=(), kw_only=True, converter=_addresses)
     listen: tuple[Listener, ...] = field(default=(), kw_only=True, converter=_listeners)
     serves: tuple[Service, ...] = field(default=(), kw_only=True, converter=_services)
@@ -117,7 +127,7 @@ class Node:
         if listener.address.scheme:
             return listener.address.scheme
         for service in self.serves:
-            wanted = [s for s in service.schemes if (s in ("https", "rtmps")) == bool(listener.certificates)]
+            wanted = [s for s in service.schemes if (s in TLS_SCHEMES) == bool(listener.certificates)]
             if wanted:
                 return wanted[0]
         return ""
@@ -138,7 +148,7 @@ class Node:
                 if address.scheme in ("", scheme):
                     port = address.port if address.port is not None else listener.address.port
                     if port != 0:
-                        return address.with_(scheme=scheme, port=port)
+                        return address.with_(scheme=scheme, host=address.host or self.host, port=port)
             if listener.address.unix:
                 return listener.address.with_(scheme=scheme)
             if listener.address.port == 0:
@@ -238,14 +248,9 @@ class Graph:
         control_token: str = "",
     ) -> Graph:
         """A graph of these tiers and, through their upstreams and push targets, of all that they need."""
-        ordered: list[Node] = []
-        for tier in tiers:
-            for node in _with_upstreams(tier):
-                # The same node reached by two paths is one node; two that only look alike stay two, and
-                # `check` names them.
-                if not any(node is known for known in ordered):
-                    ordered.append(node)
-        return cls(tuple(ordered), None if control is None else _control(control), control_token)
+        seen: set[int] = set()
+        ordered = tuple(node for tier in _nodes(tiers) for node in _with_upstreams(tier, seen))
+        return cls(ordered, None if control is None else _control(control), control_token)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -304,10 +309,13 @@ def _nothing(what: str, known: tuple[str, ...]) -> str:
     return f"nothing in this graph runs by {what}: choose among {', '.join(known) or 'nothing'}"
 
 
-def _with_upstreams(node: Node, path: tuple[int, ...] = ()) -> Iterator[Node]:
-    # Upstreams first, so that whatever runs in this order finds what it pulls from already there.
-    if id(node) in path:  # only a value forced into a cycle gets here; `check` has the line for it
+def _with_upstreams(node: Node, seen: set[int]) -> Iterator[Node]:
+    # Upstreams first, so that whatever runs in this order finds what it pulls from already there.  The same
+    # node reached by two paths is one node; two that only look alike stay two, and `check` names them, as
+    # it does a value that was forced into a cycle.
+    if id(node) in seen:
         return
+    seen.add(id(node))
     for other in (*node.upstreams, *node.targets):
-        yield from _with_upstreams(other, (*path, id(node)))
+        yield from _with_upstreams(other, seen)
     yield node
