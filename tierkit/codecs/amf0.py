@@ -184,7 +184,7 @@ def _write(out: bytearray, value: Any, depth: int) -> None:
 def _write_number(out: bytearray, value: float) -> None:
     out.append(0x00)
     try:
-        out += _double.pack(value)
+        out += _double.pack(float(value))
     except OverflowError:
         raise LocalProtocolError("AMF0 numbers are doubles: this integer is too large") from None
 
