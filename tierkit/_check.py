@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from ipaddress import ip_address
 
-from ._address import Address
+from ._address import DEFAULT_PORTS, Address
 from ._model import Graph, Node, Origin, Tier
 from ._plugin import option_problems
 
@@ -21,12 +21,16 @@ __all__ = ["check", "listen_address"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 
 
-def check(graph: Graph) -> list[str]:
-    """Every problem of `graph`, one line each, empty when it can run."""
+def check(graph: Graph, *, bound: Collection[str] = ()) -> list[str]:
+    """Every problem of `graph`, one line each, empty when it can run.
+
+    Args:
+        bound: names of tiers that run elsewhere and whose bound addresses are known, whatever the plan says.
+    """
     if cycle := _cycle(graph):
         # The other rules walk upstreams, so a cycle is told alone.
         return [f"{cycle[0]}: upstreams go round in a circle, {' -> '.join(cycle)}: take one of them out"]
-    return [line for rule in _RULES for line in rule(graph)]
+    return [*(line for rule in _RULES for line in rule(graph)), *_distance(graph, bound)]
 
 
 def listen_address(node: Node, scheme: str, address: Address) -> Address:
@@ -39,8 +43,9 @@ def _cycle(graph: Graph) -> list[str]:
     done: set[int] = set()
 
     def visit(node: Node, path: list[Node]) -> list[str]:
-        if any(node is each for each in path):
-            return [each.name for each in path[path.index(node) :]] + [node.name]
+        # By identity: comparing values that hold each other would never end.
+        if start := next((i for i, each in enumerate(path, 1) if each is node), 0):
+            return [*(each.name for each in path[start - 1 :]), node.name]
         if id(node) in done:
             return []
         for other in (*node.upstreams, *node.targets):
@@ -106,8 +111,8 @@ def _services(graph: Graph) -> Iterator[str]:
             continue
         for service in node.serves:
             if node.role not in service.roles:
-                fits = " or ".join(sorted(service.roles))
-                yield f"{node.name}: {service.name} cannot stand in an {node.role}: it serves an {fits}"
+                fits = " or ".join(_a(role) for role in sorted(service.roles))
+                yield f"{node.name}: {service.name} cannot stand in {_a(node.role)}: it is made for {fits}"
             answered = [s for s in node.schemes if node.service_for(s) is service]
             if node.listen and not answered:
                 yield (
@@ -120,6 +125,10 @@ def _services(graph: Graph) -> Iterator[str]:
                 offered = ", ".join(dict.fromkeys(s for each in node.serves for s in each.schemes))
                 what = f"scheme {scheme!r}" if scheme else "its TLS"
                 yield f"{node.name}: nothing answers at {listener.address}, {what} is none of {offered}: change it"
+
+
+def _a(role: str) -> str:
+    return f"a {role}" if role == "relay" else f"an {role}"
 
 
 def _speaking(graph: Graph) -> Iterator[str]:
@@ -144,11 +153,9 @@ def _doors(graph: Graph) -> Iterator[str]:
             for line in listener.problems():
                 yield f"{node.name}: {line}"
             scheme = node.scheme_of(listener)
-            if not scheme or (scheme in ("https", "rtmps") and not listener.certificates):
-                if scheme and not listener.address.scheme:
-                    yield f"{node.name}: listener {listener.address} would be {scheme}: give it a certificate"
-                continue
-            if not listener.address.unix and listener.address.port is None and scheme not in _PORTED:
+            if not scheme:
+                continue  # told by _services
+            if not listener.address.unix and listener.address.port is None and scheme not in DEFAULT_PORTS:
                 yield f"{node.name}: listener {listener.address} has no port and {scheme} has no usual one: add :PORT"
                 continue
             address = listen_address(node, scheme, listener.address)
@@ -159,9 +166,11 @@ def _doors(graph: Graph) -> Iterator[str]:
     if graph.control is not None:
         for line in graph.control.problems():
             yield f"control address: {line}"
-
-
-_PORTED = ("http", "https", "rtmp", "rtmps")
+        address = listen_address(graph.nodes[0], graph.control.address.scheme, graph.control.address)
+        for host, other, name in taken:
+            # Each process has one, so it is on the machine of every tier.
+            if _clash(address, other):
+                yield f"control address: {address.authority} on {host} is taken by {name}: choose another port"
 
 
 def _clash(one: Address, other: Address) -> bool:
@@ -169,15 +178,39 @@ def _clash(one: Address, other: Address) -> bool:
         return one.unix == other.unix
     if one.port != other.port or one.port == 0:
         return False
-    return one.wildcard or other.wildcard or one.host == other.host
+    # "::" takes IPv4 too, as _net opens it.
+    if one.host == other.host or {one.host, other.host} & {"", "::"}:
+        return True
+    families = _family(one.host), _family(other.host)
+    return (one.wildcard or other.wildcard) and (families[0] == families[1] or 0 in families)
 
 
-def _distance(graph: Graph) -> Iterator[str]:
+def _family(host: str) -> int:
+    """4 or 6 of an address, 0 of a name, which may be either."""
+    try:
+        return ip_address(host).version
+    except ValueError:
+        return 0
+
+
+def _reaches(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes:
+        for address in node.reach:
+            if address.scheme and address.scheme not in node.schemes:
+                yield (
+                    f"{node.name}: reach={str(address)!r} is for {address.scheme}, which none of its listeners speaks: "
+                    f"write it for {' or '.join(node.schemes) or 'one of them'}"
+                )
+            if address.host and address.wildcard:
+                yield f"{node.name}: reach={str(address)!r} is no address to dial: write HOST:PORT"
+
+
+def _distance(graph: Graph, bound: Collection[str]) -> Iterator[str]:
     """Across machines and processes, what is dialled must be an address that means something there."""
     running = {id(node) for node in graph.running}
     for node in graph.nodes:
         for other in (*node.upstreams, *node.targets):
-            if not other.runs or not other.listen:
+            if not other.runs or not other.listen or other.name in bound:
                 continue
             pulled = tuple(s for each in node.serves for s in (*each.pulls, *each.pushes))
             if not set(pulled) & set(other.schemes):
@@ -219,4 +252,4 @@ def _options(graph: Graph) -> Iterator[str]:
             yield f"{node.name}: limits: {line}"
 
 
-_RULES = (_empty, _names, _origins, _edges, _services, _speaking, _doors, _distance, _options)
+_RULES = (_empty, _names, _origins, _edges, _services, _speaking, _doors, _reaches, _options)

@@ -28,21 +28,21 @@ def _listeners(value: str | Address | Listener | Iterable[str | Address | Listen
 
 
 def _services(value: Service | Iterable[Service] | None) -> tuple[Service, ...]:
-    return _several(value, Service, "serves=", "services such as HLS()")
+    return _several(value, Service, "serves= takes services such as HLS()")
 
 
 def _nodes(value: Node | Iterable[Node] | None) -> tuple[Node, ...]:
-    return _several(value, Node, "upstream= and push=", "origins and tiers themselves, not their names")
+    return _several(value, Node, "upstream= and push= take origins and tiers themselves, no names")
 
 
-def _several(value: T | Iterable[T] | None, kind: type[Any], what: str, wanted: str) -> tuple[T, ...]:
+def _several(value: T | Iterable[T] | None, kind: type[Any], wanted: str) -> tuple[T, ...]:
     if value is None:
         return ()
     several = (value,) if isinstance(value, (kind, str, type)) else value
     found = tuple(several) if isinstance(several, Iterable) else (several,)
     for each in found:
         if not isinstance(each, kind):
-            raise GraphError([f"{what} takes {wanted}, not {each!r}"])
+            raise GraphError([f"{wanted}: {each!r} is none"])
     return found
 
 
@@ -248,8 +248,9 @@ class Graph:
         control_token: str = "",
     ) -> Graph:
         """A graph of these tiers and, through their upstreams and push targets, of all that they need."""
+        given: tuple[Node, ...] = _several(tiers, Node, "a graph takes origins and tiers themselves, no names")
         seen: set[int] = set()
-        ordered = tuple(node for tier in _nodes(tiers) for node in _with_upstreams(tier, seen))
+        ordered = tuple(node for tier in given for node in _with_upstreams(tier, seen))
         return cls(ordered, None if control is None else _control(control), control_token)
 
     @property

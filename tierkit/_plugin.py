@@ -74,26 +74,35 @@ def option(
 
 def option_problems(recipe: Any) -> list[str]:
     """What is out of range or of the wrong type in a recipe's options, one line each."""
-    found = []
-    for each in fields(type(recipe)):
-        meta, value = each.metadata, getattr(recipe, each.name)
-        if "help" not in meta:
-            continue
-        low, high, choices = meta["minimum"], meta["maximum"], meta["choices"]
-        unit = f" {meta['unit']}" if meta["unit"] else ""
-        if choices and value not in choices:
-            found.append(f"option {each.name}={value!r}: choose one of {', '.join(map(repr, choices))}")
-        elif low is not None or high is not None:
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                found.append(f"option {each.name}={value!r} is not a number: give a number{unit and ' of'}{unit}")
-            elif low is not None and value < low:
-                found.append(f"option {each.name}={value!r} is too small: give at least {low:g}{unit}")
-            elif high is not None and value > high:
-                found.append(f"option {each.name}={value!r} is too large: give at most {high:g}{unit}")
-        elif isinstance(each.default, (bool, str)) and type(value) is not type(each.default):
-            want = "true or false" if isinstance(each.default, bool) else "a string"
-            found.append(f"option {each.name}={value!r} is of the wrong type: give {want}")
-    return found
+    return [
+        f"option {each.name}={value!r}{wrong}"
+        for each in fields(type(recipe))
+        if "help" in each.metadata
+        and (wrong := _wrong(value := getattr(recipe, each.name), each.default, each.metadata))
+    ]
+
+
+def _wrong(value: object, default: object, meta: Mapping[Any, Any]) -> str:
+    low, high, choices = meta["minimum"], meta["maximum"], meta["choices"]
+    unit = f" {meta['unit']}" if meta["unit"] else ""
+    if choices:
+        return "" if value in choices else f": choose one of {', '.join(map(repr, choices))}"
+    if value is default:
+        return ""
+    if isinstance(default, (bool, str)):
+        want = "true or false" if isinstance(default, bool) else "a string"
+        return "" if type(value) is type(default) else f" is of the wrong type: give {want}"
+    if low is None and high is None and not isinstance(default, (int, float)):
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        return f" is not a number: give a number{unit and ' of'}{unit}"
+    if isinstance(default, int) and not isinstance(value, int):
+        return f" is not a whole number: give a whole number{unit and ' of'}{unit}"
+    if low is not None and value < low:
+        return f" is too small: give at least {low:g}{unit}"
+    if high is not None and value > high:
+        return f" is too large: give at most {high:g}{unit}"
+    return ""
 
 
 class Recipe(ABC):

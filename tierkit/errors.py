@@ -53,6 +53,9 @@ class PluginError(TierkitError):
         self.reason = reason
         super().__init__(f"plugin {plugin}: {reason}")
 
+    def __reduce__(self) -> tuple[type[PluginError], tuple[str, str]]:
+        return type(self), (self.plugin, self.reason)
+
 
 class ListenError(TierkitError):
     """An address that cannot be listened on: taken, not ours, or not permitted."""
@@ -65,6 +68,9 @@ class UpstreamError(TierkitError):
         self.upstream = upstream
         self.reason = reason
         super().__init__(f"upstream {upstream}: {reason}")
+
+    def __reduce__(self) -> tuple[type[UpstreamError], tuple[str, str]]:
+        return type(self), (self.upstream, self.reason)
 
 
 class NotServed(TierkitError):
