@@ -235,14 +235,14 @@ class ClientSession(Link):
             yield from self._on_connect(command, refused)
         elif asked == "createStream":
             if refused:
-                yield _status_of(0, _info(command), "NetStream.Failed", fatal=True)
+                yield _failed(0, command)
                 return
             self.stream_id = amf0.as_int(command.arg(0))
             if not 0 < self.stream_id <= 0xFFFFFFFF:
                 raise RemoteProtocolError("the server answered createStream without a stream number")
             self._created()
         elif refused and asked in ("publish", "play"):
-            yield _status_of(self.stream_id, _info(command), "NetStream.Failed", fatal=True)
+            yield _failed(self.stream_id, command)
 
     def _on_connect(self, command: m.Command, refused: bool) -> Iterator[ClientEvent]:
         info = _info(command)
@@ -293,6 +293,12 @@ def _info(command: m.Command) -> dict[str, Any]:
             return value
     first = command.arg(0)
     return first if isinstance(first, dict) else {}
+
+
+def _failed(stream_id: int, command: m.Command) -> Status:
+    """An `_error`, with or without information."""
+    info = _info(command)
+    return _status_of(stream_id, info, amf0.as_text(info.get("code"), "NetStream.Failed"), fatal=True)
 
 
 def _status_of(stream_id: int, info: dict[str, Any], code: str, *, fatal: bool) -> Status:
