@@ -149,6 +149,33 @@ def test_connecting_twice_is_refused() -> None:
         said(connected(), connect())
 
 
+def test_a_fault_ends_the_session_for_good() -> None:
+    session = connected()
+    with pytest.raises(RemoteProtocolError, match="has no name"):
+        said(session, encode_message(3, 20, 0, 0, b"", 128))
+    with pytest.raises(RemoteProtocolError, match="has no name"):
+        said(session, command("createStream", 2.0, None))
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("length", [0, 1])
+def test_short_control_messages_end_the_connection(kind: int, length: int) -> None:
+    with pytest.raises(RemoteProtocolError, match="shorter than"):
+        said(connected(), encode_message(2, kind, 0, 0, bytes(length), 128))
+
+
+def test_an_encoder_that_does_not_wait_for_publish_start_may_send_long_messages_at_once() -> None:
+    session = connected()
+    data = command("createStream", 2.0, None) + command("publish", 3.0, None, "s", stream_id=1)
+    data += encode_message(6, 9, 1, 0, b"\x17\x01" + bytes(100_000), 128)
+    events = []
+    for event in session.receive(data, 0.0):
+        events.append(event)
+        if isinstance(event, PublishRequested):
+            session.accept_publish(1)
+    assert [type(event) for event in events] == [PublishRequested, Media]
+
+
 # Streams
 
 

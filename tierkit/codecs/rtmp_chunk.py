@@ -170,66 +170,86 @@ class ChunkReader:
         self.buffered = 0
         """Bytes kept of unfinished messages."""
         self._streams: dict[int, _ChunkStream] = {}
-        self._head = b""  # the beginning of a header whose end has not come
+        self._data = b""
+        self._at = 0  # how far `_data` has been read
         self._open = 0  # the chunk stream whose chunk is being read, when `_rest` of its bytes have not come
         self._rest = 0
         self._small = 0
         self.error: RemoteProtocolError | None = None
         """What was wrong, once something was."""
 
+    def feed(self, data: bytes) -> None:
+        """Takes bytes; `next_message` reads them."""
+        at = self._at
+        # What is left over is the beginning of a header, unless the caller stopped asking for messages.
+        self._data = self._data[at:] + data if at < len(self._data) else bytes(data)
+        self._at = 0
+
+    def next_message(self) -> Message | None:
+        """The next message, None until more bytes come.  Nothing behind it has been looked at.
+
+        Raises:
+            RemoteProtocolError: the bytes break the protocol; every later call raises the same.
+        """
+        if self.error is not None:
+            raise self.error
+        try:
+            return self._next()
+        except RemoteProtocolError as exc:
+            self.error = exc
+            self._streams.clear()
+            self._data = b""
+            self._at = self.buffered = 0
+            raise
+
     def receive(self, data: bytes) -> list[Message]:
-        """Every message that `data` completes, in order.
+        """`feed`, then every message that is complete, in order.
 
         Raises:
             RemoteProtocolError: the bytes break the protocol.  Messages that were complete before are handed out
                 first: then `error` is set, and the next call raises it, as does every later one.
         """
-        if self.error is not None:
-            raise self.error
+        self.feed(data)
         out: list[Message] = []
         try:
-            self._parse(bytes(data), out)
-        except RemoteProtocolError as exc:
-            self.error = exc
-            self._streams.clear()
-            self.buffered = 0
+            while (message := self.next_message()) is not None:
+                out.append(message)
+        except RemoteProtocolError:
             if not out:
                 raise
         return out
 
-    def _parse(self, data: bytes, out: list[Message]) -> None:
-        # The hot loop: the payload of a message that lies in `data` whole is copied once.
-        if self._head:
-            data = self._head + data
-            self._head = b""
+    def _next(self) -> Message | None:
+        # The hot loop: the payload of a message that lies in the data whole is copied once.
+        data = self._data
         end = len(data)
-        at = 0
-        if self._rest:
-            at = self._fill(data, 0, self._open, self._streams[self._open], self._rest, out)
-        while at < end:
+        if self._rest and (message := self._fill(data, self._open, self._streams[self._open], self._rest)) is not None:
+            return message
+        while (at := self._at) < end:
             header = self._header(data, at, end)
             if header is None:
-                self._head = data[at:]
-                break
+                return None
             csid, stream, at = header
+            self._at = at
             size = self.chunk_size
             length = stream.length
             if not stream.partial:
                 if length <= size and at + length <= end:
-                    stop = at + length
-                    self._finish(csid, stream, data[at:stop], out)
-                    at = stop
-                    continue
+                    self._at = stop = at + length
+                    return self._finish(csid, stream, data[at:stop])
                 stream.partial = True
             rest = length - len(stream.body)
             if rest > size:
                 rest = size
                 if size < _SMALL_CHUNK:
                     self._count_small()
-            at = self._fill(data, at, csid, stream, rest, out)
+            if (message := self._fill(data, csid, stream, rest)) is not None:
+                return message
+        return None
 
-    def _fill(self, data: bytes, at: int, csid: int, stream: _ChunkStream, rest: int, out: list[Message]) -> int:
-        """Adds up to `rest` bytes of a chunk to an unfinished message, and hands it out when it is whole."""
+    def _fill(self, data: bytes, csid: int, stream: _ChunkStream, rest: int) -> Message | None:
+        """Adds up to `rest` bytes of a chunk to an unfinished message; returns it when it is whole."""
+        at = self._at
         stop = at + rest
         have = len(data)
         if stop > have:
@@ -238,6 +258,7 @@ class ChunkReader:
             stop = have
         else:
             self._rest = 0
+        self._at = stop
         body = stream.body
         body += data[at:stop]
         self.buffered += stop - at
@@ -245,17 +266,17 @@ class ChunkReader:
             self.buffered -= len(body)
             stream.body = bytearray()
             stream.partial = False
-            self._finish(csid, stream, bytes(body), out)
-        elif self.buffered > self.max_buffered:
+            return self._finish(csid, stream, bytes(body))
+        if self.buffered > self.max_buffered:
             raise RemoteProtocolError(f"more than {self.max_buffered} bytes in unfinished RTMP messages")
-        return stop
+        return None
 
-    def _finish(self, csid: int, stream: _ChunkStream, payload: bytes, out: list[Message]) -> None:
-        out.append(Message(stream.type_id, stream.stream_id, stream.timestamp, payload, csid))
+    def _finish(self, csid: int, stream: _ChunkStream, payload: bytes) -> Message:
         if stream.type_id == 1:
             self._set_chunk_size(payload)
         elif stream.type_id == 2:
             self._abort(payload)
+        return Message(stream.type_id, stream.stream_id, stream.timestamp, payload, csid)
 
     def _header(self, data: bytes, at: int, end: int) -> tuple[int, _ChunkStream, int] | None:
         """Basic and message header at `at`: chunk stream, its state, and where the payload begins.

@@ -1,8 +1,9 @@
 """What both ends of an RTMP connection have in common: handshake, chunks, control messages, acknowledgements.
 
-Theory of operation.  `receive` parses what came at once, but hands out events one at a time, and looks at the next
-message only when the next event is asked for.  So an answer given while handling an event (`accept_connect`) stands
-in front of the answers to what the peer sent behind it, however its bytes were cut.
+Theory of operation.  `receive` takes what came, but hands out events one at a time, and looks at the next message
+only when the next event is asked for.  So an answer given while handling an event (`accept_connect`) stands in front
+of the answers to what the peer sent behind it, and a bound that an event changes (publishers may send long messages)
+holds for the next byte, however the bytes were cut.
 
 Answers collect in memory until `data_to_send`, whole messages only and each with a full header (fmt 0), so that
 other encoded messages may be written between two calls.  A peer that asks without reading is cut at `MAX_PENDING`.
@@ -10,7 +11,6 @@ other encoded messages may be written between two calls.  A peer that asks witho
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -54,12 +54,12 @@ class Link:
         self._handshake = handshake
         self._reader = ChunkReader(max_message=COMMAND_LIMIT, max_buffered=COMMAND_LIMIT)
         self._writer = ChunkWriter()
-        self._messages: deque[Message] = deque()
         self._out: list[bytes] = []
         self._pending = 0
         self._window = WINDOW
         self._acknowledged = 0
         self._pings: dict[int, float] = {}
+        self._error: RemoteProtocolError | None = None
 
     @property
     def chunk_size(self) -> int:
@@ -84,14 +84,15 @@ class Link:
     # In
 
     def _feed(self, data: bytes) -> None:
-        """Parses `data` into messages; raises only where no complete message stands before the fault."""
+        if self._error is not None:
+            raise self._error
         if not self._handshake.done:
             rest = self._shake(data)
             if rest is None:
                 return
             data = rest
             self._established()
-        self._messages.extend(self._reader.receive(data))
+        self._reader.feed(data)
         self.bytes_received += len(data)
         if self.bytes_received - self._acknowledged >= self._window // 2:
             self._acknowledged = self.bytes_received
@@ -107,17 +108,18 @@ class Link:
         """The handshake is complete."""
 
     def _events(self, now: float) -> Iterator[Any]:
-        messages = self._messages
-        while messages:
-            message = messages.popleft()
-            if message.type_id in _MEDIA:
-                event = self._media(message)
-                if event is not None:
-                    yield event
-            else:
-                yield from self._dispatch(message, now)
-        if self._reader.error is not None:
-            raise self._reader.error
+        next_message = self._reader.next_message
+        try:
+            while (message := next_message()) is not None:
+                if message.type_id in _MEDIA:
+                    event = self._media(message)
+                    if event is not None:
+                        yield event
+                else:
+                    yield from self._dispatch(message, now)
+        except RemoteProtocolError as exc:
+            self._error = exc  # whatever follows cannot be trusted: every later call raises it again
+            raise
 
     def _dispatch(self, message: Message, now: float) -> Iterator[Any]:
         kind = message.type_id

@@ -14,8 +14,10 @@
         if session.closing:
             break
 
-`receive` looks at a message only when the next event is asked for, so answers keep the order of the questions.
-Call `data_to_send` inside the loop, too, where handling an event takes long.
+`receive` looks at a message only when the next event is asked for, so answers keep the order of the questions: go
+through all of its events before the next `receive`.  Send `data_to_send` after every `receive`, events or not (the
+handshake and acknowledgements make none), and inside the loop, too, where handling an event takes long.  A
+RemoteProtocolError comes at its place among the events, and again from every later call.
 """
 
 from .rtmp_client import ClientSession
