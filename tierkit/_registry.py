@@ -1,0 +1,230 @@
+"""The plugins: the only user of pluggy's PluginManager, as an instance with typed methods.
+
+pluggy checks names but not types, cannot await, and stops at the first implementation that raises.  So
+implementations are called one by one under a guard, what they hand over is looked at before anybody uses
+it, and a plugin that fails is named with its reason while the others are none the worse.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import attrs
+import pluggy
+
+from . import hookspecs
+from ._companion import Companion, ControlRoute
+from ._plugin import Observer, Recipe, Service, Source
+from .errors import PluginError
+
+__all__ = ["PluginInfo", "Registry"]
+
+T = TypeVar("T")
+
+#: The entry-point group, and the name of the pluggy project.
+GROUP = "tierkit"
+
+
+@attrs.frozen
+class PluginInfo:
+    """One plugin that has loaded."""
+
+    name: str
+    #: Its distribution with version, or the file it was loaded from.
+    where: str
+    services: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    #: Names of the hooks that it implements.
+    hooks: tuple[str, ...] = ()
+
+
+class Registry:
+    """The plugins of one process; make it with `Registry.load`.
+
+    Attributes:
+        failures: what did not load or broke a promise, as errors that name the plugin and the reason.
+    """
+
+    def __init__(self) -> None:
+        self.failures: list[PluginError] = []
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self._where: dict[str, str] = {}
+        self._services: dict[str, type[Service]] = {}
+        self._sources: dict[str, type[Source]] = {}
+        self._owner: dict[tuple[str, str], str] = {}
+
+    @classmethod
+    def load(cls, files: Iterable[str | Path] = (), *, installed: bool = True) -> Registry:
+        """The plugins that are installed, and those in `files`.  Never raises: see `failures`."""
+        registry = cls()
+        if installed:
+            for entry in sorted(entry_points(group=GROUP), key=lambda each: each.name):
+                registry._guarded(entry.name, partial(_entry, entry))
+        for file in files:
+            registry.load_file(file)
+        return registry
+
+    def load_file(self, file: str | Path) -> None:
+        """Load one plugin from a Python file; its name is the file's."""
+        path = Path(file).resolve()
+        self._guarded(path.stem, lambda: (_module(path), str(path)))
+
+    def add(self, name: str, plugin: object, *, where: str = "given by the program") -> None:
+        """Add a plugin that the program has in hand: a module or an object with hook implementations."""
+        self._guarded(name, lambda: (plugin, where))
+
+    def services(self) -> Mapping[str, type[Service]]:
+        """The services, by name."""
+        return MappingProxyType(self._services)
+
+    def sources(self) -> Mapping[str, type[Source]]:
+        """The kinds of external server that can be pulled from, by name."""
+        return MappingProxyType(self._sources)
+
+    def observers(self) -> list[Observer]:
+        """The observers that plugins bring."""
+        return self._collect("tierkit_observers", callable, "a callable")
+
+    def companions(self) -> list[Companion]:
+        """What plugins run once per process beside the graph."""
+        return self._collect("tierkit_companions", lambda each: isinstance(each, Companion), "a Companion")
+
+    def control_routes(self) -> list[ControlRoute]:
+        """The paths that plugins add to the control address."""
+        return self._collect("tierkit_control_routes", lambda each: isinstance(each, ControlRoute), "a ControlRoute")
+
+    def commands(self) -> list[Any]:
+        """The command groups that plugins add to the command line."""
+        return self._collect("tierkit_commands", lambda each: hasattr(each, "registered_commands"), "a typer.Typer")
+
+    def origin_of(self, kind: str, name: str) -> str:
+        """Which plugin brings the "service" or "source" of this name."""
+        return self._owner[kind, name]
+
+    def plugins(self) -> list[PluginInfo]:
+        """What has loaded, in order."""
+        found = []
+        for name, plugin in self._manager.list_name_plugin():
+            hooks = tuple(caller.name for caller in self._manager.get_hookcallers(plugin) or ())
+            services = tuple(n for (kind, n), owner in self._owner.items() if kind == "service" and owner == name)
+            sources = tuple(n for (kind, n), owner in self._owner.items() if kind == "source" and owner == name)
+            found.append(PluginInfo(name, self._where[name], services, sources, hooks))
+        return found
+
+    # --- loading ---------------------------------------------------------------------------------
+
+    def _guarded(self, name: str, find: Callable[[], tuple[object, str]]) -> None:
+        try:
+            plugin, where = find()
+            self._register(name, plugin, where)
+        except PluginError as error:
+            self.failures.append(error)
+        except (Exception, SystemExit) as error:
+            # SystemExit too: a script that calls sys.exit() on import must not end a streaming server.
+            self.failures.append(PluginError(name, f"does not load: {type(error).__name__}: {error}"))
+
+    def _register(self, name: str, plugin: object, where: str) -> None:
+        if self._manager.has_plugin(name):
+            raise PluginError(name, f"is here twice: the one from {self._where[name]} stays, rename {where}")
+        self._manager.register(plugin, name)
+        self._where[name] = where
+        try:
+            self._verify(name, plugin)
+            self._take(name, plugin, "tierkit_services", "service", Service, self._services)
+            self._take(name, plugin, "tierkit_sources", "source", Source, self._sources)
+        except PluginError:
+            self._manager.unregister(plugin)
+            del self._where[name]
+            raise
+
+    def _verify(self, name: str, plugin: object) -> None:
+        known = {each for each in vars(hookspecs) if each.startswith("tierkit_")}
+        for caller in self._manager.get_hookcallers(plugin) or ():
+            if caller.name not in known:
+                raise PluginError(name, f"implements {caller.name}, which is no hook: {', '.join(sorted(known))} are")
+
+    def _take(self, name: str, plugin: object, hook: str, kind: str, base: type[Recipe], into: dict[str, Any]) -> None:
+        """Ask one plugin for its recipes, look at them all, and only then keep them."""
+        taken: dict[str, Any] = {}
+        for recipe in self._ask(name, plugin, hook):
+            if problem := _recipe_problem(recipe, base):
+                raise PluginError(name, f"{hook} gave {recipe!r}: {problem}")
+            if recipe.name in into or recipe.name in taken:
+                owner = self._owner.get((kind, recipe.name), name)
+                raise PluginError(name, f"{kind} {recipe.name!r} is already there from {owner}: rename it")
+            taken[recipe.name] = recipe
+        into.update(taken)
+        self._owner.update({(kind, each): name for each in taken})
+
+    def _ask(self, name: str, plugin: object, hook: str) -> Sequence[Any]:
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            if implementation.plugin is plugin:
+                try:
+                    return tuple(implementation.function())
+                except Exception as error:
+                    raise PluginError(name, f"{hook} raised {type(error).__name__}: {error}") from error
+        return ()
+
+    def _collect(self, hook: str, good: Callable[[Any], bool], what: str) -> list[Any]:
+        found: list[Any] = []
+        for name, plugin in self._manager.list_name_plugin():
+            try:
+                for each in self._ask(name, plugin, hook):
+                    if good(each):
+                        found.append(each)
+                    else:
+                        raise PluginError(name, f"{hook} gave {each!r}, which is not {what}")
+            except PluginError as error:
+                self.failures.append(error)
+        return found
+
+
+def _entry(entry: EntryPoint) -> tuple[object, str]:
+    return entry.load(), _where(entry)
+
+
+def _where(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.value
+
+
+def _module(path: Path) -> object:
+    if not path.is_file():
+        raise PluginError(path.stem, f"there is no file {path}: give --plugin the path of a Python file")
+    name = f"tierkit_plugin_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(path.stem, f"{path} is no Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    # attrs, pickle and typing look a class's module up by its name.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _recipe_problem(recipe: object, base: type[Recipe]) -> str:
+    """Why a recipe class is not fit for use; empty where it is."""
+    if not isinstance(recipe, type) or not issubclass(recipe, base):
+        return f"give classes derived from tierkit.plugin.{base.__name__}"
+    if not attrs.has(recipe):
+        return "make it an attrs class: put @attrs.frozen before it"
+    if not isinstance(getattr(recipe, "name", None), str):
+        return "give it a name: name: ClassVar[str] = '...'"
+    if not getattr(recipe, "schemes", ()):
+        return "say what it speaks: schemes: ClassVar[tuple[str, ...]] = ('...',)"
+    if issubclass(recipe, Service) and not getattr(recipe, "roles", ()):
+        return "say where it can stand: roles: ClassVar[frozenset[Role]] = frozenset({'relay'})"
+    if abstract := sorted(getattr(recipe, "__abstractmethods__", ())):
+        return f"it lacks {', '.join(abstract)}"
+    return ""
