@@ -134,7 +134,13 @@ class RealNetwork(Network):
         if not self.descriptors.connections_free:
             await trio.lowlevel.checkpoint()
             raise ConnectionLost(f"{_shown(address)} {dial_reason(OSError(errno.EMFILE, ''))}")
-        connection = await self._open(address)
+        # Counted before it is dialled: a thousand dials at once are a thousand descriptors.
+        self.descriptors.connections += 1
+        try:
+            connection = await self._open(address)
+        except BaseException:
+            self.descriptors.connections -= 1
+            raise
         if not address.secure:
             return connection
         try:
@@ -276,6 +282,7 @@ class _SocketBound(Bound):
         sock.setblocking(False)
         peer = peer_of(sock.family, sockaddr)
         proxied = bool(self._proxied) and peer.host in self._proxied
+        self._budget.connections += 1
         connection = SocketConnection(sock, self._budget, peer=peer, door=self.door, proxied=proxied)
         if self._certificates is None:
             return connection

@@ -8,7 +8,8 @@ Rules of the port:
 * One reader, one writer.  `recv` has one caller at a time; `send_nowait`, `sendfile_nowait`,
   `wait_writable` have one at a time.
 * Non-blocking first: `send_nowait` takes what fits (0 = nothing fits now) and never waits.  What it has
-  accepted is on its way (for TLS: encrypted): offer only the rest next time.
+  accepted is on its way (for TLS: encrypted): offer only the rest next time.  After a short write call
+  `wait_writable`: it is what moves the rest on.  What was accepted whole needs no further call.
 * Only the guard of a connection (`_serve.py`) closes it.  `close` and `abort` are synchronous, so that
   no await stands between letting go of a cursor and closing its connection.
 * Whatever the operating system raises comes out as `ConnectionLost`, with a reason for people.
@@ -158,7 +159,10 @@ class Connection(ABC):
 
     @abstractmethod
     def end_input(self) -> None:
-        """Half-close for reading: a reader that waits gets b"" now.  What was accepted still goes out."""
+        """Half-close for reading: a reader that waits gets b"" now.  What was accepted still goes out.
+
+        What had arrived before (a request that crossed with the drain) can still be read, then b"".
+        """
 
     def settled(self) -> None:
         """The first request or play has been understood: the accept deadline no longer applies."""
@@ -168,7 +172,7 @@ class Connection(ABC):
 
     @abstractmethod
     def abort(self) -> None:
-        """Reset: the peer sees an error, never a clean end.  Idempotent."""
+        """Reset: the peer sees an error, never a clean end (a unix socket has no reset: an end).  Idempotent."""
 
     @abstractmethod
     def close(self) -> None:
@@ -195,6 +199,11 @@ class Bound(ABC):
         A full descriptor table (EMFILE and its kin) raises OSError, and the caller pauses;
         ConnectionLost is raised once the listener is closed.
         """
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with it now, one line, empty when nothing: a changed certificate that was no good."""
+        return ""
 
     def reload(self) -> None:
         """Read certificate files again.  Raises ListenError and keeps the old ones if they are no good."""

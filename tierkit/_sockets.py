@@ -71,7 +71,13 @@ def prepare(sock: socket.socket, *, send_lowat: int = 0) -> None:
 
 
 class SocketConnection(Connection):
-    """A TCP or unix connection."""
+    """A TCP or unix connection.
+
+    Args:
+        sock: non-blocking; ours from now on.
+        budget: the connection is counted in it already, and counted out when it closes.
+        proxied: a PROXY header comes first.
+    """
 
     def __init__(
         self,
@@ -86,7 +92,6 @@ class SocketConnection(Connection):
         self._sock = sock
         self._fd = sock.fileno()
         self._budget = budget
-        budget.connections += 1
         self._proxied = proxied
         self._closed = False
         #: Bytes that were read ahead (behind a PROXY header) and come first.

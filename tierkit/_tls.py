@@ -5,10 +5,10 @@ Theory of operation (DESIGN section 3, "Connections", has the measurements):
 * *Accepted means encrypted.*  OpenSSL cannot take a record back, so what it has encrypted must leave, and in
   order.  `send_nowait` encrypts one batch (64 KiB), offers it to the socket, and goes on only while nothing
   is left over: at most one batch of ciphertext is ever kept, and it leaves first.
-* *Somebody must send what is left over.*  Where the caller still has bytes of its own, that is its next
-  `wait_writable` or `send_nowait`.  Where everything was accepted, nobody would come back; so a *flusher*,
-  a task of its own, waits until the rest has left.  `wait_writable` then waits for the flusher, because
-  trio lets only one task wait for a descriptor.
+* *Somebody must send what is left over.*  A caller whose write was short has bytes of its own left and calls
+  `wait_writable`, which sees to ours too.  A caller whose bytes were all accepted does not come back; so a
+  *flusher*, a task of its own (16 µs, only then), waits until the rest has left.  `wait_writable` then
+  waits for the flusher, because trio lets only one task wait for a descriptor.
 * `close` hands a rest to such a flusher too, for at most LINGER seconds; TCP does the same for plain bytes.
 * An end without close_notify is an ordinary end of input.  Players and phones just drop, and the protocols
   above delimit their messages themselves (Content-Length, chunks, RTMP messages), so a cut is seen there.
@@ -140,7 +140,7 @@ class TLSConnection(Connection):
                 data = self._tls.read(max_bytes)
             except ssl.SSLWantReadError:
                 data = None
-            except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            except ssl.SSLZeroReturnError:
                 data = b""
             except ssl.SSLError as error:
                 raise RemoteProtocolError(f"{self.peer} broke TLS: {tls_reason(error)}") from None
@@ -152,10 +152,10 @@ class TLSConnection(Connection):
             more = self._inner.recv_nowait()
             if more is None:
                 return None
-            if more:
-                self._incoming.write(more)
-            else:
-                self._incoming.write_eof()
+            if not more:
+                # Not told to OpenSSL: it takes a missing close_notify for an error, and refuses to write then.
+                self._ended = True
+            self._incoming.write(more)
         return b""
 
     def _owe(self) -> None:

@@ -16,7 +16,7 @@ from collections import deque
 import trio
 from attrs import define, field, frozen
 
-from tierkit._address import Address, Listener, Trust
+from tierkit import Address, Listener, Trust
 from tierkit.errors import ConnectionLost, ListenError, RemoteProtocolError
 from tierkit.plugin import Bound, Connection, Descriptors, Door, Network, Peer
 
