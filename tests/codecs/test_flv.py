@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tierkit.codecs import flv
 from tierkit.codecs.amf0 import ECMAArray
 from tierkit.codecs.flv import FLVReader, Kind, classify
-from tierkit.errors import RemoteProtocolError
+from tierkit.errors import LocalProtocolError, RemoteProtocolError
 
 from .rtmp_helpers import pieces
 
@@ -27,7 +27,9 @@ KINDS = [
     (VIDEO, "27 01 000028", kind(codec="avc1")),
     (VIDEO, "37 01 000028", kind(is_disposable=True, codec="avc1")),
     (VIDEO, "47 01 000000", kind(is_keyframe=True, codec="avc1")),
-    (VIDEO, "57 00", kind(is_sequence_header=True, codec="avc1", role="header")),
+    (VIDEO, "57 00", flv.PLAIN),
+    (VIDEO, "d0 00", flv.PLAIN),
+    (VIDEO, "d4 68766331 02", kind(is_metadata=True, codec="hvc1", role="metadata")),
     (VIDEO, "17 02 000000", kind(is_end_of_sequence=True, codec="avc1")),
     (VIDEO, "1c 00 000000", kind(is_sequence_header=True, codec="hvc1", role="header")),
     (VIDEO, "1c 01 000000", kind(is_keyframe=True, codec="hvc1")),
@@ -188,6 +190,11 @@ def test_a_stream_is_read_as_it_was_written_in_pieces_of_any_size(content: list[
 def test_the_wire_form_of_a_stream() -> None:
     assert flv.create_flv_header(video=False).hex() == "464c5601040000000900000000"
     assert flv.create_flv_tag(AUDIO, 0x01020304, b"\xaf").hex() == "08000001020304010000" + "00af0000000c"
+
+
+def test_tags_longer_than_the_format_are_our_own_mistake() -> None:
+    with pytest.raises(LocalProtocolError, match="16,777,215"):
+        flv.create_flv_tag(VIDEO, 0, bytes(1 << 24))
 
 
 def test_wrong_back_pointers_and_a_longer_header_are_borne() -> None:

@@ -25,6 +25,8 @@ TC = "rtmp://h/live"
         ("live?token=1", "s?x=2", "", Route("/live/s", "token=1&x=2")),
         ("live/s", "?key=1", "", Route("/live/s", "key=1")),
         ("", "s", "rtmp://h:1935/live?k=v", Route("/live/s", "k=v")),
+        ("live", "s", "rtmp://h/live?k=v", Route("/live/s", "k=v")),
+        ("live?k=1", "s", "rtmp://h/live?k=2", Route("/live/s", "k=1")),
         ("", "s", "'rtmp://h/live'", Route("/live/s")),
         ("", "s", "nonsense", Route("/s")),
         ("live", "s?a=1?b=2", "", Route("/live/s", "a=1?b=2")),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from tierkit.errors import RemoteProtocolError
+from tierkit.errors import LocalProtocolError, RemoteProtocolError
 
 from . import amf0
 from .flv_packet import PLAIN, Kind, classify
@@ -213,8 +213,14 @@ def create_flv_header(*, audio: bool = True, video: bool = True) -> bytes:
 
 
 def create_flv_tag(type_id: int, timestamp: int, payload: bytes) -> bytes:
-    """One tag with its back pointer.  `timestamp` is in ms and taken modulo 2**32."""
+    """One tag with its back pointer.  `timestamp` is in ms and taken modulo 2**32.
+
+    Raises:
+        LocalProtocolError: a payload that the format cannot carry.
+    """
     size = len(payload)
+    if size > 0xFFFFFF:
+        raise LocalProtocolError(f"an FLV tag has at most 16,777,215 bytes, not {size}")
     clock = timestamp & 0xFFFFFFFF
     return b"".join(
         (

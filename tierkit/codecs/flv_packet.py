@@ -67,6 +67,9 @@ _SEQUENCE_START, _CODED, _SEQUENCE_END, _CODED_X, _METADATA, _TS_SEQUENCE_START,
 _CHANNELS, _MULTITRACK_AUDIO = 4, 5
 _ENHANCED_AUDIO: Final = 9
 _MAX_WRAPS: Final = 8
+# Packet type, multitrack type, FourCC and track number: what decides, and few enough bytes for the caches to hit.
+_WINDOW: Final = 7
+_COMMAND_FRAME: Final = 5  # "seek begins" and "seek ends": the byte behind is no packet type
 
 
 def classify(type_id: int, payload: bytes) -> Kind:
@@ -79,14 +82,17 @@ def classify(type_id: int, payload: bytes) -> Kind:
             return PLAIN
         first = payload[0]
         if first & 0x80:
-            return _enhanced_video(payload[: _window(payload)])
+            # ModEx is of any length and different in every frame: no use in remembering it.
+            head, wrapped = payload[:_WINDOW], first & 0x0F == _MODEX
+            return _enhanced_video.__wrapped__(payload) if wrapped else _enhanced_video(head)
         return _video(first, payload[1] if len(payload) > 1 else -1)
     if type_id == AUDIO:
         if not payload:
             return PLAIN
         first = payload[0]
         if first >> 4 == _ENHANCED_AUDIO:
-            return _enhanced_audio(payload[: _window(payload)])
+            head, wrapped = payload[:_WINDOW], first & 0x0F == _MODEX
+            return _enhanced_audio.__wrapped__(payload) if wrapped else _enhanced_audio(head)
         return _audio(first, payload[1] if len(payload) > 1 else -1)
     if type_id == DATA and (
         payload.startswith(_ON_META_DATA) or payload.startswith(_ON_META_DATA, len(_SET_DATA_FRAME))
@@ -101,6 +107,8 @@ _METADATA_KIND: Final = Kind(is_metadata=True, role="metadata")
 @lru_cache(maxsize=1024)
 def _video(first: int, packet_type: int) -> Kind:
     frame_type, codec_id = first >> 4, first & 0x0F
+    if frame_type == _COMMAND_FRAME:
+        return PLAIN
     codec = _VIDEO_CODECS.get(codec_id, "")
     if codec_id in _HEADED_VIDEO:
         if packet_type == 0:
@@ -118,16 +126,12 @@ def _audio(first: int, packet_type: int) -> Kind:
     return Kind(codec=codec)
 
 
-def _window(payload: bytes) -> int:
-    """How many bytes decide what an enhanced payload is.  Few, so that the caches below hit; more behind a ModEx."""
-    wrapped = payload[0] & 0x0F == _MODEX
-    return 4096 if wrapped else 7
-
-
 @lru_cache(maxsize=1024)
 def _enhanced_video(head: bytes) -> Kind:
     frame_type = head[0] >> 4 & 7
     packet_type, codec, track = _unwrap(head, _MULTITRACK_VIDEO)
+    if frame_type == _COMMAND_FRAME and packet_type != _METADATA:
+        return PLAIN
     if packet_type in (_SEQUENCE_START, _TS_SEQUENCE_START):
         return Kind(is_sequence_header=True, codec=codec, track=track, role="header")
     if packet_type == _METADATA:

@@ -3,7 +3,7 @@
 Clients divide `rtmp://host/a/b/c` into an application and a name by guessing, and guess differently (RTMP errata,
 section 8.1.2).  So streams are known by the *joined* path, `/a/b/c`, whatever the division was.
 
-* Queries are split off the application and the name, and joined: credentials come in either.
+* Queries are split off the application (or the tcUrl) and the name, and joined: credentials come in either.
 * `_definst_`, Wowza's and FMS's name for "no instance", is left out of the path.
 * `mp4:`, `flv:` and the like in front of a name say a container, not another stream: they are kept in
   `Route.prefix` and left out of the path.
@@ -68,8 +68,9 @@ def route(app: str, name: str, tc_url: str = "") -> Route:
     if max(len(app), len(name), len(tc_url)) > MAX_LENGTH:
         raise _refused("is too long")
     app, _, app_query = app.partition("?")
-    if not app.strip("/"):
-        app, _, app_query = _app_of(tc_url).partition("?")
+    tc_app, _, tc_query = _app_of(tc_url).partition("?")
+    app_query = app_query or tc_query
+    app = app if app.strip("/") else tc_app
     name, _, name_query = name.partition("?")
     prefix = ""
     segments = []
