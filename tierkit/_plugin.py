@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from urllib.parse import unquote
 
 from attrs import field, fields, frozen
 
@@ -124,27 +125,27 @@ class StreamState:
     """One stream as a tier sees it now."""
 
     #: ``app/name`` in RTMP, the playlist's path in HLS.
-    name: str
+    name: str = field(metadata={"merge": "last"})
     #: Whether media arrives for it.
-    on_air: bool = True
-    #: Viewers now (merged over processes: sum).
-    viewers: int = 0
-    #: Bytes received and sent for it so far (sum).
-    bytes_in: int = 0
-    bytes_out: int = 0
+    on_air: bool = field(default=True, metadata={"merge": "max"})
+    #: Viewers now.
+    viewers: int = field(default=0, metadata={"merge": "sum"})
+    #: Bytes received and sent for it so far.
+    bytes_in: int = field(default=0, metadata={"merge": "sum"})
+    bytes_out: int = field(default=0, metadata={"merge": "sum"})
 
 
 @frozen(kw_only=True)
 class Figures:
     """The few numbers that every service can tell, whatever it speaks: what tables and graphs show."""
 
-    #: Players and clients served now (merged over processes: sum).
-    viewers: int = 0
-    #: Requests answered so far, and those of them that needed nothing from upstream (sum).
-    requests: int = 0
-    hits: int = 0
-    #: Connections to upstreams open now (sum).
-    upstream_connections: int = 0
+    #: Players and clients served now.
+    viewers: int = field(default=0, metadata={"merge": "sum"})
+    #: Requests answered so far, and those of them that needed nothing from upstream.
+    requests: int = field(default=0, metadata={"merge": "sum"})
+    hits: int = field(default=0, metadata={"merge": "sum"})
+    #: Connections to upstreams open now.
+    upstream_connections: int = field(default=0, metadata={"merge": "sum"})
 
 
 class Running(ABC):
@@ -154,8 +155,9 @@ class Running(ABC):
     async def handle(self, connection: Connection) -> None:
         """Speak with one connection until it ends; called in a task of its own, already established.
 
-        Return to end it in order.  An Exception ends this connection alone and becomes an event; a
-        ProtocolError or ConnectionLost is an ordinary end.  Never close the connection: the guard does.
+        Return to end it in order.  An Exception ends this connection alone and becomes an event; for a
+        ProtocolError that is its own line, without the place in the code; ConnectionLost is an ordinary
+        end and told to nobody.  Never close the connection: the guard does.
         """
 
     @abstractmethod
@@ -275,6 +277,8 @@ class Direct(LiveSource):
             raise UpstreamError(self.name, f"has no address for {' or '.join(sorted(schemes))} yet: is it running?")
         scope = base.path.rstrip("/")
         only, _, query = path.partition("?")
+        if scope and not {".", ".."}.isdisjoint(map(unquote, only.split("/"))):
+            raise NotServed(f"{only} has dots for a directory: {self.name} might leave {scope} by them")
         if scope and only != scope and not only.startswith(scope + "/"):
             raise NotServed(f"{only} is outside {scope}, the only path that {self.name} is asked for")
         return base.with_(path=only, query=query)

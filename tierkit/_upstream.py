@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from hashlib import blake2b
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from ._plugin import Candidate, Upstreams
 
@@ -30,15 +30,15 @@ LONGEST_REST = 15.0
 class UpstreamState:
     """How one upstream fares, as `statistics()` shows it."""
 
-    name: str
+    name: str = field(metadata={"merge": "last"})
     #: Whether it is thought healthy now.
-    healthy: bool
+    healthy: bool = field(metadata={"merge": "max"})
     #: Failures in a row since it last answered.
-    failures: int
+    failures: int = field(metadata={"merge": "max"})
     #: Failures in all.
-    failures_total: int
+    failures_total: int = field(metadata={"merge": "sum"})
     #: What the last failure was, for a person.
-    reason: str = ""
+    reason: str = field(default="", metadata={"merge": "last"})
 
 
 @define

@@ -56,14 +56,19 @@ class LoopWatch(trio.abc.Instrument):
 
 
 def _where(task: trio.lowlevel.Task) -> str:
-    # The innermost frame that is not trio's own says whose code it was; the task's name says for whom.
+    # The task now waits somewhere below the code that held the loop up, often inside our own machinery, so
+    # the innermost frame of somebody else's is the one to name; the task's name says for whom it ran.
     coro: Any = task.coro
-    place = ""
+    ours = theirs = ""
     while coro is not None:
         frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None) or getattr(coro, "gi_frame", None)
         if frame is not None:
             module = frame.f_globals.get("__name__", "")
-            if not module.startswith("trio"):
-                place = f"{module}:{frame.f_code.co_name}"
+            place = f"{module}:{frame.f_code.co_name}"
+            if module.startswith("tierkit.") and not module.startswith("tierkit.plugins."):
+                ours = place
+            elif module.partition(".")[0] != "trio":
+                theirs = place
         coro = getattr(coro, "cr_await", None) or getattr(coro, "ag_await", None) or getattr(coro, "gi_yieldfrom", None)
+    place = theirs or ours
     return f"{task.name} ({place})" if place else task.name

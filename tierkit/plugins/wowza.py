@@ -19,6 +19,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
+from urllib.parse import unquote
 
 from attrs import frozen
 
@@ -99,6 +100,8 @@ class LiveWowza(LiveSource):
             raise UpstreamError(self.name, f"speaks {', '.join(sorted(self.schemes))}, not {', '.join(schemes)}")
         only, _, query = self.key(path).partition("?")
         parts = only.strip("/").split("/")
+        if not {".", ".."}.isdisjoint(map(unquote, parts)):
+            raise NotServed(f"{only} has dots for a directory: {self.name} might leave the application by them")
         app = self.recipe.app.strip("/")
         if app and parts[0] != app:
             raise NotServed(f"{only} is not in application {app!r}, the only one that {self.name} is asked for")
@@ -112,10 +115,13 @@ class LiveWowza(LiveSource):
         only, mark, query = path.partition("?")
         parts = only.lstrip("/").split("/")
         file = [parts.pop()] if len(parts) > 2 and _FILE.search(parts[-1]) else []
-        if len(parts) == 3 and parts[1] == DEFAULT_INSTANCE:
+        instance = self.recipe.instance
+        if instance != DEFAULT_INSTANCE:
+            # Here a path that says _definst_ means it, so it stays.
+            if len(parts) == 2 and not (file and parts[1] in (instance, DEFAULT_INSTANCE)):
+                parts.insert(1, instance)
+        elif len(parts) == 3 and parts[1] == DEFAULT_INSTANCE:
             del parts[1]
-        elif len(parts) == 2 and self.recipe.instance != DEFAULT_INSTANCE:
-            parts.insert(1, self.recipe.instance)
         return "/" + "/".join(parts + file) + mark + query
 
     def urls(self, stream: str, *, app: str = "", dvr: bool = False) -> dict[str, str]:

@@ -1,0 +1,61 @@
+"""Every event is one line for a person, and public."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from tierkit import Address, _events, events
+
+SAMPLES = [
+    (events.TierStarted(tier="e", addresses=(Address.parse("http://h:80"),)), "e is ready on http://h:80"),
+    (events.TierStopped(tier="e"), "e has stopped"),
+    (events.TierStopped(tier="e", dropped=3), "e has stopped, 3 connections cut"),
+    (events.TierFailed(tier="e", reason="ValueError: x"), "e failed: ValueError: x"),
+    (events.Draining(tier="e", seconds=20, connections=7), "e drains: 7 connections have 20 s to end"),
+    (events.ViewerJoined(tier="e", peer="p", stream="live/s"), "e: viewer p plays live/s"),
+    (
+        events.ViewerLeft(tier="e", peer="p", stream="live/s", seconds=9.6, bytes_out=1),
+        "e: viewer p left live/s after 10 s",
+    ),
+    (events.PublisherJoined(tier="e", peer="p", stream="live/s"), "e: p publishes live/s"),
+    (
+        events.PublisherLeft(tier="e", peer="p", stream="live/s", reason="it vanished"),
+        "e: publisher p of live/s left: it vanished",
+    ),
+    (events.StreamStarted(tier="e", stream="live/s"), "e: live/s is on air"),
+    (events.StreamStarted(tier="e", stream="live/s", origin="wowza"), "e: live/s is on air from wowza"),
+    (events.StreamEnded(tier="e", stream="live/s", reason="ended"), "e: live/s is off air: ended"),
+    (events.StreamFault(tier="e", stream="live/s", reason="odd packet"), "e: live/s: odd packet"),
+    (events.ConnectionFailed(tier="e", peer="p", reason="r"), "e: connection from p failed: r"),
+    (events.Refused(tier="e", peer="p", reason="full"), "e: refused p: full"),
+    (events.Refused(tier="e", peer="p", reason="full", count=5), "e: refused p: full (5 times)"),
+    (events.Dropped(tier="e", peer="p", reason="too slow"), "e: dropped p: too slow"),
+    (
+        events.UpstreamLost(tier="e", upstream="o", reason="refused", retry_in=0.25),
+        "e: upstream o: refused; next try in 0.2 s",
+    ),
+    (events.UpstreamBack(tier="e", upstream="o"), "e: upstream o answers again"),
+    (events.AcceptPaused(tier="e", reason="EMFILE", seconds=0.1), "e: accepting pauses 0.1 s: EMFILE"),
+    (
+        events.LoopBlocked(task="t", seconds=0.25, count=2),
+        "the event loop stood still for 250 ms in t (2 such steps): move that work to ctx.run_sync",
+    ),
+    (events.PluginFailed(plugin="p", reason="r"), "plugin p: r"),
+    (events.Event(), "Event"),
+]
+
+
+@pytest.mark.parametrize(("event", "text"), SAMPLES, ids=lambda value: type(value).__name__)
+def test_one_line_for_a_person(event: events.Event, text: str) -> None:
+    assert event.text == text
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+def test_every_event_is_public_and_has_a_sample() -> None:
+    kinds = {value for value in vars(_events).values() if isinstance(value, type) and issubclass(value, events.Event)}
+    public = {kind for kind in kinds if not kind.__name__.startswith("_")}
+    assert {kind.__name__ for kind in public} == set(_events.__all__)
+    assert all(getattr(events, kind.__name__) is kind for kind in public)
+    assert public == {type(event) for event, _ in SAMPLES}
