@@ -164,6 +164,13 @@ class Connection(ABC):
         What had arrived before (a request that crossed with the drain) can still be read, then b"".
         """
 
+    @abstractmethod
+    def end_output(self) -> None:
+        """Half-close for writing: the peer reads to an end, and we may still read.  Nothing can be sent after it.
+
+        For an answer that must not be lost: closing with unread input is a reset, which would destroy it.
+        """
+
     def settled(self) -> None:
         """The first request or play has been understood: the accept deadline no longer applies."""
         if (tell := self.when_settled) is not None:

@@ -224,6 +224,13 @@ class SocketConnection(Connection):
         # acknowledged by the peer's kernel; on a unix socket, memory that the peer has not read.
         return 0 if self._closed else self._ask(termios.TIOCOUTQ)
 
+    def end_output(self) -> None:
+        if not self._closed:
+            try:
+                self._sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # it has ended already
+
     # --- the end ---------------------------------------------------------------------------------
 
     def abort(self) -> None:

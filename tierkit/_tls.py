@@ -143,7 +143,7 @@ class TLSConnection(Connection):
             except ssl.SSLZeroReturnError:
                 data = b""
             except ssl.SSLError as error:
-                raise RemoteProtocolError(f"{self.peer} broke TLS: {tls_reason(error)}") from None
+                raise RemoteProtocolError(f"{self.peer} ended TLS with an error: {tls_reason(error)}") from None
             if self._outgoing.pending:
                 self._owe()
             if data is not None:
@@ -241,6 +241,17 @@ class TLSConnection(Connection):
 
     def unsent(self) -> int:
         return self._inner.unsent() + len(self._rest) + self._outgoing.pending
+
+    def end_output(self) -> None:
+        if self._closed:
+            return
+        try:
+            self._say_goodbye()
+            if not self._push():
+                self._inner.end_output()
+        except ConnectionLost:
+            return
+        self._flush_later()  # what is left leaves with our close_notify, which is end enough for the peer
 
     # --- what is left over -----------------------------------------------------------------------
 

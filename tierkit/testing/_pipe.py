@@ -206,6 +206,10 @@ class MemoryConnection(Connection):
     def unsent(self) -> int:
         return 0 if self._closed or self._outgoing.broken else len(self._outgoing.data)
 
+    def end_output(self) -> None:
+        if not self._closed:
+            self._outgoing.end()
+
     # --- the end ---------------------------------------------------------------------------------
 
     def abort(self) -> None:
