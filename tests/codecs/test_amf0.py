@@ -160,7 +160,9 @@ def test_references_are_kept_as_they_are_and_checked() -> None:
 
 
 def test_a_switch_to_amf3_keeps_the_rest_undecoded() -> None:
-    assert decode_all(encode("x") + b"\x11\x0a\x0b\x01") == ["x", AMF3(b"\x0a\x0b\x01")]
+    data = encode("x") + b"\x11\x0a\x0b\x01"
+    assert decode_all(data) == ["x", AMF3(b"\x0a\x0b\x01")]
+    assert encode("x", AMF3(b"\x0a\x0b\x01")) == data
 
 
 @pytest.mark.parametrize("marker", [0x04, 0x09, 0x0E, 0x12, 0xFF])
@@ -193,7 +195,9 @@ def test_markers_stay_themselves_when_copied_and_pickled() -> None:
         assert copy.deepcopy(marker) is marker
         assert pickle.loads(pickle.dumps(marker)) is marker
         assert not marker
+    assert repr(UNDEFINED) == "UNDEFINED"
     typed = TypedObject("T", {"a": 1.0})
+    assert repr(typed) == "TypedObject('T', {'a': 1.0})"
     assert pickle.loads(pickle.dumps(typed)).class_name == copy.copy(typed).class_name == "T"
 
 

@@ -237,6 +237,13 @@ def test_media_comes_out_and_signals_do_not() -> None:
     assert events == [Media(18, 0, meta, 1), Media(9, 7, b"\x17\x01", 1), Media(8, 9, b"\xaf", 1)]
 
 
+def test_media_that_nobody_asked_for_is_ignored() -> None:
+    session = new()
+    opened(session)
+    assert said(session, encode_message(6, 9, 1, 7, b"\x17\x01", 128)) == []
+    assert session.ignored == 1
+
+
 def test_a_request_to_reconnect() -> None:
     data = status("NetConnection.Connect.ReconnectRequest", stream_id=0, tcUrl="rtmp://other/live")
     assert said(playing(), data) == [ReconnectRequested("rtmp://other/live", "why")]

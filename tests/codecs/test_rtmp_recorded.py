@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tierkit.codecs.flv import classify
+from tierkit.codecs.rtmp_chunk import Message, encode_message
 from tierkit.codecs.rtmp_handshake import SIZE
 from tierkit.codecs.rtmp_session import (
     ClientSession,
@@ -26,7 +27,7 @@ from tierkit.codecs.rtmp_session import (
 )
 from tierkit.errors import RemoteProtocolError
 
-from .rtmp_helpers import DATA, HANDSHAKE, pieces, transcript
+from .rtmp_helpers import DATA, HANDSHAKE, pieces, read_all, transcript
 
 WELCOME = [
     "[0] control 5 2500000",
@@ -116,6 +117,25 @@ def test_librtmp_plays(step: int) -> None:
     lines = transcript(sent[HANDSHAKE:])
     assert lines[:4] == WELCOME
     assert lines[-4:] == PLAY
+
+
+def signals(name: str) -> list[Message]:
+    """Every message of a recording that is not audio or video."""
+    return [message for message in read_all(recorded(name)[HANDSHAKE:]) if message.type_id not in (8, 9)]
+
+
+@pytest.mark.parametrize("name", ["ffmpeg-publish", "ffmpeg-play", "rtmpdump-play"])
+def test_every_message_cut_at_every_byte_is_an_event_or_an_error(name: str) -> None:
+    messages = signals(name)
+    assert len(messages) >= 5
+    for index, message in enumerate(messages):
+        before = b"".join(wire(each) for each in messages[:index])
+        for cut in range(len(message.payload)):
+            serve(recorded(name)[:HANDSHAKE] + before + wire(message._replace(payload=message.payload[:cut])))
+
+
+def wire(message: Message) -> bytes:
+    return encode_message(message.csid, *message[:4], 128)
 
 
 NAMES = st.sampled_from(["ffmpeg-publish", "ffmpeg-play", "rtmpdump-play"])

@@ -187,6 +187,54 @@ def test_create_stream_gives_1_first_and_again_after_it_was_deleted() -> None:
     assert heard() == ["[0] _result#2(1.0)", "[0] _result#3(2.0)", "[0] _result#4(1.0)"]
 
 
+def test_the_result_of_create_stream_is_four_plain_values() -> None:
+    session = connected()
+    said(session, command("createStream", 2.0, None))
+    reader = ChunkReader()
+    (message,) = reader.receive(session.data_to_send())
+    assert amf0.decode_all(message.payload) == ["_result", 2.0, None, 1.0]
+
+
+def test_streams_that_were_never_created_are_taken_up_to_a_number() -> None:
+    session = connected()
+    (event,) = said(session, command("publish", 3.0, None, "s", stream_id=0))
+    assert event.stream_id == 1
+    with pytest.raises(RemoteProtocolError, match="more than 16 streams"):
+        said(session, *[command("publish", 3.0, None, "s", stream_id=number) for number in range(1, 20)])
+
+
+def test_a_player_that_wants_no_reset_gets_none() -> None:
+    session = connected()
+    said(session, command("play", 0.0, None, "s", -2.0, -1.0, False, stream_id=1))
+    heard = listening(session)
+    session.accept_play(1)
+    assert "[1] onStatus#0(NetStream.Play.Reset)" not in heard()
+
+
+def test_fcunpublish_of_one_of_two_streams_ends_that_one() -> None:
+    session = publishing("a")
+    said(session, command("publish", 4.0, None, "b?key=1", stream_id=2))
+    session.accept_publish(2)
+    assert said(session, command("FCUnpublish", 5.0, None, "b")) == [Unpublished(2, "FCUnpublish")]
+    assert said(session, command("FCUnpublish", 5.0, None, "whatever")) == [Unpublished(1, "FCUnpublish")]
+
+
+def test_two_publishers_on_one_connection_are_told_apart() -> None:
+    session = publishing("a")
+    said(session, command("publish", 4.0, None, "b", stream_id=2))
+    session.accept_publish(2)
+    frames = [encode_message(4, 8, number, 0, b"\xaf\x01", 128) for number in (1, 2, 3)]
+    assert [event.stream_id for event in said(session, *frames)] == [1, 2]
+
+
+def test_pings_without_answers_are_forgotten() -> None:
+    session = connected()
+    for second in range(20):
+        session.ping(float(second))
+    answers = [encode_message(2, 4, 0, 0, m.UserControl(m.PING_RESPONSE, n * 1000).payload(), 128) for n in (0, 19)]
+    assert [list(session.receive(answer, 19.5)) for answer in answers] == [[], [Pong(0.5)]]
+
+
 def test_a_flood_of_create_stream_ends() -> None:
     session = connected()
     with pytest.raises(RemoteProtocolError, match="more than 16 streams"):
@@ -326,8 +374,14 @@ def test_media_on_message_stream_0_belongs_to_the_only_publisher() -> None:
 def test_aggregates_come_out_as_their_parts() -> None:
     session = publishing()
     parts = [Message(8, 1, 100, b"\xaf\x01a", 4), Message(9, 1, 110, b"\x17\x01v", 4), Message(20, 1, 120, b"?", 4)]
+    parts.append(Message(18, 1, 130, amf0.encode("onCuePoint"), 4))
     whole = encode_message(4, m.AGGREGATE, 1, 5000, m.aggregate_payload(parts), 128)
-    assert said(session, whole) == [Media(8, 5000, b"\xaf\x01a", 1), Media(9, 5010, b"\x17\x01v", 1)]
+    assert said(session, whole) == [
+        Media(8, 5000, b"\xaf\x01a", 1),
+        Media(9, 5010, b"\x17\x01v", 1),
+        Media(18, 5030, amf0.encode("onCuePoint"), 1),
+    ]
+    assert said(connected(), whole) == []
 
 
 @pytest.mark.parametrize("payload", [b"\x00\x00\x00\x17", amf0.encode("@clearDataFrame", "onMetaData")])

@@ -11,7 +11,7 @@ late joiner needs, whether it is metadata, and which track it belongs to.  `clas
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import _lru_cache_wrapper, lru_cache
 from typing import Final
 
 from attrs import frozen
@@ -67,8 +67,6 @@ _SEQUENCE_START, _CODED, _SEQUENCE_END, _CODED_X, _METADATA, _TS_SEQUENCE_START,
 _CHANNELS, _MULTITRACK_AUDIO = 4, 5
 _ENHANCED_AUDIO: Final = 9
 _MAX_WRAPS: Final = 8
-# Packet type, multitrack type, FourCC and track number: what decides, and few enough bytes for the caches to hit.
-_WINDOW: Final = 7
 _COMMAND_FRAME: Final = 5  # "seek begins" and "seek ends": the byte behind is no packet type
 
 
@@ -77,22 +75,16 @@ def classify(type_id: int, payload: bytes) -> Kind:
 
     Data payloads are recognised with and without `@setDataFrame`.
     """
+    if not payload:
+        return PLAIN
+    first = payload[0]
     if type_id == VIDEO:
-        if not payload:
-            return PLAIN
-        first = payload[0]
         if first & 0x80:
-            # ModEx is of any length and different in every frame: no use in remembering it.
-            head, wrapped = payload[:_WINDOW], first & 0x0F == _MODEX
-            return _enhanced_video.__wrapped__(payload) if wrapped else _enhanced_video(head)
+            return _enhanced(_enhanced_video, payload, _MULTITRACK_VIDEO)
         return _video(first, payload[1] if len(payload) > 1 else -1)
     if type_id == AUDIO:
-        if not payload:
-            return PLAIN
-        first = payload[0]
         if first >> 4 == _ENHANCED_AUDIO:
-            head, wrapped = payload[:_WINDOW], first & 0x0F == _MODEX
-            return _enhanced_audio.__wrapped__(payload) if wrapped else _enhanced_audio(head)
+            return _enhanced(_enhanced_audio, payload, _MULTITRACK_AUDIO)
         return _audio(first, payload[1] if len(payload) > 1 else -1)
     if type_id == DATA and (
         payload.startswith(_ON_META_DATA) or payload.startswith(_ON_META_DATA, len(_SET_DATA_FRAME))
@@ -102,6 +94,17 @@ def classify(type_id: int, payload: bytes) -> Kind:
 
 
 _METADATA_KIND: Final = Kind(is_metadata=True, role="metadata")
+
+
+def _enhanced(read: _lru_cache_wrapper[Kind], payload: bytes, multitrack: int) -> Kind:
+    """Reads as many bytes as decide and no more, so that the cache hits."""
+    packet_type = payload[0] & 0x0F
+    if packet_type == _MODEX:
+        # Of any length and different in every frame: no use in remembering it.
+        kind: Kind = read.__wrapped__(payload)
+        return kind
+    # Packet type, FourCC; in multitrack its type and a track number, too.
+    return read(payload[:7] if packet_type == multitrack else payload[:5])
 
 
 @lru_cache(maxsize=1024)
