@@ -1,0 +1,413 @@
+"""HTTP/1.1 on a connection, the server's role.
+
+One loop a connection: wait for a head, screen it, parse it, ask the handler, send what it gives, and begin
+again.  Requests that were sent ahead (pipelining) wait in the buffer for their turn.
+
+* A body that ends early is never a clean end: the connection is reset (`abort`), so that no cache below
+  takes half a segment for a whole one.
+* A viewer that takes nothing for `ServerTimeouts.stall` seconds is reset.
+* A head is made anew from parsed fields; nothing is relayed raw.
+* Small bodies leave in one call with their head.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from typing import NamedTuple
+
+import h11
+import trio
+from attrs import define, field, frozen
+
+from ._ports import Blob, Connection
+from .codecs.http1 import ChunkedDecoder, Headers, content_length, find_head_end, get, render_head, screen_request
+from .errors import ConnectionLost, RemoteProtocolError
+
+__all__ = ["BodySink", "Handler", "Request", "Response", "ServerTimeouts", "serve_http", "text_response"]
+
+#: Largest request body that is read to its end only to keep the connection; beyond it is closed.
+MAX_DRAINED_BODY = 65536
+#: Bodies up to this size leave in one call with their head.
+JOINED_BODY = 65536
+#: Seconds and bytes that we go on reading after an error was answered and our side was ended: a close with
+#: unread input is a reset, which would destroy the answer on its way (RFC 9112 section 9.6).
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 1 << 20
+
+
+@frozen
+class ServerTimeouts:
+    """How long a viewer may take, seconds."""
+
+    #: Between requests.  nginx keeps connections for 75 s, Varnish for 5; a player with 10 s segments
+    #: comes back within 10.
+    idle: float = 60.0
+    #: From the first byte of a head to its last.
+    head: float = 10.0
+    #: From the first byte of a body to its last; only small ones are taken.
+    body: float = 30.0
+    #: Without taking a single byte of what we send.
+    stall: float = 30.0
+
+
+class _Head(NamedTuple):
+    method: str
+    path: str
+    query: str
+    host: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    minor: int
+    keep_alive: bool
+
+
+# Players repeat their heads to the byte, so what a screen and h11 make of one is kept (a few MB at most).
+@lru_cache(maxsize=4096)
+def _parse(head: bytes) -> _Head:
+    screen_request(head)
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
+    parser.receive_data(head)
+    try:
+        event = parser.next_event()
+    except h11.RemoteProtocolError as error:
+        raise RemoteProtocolError(f"the request is malformed: {error}", hint=error.error_status_hint) from error
+    if not isinstance(event, h11.Request):
+        raise RemoteProtocolError("the request is malformed", hint=400)
+    headers = tuple((name, value) for name, value in event.headers)
+    target, host = event.target, get(headers, b"host") or b""
+    if not target.startswith(b"/") and target != b"*":
+        # Absolute-form wins over Host (RFC 9112 section 3.2.2); authority-form is CONNECT's alone.
+        scheme, mark, rest = target.partition(b"://")
+        if not mark or scheme.lower() not in (b"http", b"https"):
+            raise RemoteProtocolError("the request target is neither a path nor an http URL", hint=400)
+        host, slash, path = rest.partition(b"/")
+        target = slash + path or b"/"
+        if b"@" in host or not host:
+            raise RemoteProtocolError("the request target has an odd host", hint=400)
+    where, _, query = target.decode("ascii").partition("?")
+    minor = 0 if event.http_version == b"1.0" else 1
+    options = {each.strip() for each in (get(headers, b"connection") or b"").lower().split(b",")}
+    keep = b"close" not in options if minor else b"keep-alive" in options
+    return _Head(event.method.decode("ascii"), where, query, host.decode("ascii"), headers, minor, keep)
+
+
+@define
+class Request:
+    """A request that has passed the screen."""
+
+    method: str
+    #: As sent, still percent-encoded; "*" for `OPTIONS *`.
+    path: str
+    #: Without the question mark.
+    query: str
+    #: From the target where that is absolute, else from the Host field.
+    host: str
+    #: Lower-case names and values, in order.
+    headers: Headers
+    #: 0 for HTTP/1.0, 1 for 1.1.
+    minor: int
+    connection: Connection
+    _body: _BodyReader = field(repr=False)
+
+    def get(self, name: bytes) -> bytes | None:
+        """A field by its lower-case name; several are joined by a comma."""
+        return get(self.headers, name)
+
+    async def read_body(self, limit: int = MAX_DRAINED_BODY) -> bytes:
+        """The whole body.  Raises RemoteProtocolError (413) where it is longer than `limit` bytes."""
+        return await self._body.read(limit)
+
+
+@define
+class Response:
+    """What a handler gives.
+
+    `body` is bytes, or an async function that is given a `BodySink` and writes to it; `length` is then the
+    number of bytes it will write, None where that is not known yet.  Content-Length, Transfer-Encoding,
+    Date and Connection are filled in.
+    """
+
+    status: int = 200
+    headers: list[tuple[bytes, bytes]] = field(factory=list)
+    body: bytes | Callable[[BodySink], Awaitable[None]] = b""
+    length: int | None = None
+    #: Close the connection after it.
+    close: bool = False
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def text_response(status: int, text: str, *headers: tuple[bytes, bytes]) -> Response:
+    """A one-line answer for a person, never stored by anybody."""
+    fields = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Cache-Control", b"no-store"), *headers]
+    return Response(status, fields, text.encode() + b"\n")
+
+
+class BodySink:
+    """Where a handler writes a body: framing, stalls and byte counts are seen to."""
+
+    def __init__(self, connection: Connection, *, chunked: bool, left: int | None, stall: float) -> None:
+        self.connection = connection
+        self._chunked = chunked
+        self._left = left
+        self._stall = stall
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Send some of the body.  Raises ConnectionLost where the viewer has gone or takes nothing."""
+        if not data:
+            return
+        self._count(len(data))
+        if self._chunked:
+            data = b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
+        await _send(self.connection, data, self._stall)
+
+    async def sendfile(self, blob: Blob, offset: int, count: int) -> None:
+        """Send `count` bytes of a blob that it already has, by the kernel where that is possible."""
+        if not count:
+            return
+        self._count(count)
+        if self._chunked:
+            await _send(self.connection, b"%x\r\n" % count, self._stall)
+        end = offset + count
+        while offset < end:
+            sent = self.connection.sendfile_nowait(blob, offset, end - offset)
+            if not sent:
+                await _writable(self.connection, self._stall)
+            offset += sent
+        if self._chunked:
+            await _send(self.connection, b"\r\n", self._stall)
+
+    def _count(self, size: int) -> None:
+        if self._left is not None:
+            self._left -= size
+            if self._left < 0:
+                raise RuntimeError("the body is longer than the response said")
+
+    async def _end(self) -> None:
+        if self._left:
+            raise ConnectionLost(f"the body ended {self._left} bytes early")
+        if self._chunked:
+            await _send(self.connection, b"0\r\n\r\n", self._stall)
+
+
+async def _writable(connection: Connection, stall: float) -> None:
+    with trio.move_on_after(stall) as scope:
+        await connection.wait_writable()
+    if scope.cancelled_caught:
+        connection.abort()
+        raise ConnectionLost(f"the viewer took nothing for {stall:g} s")
+
+
+async def _send(connection: Connection, data: bytes | memoryview, stall: float) -> None:
+    sent = connection.send_nowait(data)
+    if sent < len(data):
+        view = memoryview(data)
+        while sent < len(view):
+            await _writable(connection, stall)
+            sent += connection.send_nowait(view[sent:])
+
+
+class _BodyReader:
+    """The body of one request, read by the handler or drained behind it."""
+
+    def __init__(self, loop: _Loop, head: _Head) -> None:
+        self._loop = loop
+        self._length = content_length(head.headers)
+        self._decoder = ChunkedDecoder() if get(head.headers, b"transfer-encoding") is not None else None
+        self._expects = head.minor > 0 and (get(head.headers, b"expect") or b"").lower() == b"100-continue"
+        self.done = not self._length and self._decoder is None
+
+    async def read(self, limit: int) -> bytes:
+        if self.done:
+            return b""
+        if self._length is not None and self._length > limit:
+            raise RemoteProtocolError(f"the body is longer than {limit} bytes", hint=413)
+        if self._expects:
+            await self._loop.connection.send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+        with trio.move_on_after(self._loop.timeouts.body) as scope:
+            body = await (self._chunked(limit) if self._decoder is not None else self._counted())
+            self.done = True
+            return body
+        assert scope.cancelled_caught
+        raise RemoteProtocolError(f"the body took more than {self._loop.timeouts.body:g} s", hint=408)
+
+    async def drain(self) -> bool:
+        """Read what the handler left, where it is small; False where the connection must be closed instead."""
+        if self.done:
+            return True
+        if self._expects:
+            return False  # it was never asked for, so nobody knows whether it will come
+        try:
+            await self.read(MAX_DRAINED_BODY)
+        except RemoteProtocolError:
+            return False
+        return True
+
+    async def _counted(self) -> bytes:
+        assert self._length is not None
+        while len(self._loop.buffer) < self._length:
+            await self._loop.more()
+        return self._loop.take(self._length)
+
+    async def _chunked(self, limit: int) -> bytes:
+        assert self._decoder is not None
+        parts = [self._decoder.receive(self._loop.take(len(self._loop.buffer)))]
+        while not self._decoder.finished:
+            if sum(map(len, parts)) > limit:
+                raise RemoteProtocolError(f"the body is longer than {limit} bytes", hint=413)
+            await self._loop.more()
+            parts.append(self._decoder.receive(self._loop.take(len(self._loop.buffer))))
+        self._loop.buffer[:0] = self._decoder.rest
+        return b"".join(parts)
+
+
+class _Loop:
+    """One connection's requests, one after the other."""
+
+    def __init__(self, connection: Connection, handler: Handler, timeouts: ServerTimeouts) -> None:
+        self.connection = connection
+        self.handler = handler
+        self.timeouts = timeouts
+        self.buffer = bytearray()
+
+    def take(self, count: int) -> bytes:
+        data = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return data
+
+    async def more(self) -> None:
+        data = await self.connection.recv()
+        if not data:
+            raise ConnectionLost("the viewer has ended in the middle of a request")
+        self.buffer += data
+
+    async def head(self) -> bytes | None:
+        """The next head; None where the viewer has ended between requests, or came with none in time."""
+        if not self.buffer:
+            self.connection.idle = True
+            with trio.move_on_after(self.timeouts.idle):
+                self.buffer += await self.connection.recv()
+            self.connection.idle = False
+            if not self.buffer:
+                return None
+        with trio.move_on_after(self.timeouts.head):
+            looked = 0
+            while True:
+                # An empty line before a request is forgiven (RFC 9112 section 2.2).
+                while self.buffer[:2] == b"\r\n":
+                    del self.buffer[:2]
+                if end := find_head_end(self.buffer, looked):
+                    return self.take(end)
+                looked = len(self.buffer)
+                await self.more()
+        raise RemoteProtocolError(f"the head took more than {self.timeouts.head:g} s", hint=408)
+
+    async def run(self) -> None:
+        while True:
+            try:
+                raw = await self.head()
+                if raw is None:
+                    return
+                head = _parse(raw)
+                self.connection.settled()
+                body = _BodyReader(self, head)
+                request = Request(
+                    head.method, head.path, head.query, head.host, head.headers, head.minor, self.connection, body
+                )
+                response = await self.handler(request)
+            except RemoteProtocolError as error:
+                await self.refuse(error)
+                raise
+            keep = await self.respond(request, response, keep=head.keep_alive and not response.close)
+            if not (keep and await body.drain()):
+                await self.linger()
+                return
+
+    async def respond(self, request: Request, response: Response, *, keep: bool) -> bool:
+        """Send a response; returns whether the connection can carry another."""
+        bare = request.method == "HEAD" or response.status in (204, 304) or response.status < 200
+        length = len(response.body) if isinstance(response.body, bytes) else response.length
+        chunked = length is None and request.minor > 0 and not bare
+        keep = keep and (length is not None or chunked or bare)
+        data = _head(response, length=length, chunked=chunked, keep=keep, minor=request.minor, bare=bare)
+        connection, stall = self.connection, self.timeouts.stall
+        if isinstance(response.body, bytes):
+            body = b"" if bare else response.body
+            if len(body) <= JOINED_BODY:
+                await _send(connection, data + body, stall)
+            else:
+                await _send(connection, data, stall)
+                await _send(connection, body, stall)
+            return keep
+        await _send(connection, data, stall)
+        if not bare:
+            sink = BodySink(connection, chunked=chunked, left=length, stall=stall)
+            try:
+                await response.body(sink)
+                await sink._end()
+            except BaseException:
+                # Never a clean end: whoever reads this must not take it for the whole.
+                connection.abort()
+                raise
+        return keep
+
+    async def refuse(self, error: RemoteProtocolError) -> None:
+        status = error.hint if isinstance(error.hint, int) else 400
+        response = text_response(status, str(error))
+        assert isinstance(response.body, bytes)
+        data = _head(response, length=len(response.body), chunked=False, keep=False, minor=1, bare=False)
+        await _send(self.connection, data + response.body, self.timeouts.stall)
+        await self.linger()
+
+    async def linger(self) -> None:
+        """End our side and read on for a moment, so that the last answer is not destroyed by a reset."""
+        self.connection.end_output()
+        taken = 0
+        with trio.move_on_after(LINGER_SECONDS):
+            while taken < LINGER_BYTES and (data := await self.connection.recv()):
+                taken += len(data)
+
+
+async def serve_http(connection: Connection, handler: Handler, timeouts: ServerTimeouts | None = None) -> None:
+    """Answer the requests of one connection until it ends.
+
+    A request that breaks the rules is answered (400, 408, 413, 414, 431, 505) and the RemoteProtocolError
+    goes on to the caller, who is the connection's guard.  Whatever else a handler raises ends the
+    connection; where a body had begun, by a reset.
+    """
+    await _Loop(connection, handler, timeouts or ServerTimeouts()).run()
+
+
+_second = (0, b"")
+
+
+def _date() -> bytes:
+    global _second
+    now = int(time.time())
+    if _second[0] != now:
+        _second = (now, formatdate(now, usegmt=True).encode())
+    return _second[1]
+
+
+def _head(response: Response, *, length: int | None, chunked: bool, keep: bool, minor: int, bare: bool) -> bytes:
+    status = response.status
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    headers = list(response.headers)
+    if not any(name.lower() == b"date" for name, _ in headers):
+        headers.append((b"Date", _date()))
+    if chunked:
+        headers.append((b"Transfer-Encoding", b"chunked"))
+    elif length is not None and status >= 200 and status not in (204, 304):
+        headers.append((b"Content-Length", b"%d" % length))
+    if not keep:
+        headers.append((b"Connection", b"close"))
+    elif minor == 0:
+        headers.append((b"Connection", b"keep-alive"))
+    return render_head(b"HTTP/1.1 %d %s" % (status, phrase.encode()), headers)
