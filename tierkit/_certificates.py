@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ._address import Certificate, Trust
-from ._reasons import certificate_reason
+from ._reasons import KeyIsEncrypted, certificate_reason
 from .errors import ConnectionLost, ListenError
 
 __all__ = ["ClientTrust", "ServerCertificates"]
@@ -43,7 +43,11 @@ def _server_context() -> ssl.SSLContext:
 
 def _load(context: ssl.SSLContext, certificate: Certificate) -> None:
     # An encrypted key would otherwise ask for its passphrase on the terminal and hold everybody up.
-    context.load_cert_chain(certificate.cert, certificate.key or None, password="")
+    context.load_cert_chain(certificate.cert, certificate.key or None, password=_no_passphrase)
+
+
+def _no_passphrase() -> str:
+    raise KeyIsEncrypted
 
 
 def _signature(certificate: Certificate) -> _Signature:

@@ -13,7 +13,15 @@ import ssl
 
 from .errors import ConnectionLost
 
-__all__ = ["OUT_OF_DESCRIPTORS", "certificate_reason", "dial_reason", "listen_reason", "lost", "tls_reason"]
+__all__ = [
+    "KeyIsEncrypted",
+    "OUT_OF_DESCRIPTORS",
+    "certificate_reason",
+    "dial_reason",
+    "listen_reason",
+    "lost",
+    "tls_reason",
+]
 
 #: What accept(2) and socket(2) say when something is used up that comes back by itself.
 OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
@@ -78,6 +86,10 @@ _TLS = {
 }
 
 
+class KeyIsEncrypted(ValueError):
+    """A private key asked for a passphrase."""
+
+
 def _words(error: OSError, *tables: dict[int, str]) -> str:
     for table in tables:
         if error.errno in table:
@@ -119,11 +131,11 @@ def tls_reason(error: ssl.SSLError) -> str:
 def certificate_reason(error: OSError | ValueError, cert: str, key: str) -> str:
     """Why a certificate could not be loaded; names the file where that is known."""
     pair = f"certificate {cert}" + (f" with key {key}" if key else "")
+    if isinstance(error, KeyIsEncrypted):
+        return f"{pair}: the key is encrypted; write it without a passphrase, readable by this user only"
     if isinstance(error, ssl.SSLError):
         if error.reason == "KEY_VALUES_MISMATCH":
             return f"{pair}: the key does not belong to the certificate"
-        if error.reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ", "PROBLEMS_GETTING_PASSWORD"):
-            return f"{pair}: the key is encrypted; write it without a passphrase, readable by this user only"
         return f"{pair}: not a PEM certificate chain and key"
     for path in filter(None, (cert, key)):
         try:

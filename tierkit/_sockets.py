@@ -29,7 +29,7 @@ import trio
 from ._ports import RECV_BYTES, Blob, Connection, Descriptors, Door, Peer
 from ._reasons import lost
 from .codecs.proxy import MAX_HEADER, parse_proxy
-from .errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
+from .errors import ConnectionLost, LocalProtocolError
 
 __all__ = ["SocketConnection", "peer_of", "prepare"]
 
@@ -108,7 +108,7 @@ class SocketConnection(Connection):
         while (found := parse_proxy(head)) is None:
             more = await self.recv(MAX_HEADER)
             if not more:
-                raise RemoteProtocolError(f"{self.peer} ended its connection before its PROXY header was complete")
+                raise ConnectionLost(f"{self.peer} ended its connection before its PROXY header was complete")
             head += more
         header, size = found
         self._early = head[size:]

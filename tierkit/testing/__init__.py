@@ -9,6 +9,8 @@ from ._check_connection import READING as _READING
 from ._check_network import LISTENING as _LISTENING
 from ._check_network import Ground as Ground
 from ._check_network import check_network as check_network
+from ._check_network import pattern as pattern
+from ._check_network import read_exactly as read_exactly
 from ._memory import Dialled as Dialled
 from ._memory import Fault as Fault
 from ._memory import MemoryNetwork as MemoryNetwork

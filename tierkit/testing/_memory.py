@@ -1,9 +1,9 @@
 """A network in memory: every rule of the real one, no socket, no thread, no clock.
 
-Deterministic by construction: a listener without a port gets the next number from 40001 on, a dialler
-without one likewise, tasks are woken in the order in which they began to wait.  Every host name works, so
-a whole graph of machines fits into one test: a listener on "a1.example:80" is reached by that name alone,
-one on ":80" by every name.
+Deterministic by construction, up to trio's own choice among tasks that may run at the same moment: a
+listener without a port gets the next number from 40001 on, a dialler likewise.  Every host name works, so a
+whole graph of machines fits into one test: a listener on "a1.example:80" is reached by that name alone, one
+on ":80" by every name.
 
 What a real network does to people can be asked for: see `MemoryNetwork.fault`.
 """
@@ -199,30 +199,31 @@ class _MemoryBound(Bound):
         self._network = network
         self._backlog = backlog
         self._queue: deque[MemoryConnection] = deque()
-        self._changed = trio.lowlevel.ParkingLot()
+        self._arrival = trio.lowlevel.ParkingLot()
+        self._room = trio.lowlevel.ParkingLot()
         self._closed = False
 
     async def room(self) -> None:
         """Wait until the queue takes one more, as a dialler whose SYN is dropped does."""
         while not self._closed and len(self._queue) >= self._backlog:
-            await self._changed.park()
+            await self._room.park()
         if self._closed:
             raise ConnectionLost(f"{self.address} refuses connections: nothing listens there")
 
     def arrived(self, connection: MemoryConnection) -> None:
         self._queue.append(connection)
-        self._changed.unpark_all()
+        self._arrival.unpark_all()
 
     async def accept(self) -> Connection:
         while not self._queue and not self._closed:
-            await self._changed.park()
+            await self._arrival.park()
         if self._closed:
             raise ConnectionLost(f"listener {self.address} is closed")
         if self._network.descriptors.connections_free <= 0:
             raise OSError(errno.EMFILE, "the budget of descriptors is used up")
         connection = self._queue.popleft()
         connection.count()
-        self._changed.unpark_all()
+        self._room.unpark()  # one place, one dialler, in the order in which they came
         return connection
 
     def close(self) -> None:
@@ -233,4 +234,5 @@ class _MemoryBound(Bound):
         listeners.pop(_key(self.address), None)
         while self._queue:
             self._queue.popleft().abort()
-        self._changed.unpark_all()
+        self._arrival.unpark_all()
+        self._room.unpark_all()
