@@ -144,21 +144,20 @@ async def test_what_waiting_does_not_mend_is_raised(autojump_clock) -> None:
 
 
 async def test_after_a_burst_everybody_else_gets_a_turn() -> None:
-    turns: list[int] = []
     accepted: list[object] = []
+    turns: list[int] = []
 
     async def somebody_else() -> None:
-        while len(accepted) < 20:
+        while len(accepted) < 80:
             turns.append(len(accepted))
             await trio.lowlevel.checkpoint()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(somebody_else)
-        await trio.lowlevel.checkpoint()
-        await accept_loop(
-            Script(*map(str, range(20))), on_connection=accepted.append, on_pause=lambda *_: None, burst=8
-        )
-    assert [each for each in dict.fromkeys(turns) if each] == [8, 16]
+        await accept_loop(Script(*"a" * 80), on_connection=accepted.append, on_pause=lambda *_: None, burst=8)
+    # Two tasks that may run at the same moment run in either order, so at most two bursts stand in between.
+    assert max(late - early for early, late in zip(turns, turns[1:], strict=False)) <= 16
+    assert len(turns) >= 5
 
 
 @pytest.mark.parametrize("network", [MemoryNetwork, RealNetwork])
@@ -194,8 +193,6 @@ async def test_a_storm_is_taken_whole() -> None:
             await trio.lowlevel.checkpoint()
             nursery.start_soon(lambda: accept_loop(bound, on_connection=welcome, on_pause=print, burst=16))
             await everybody.wait()
-            while len(near) < 300:
-                await trio.sleep(0.001)
             bound.close()
     assert len({connection.peer.port for connection in accepted}) == 300
     for connection in (*near, *accepted):
@@ -226,9 +223,7 @@ async def test_a_kernel_without_descriptors_pauses_the_door_and_no_more(monkeypa
         with trio.fail_after(20):
             async with trio.open_nursery() as nursery:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken_now()) + 2, before[1]))
-                with pytest.raises(OSError, match="Too many open files"):
-                    while True:
-                        taken.append(os.open("/dev/null", os.O_RDONLY))
+                taken += use_up()
                 nursery.start_soon(lambda: accept_loop(bound, on_connection=welcome, on_pause=pause))
                 await paused.wait()
                 assert not accepted
@@ -244,6 +239,17 @@ async def test_a_kernel_without_descriptors_pauses_the_door_and_no_more(monkeypa
     ]
     near.close()
     accepted[0].close()
+
+
+def use_up() -> list[int]:
+    """Take every descriptor that is left."""
+    taken: list[int] = []
+    try:
+        while True:
+            taken.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError as error:
+        assert error.errno == errno.EMFILE  # noqa: PT017
+    return taken
 
 
 def taken_now() -> list[int]:

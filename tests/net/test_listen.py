@@ -212,8 +212,8 @@ async def test_a_full_queue_of_a_unix_socket_is_waited_for(tmp_path: Path, autoj
             nursery.start_soon(dial)
         await trio.sleep(1)
         assert len(ends) == 2  # the queue takes its backlog and one
-        for _ in range(5):
-            ends.append(await bound.accept())
+        ends += [await bound.accept() for _ in range(5)]
+        await trio.sleep(1)
     assert len(ends) == 10
     for end in ends:
         end.close()
