@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum
+from itertools import chain
 from typing import Any
 
 import attrs
@@ -29,7 +30,7 @@ from ._process import Process
 from ._registry import Registry
 from ._tier import LiveTier, open_doors
 from ._watch import LoopWatch
-from .errors import GraphError, ListenError, TierkitError
+from .errors import GraphError, ListenError
 
 __all__ = ["DRAIN_SECONDS", "GraphHandle", "TierHandle", "open_graph", "open_tier", "plain", "serve"]
 
@@ -159,7 +160,7 @@ async def open_graph(
     """Run the tiers of `graph` that are selected, inside the caller's own trio program.
 
     When this yields, every tier accepts connections.  Leaving drains for up to `drain` seconds;
-    cancelling drops at once.
+    cancelling, or leaving by an exception, drops at once.
 
     Args:
         network: what to listen and dial on; by default this machine's sockets.
@@ -172,11 +173,11 @@ async def open_graph(
         GraphError: the graph cannot run; all problems at once.
         ListenError: an address cannot be listened on.
     """
-    if problems := check(graph):
+    known = {name: tuple(map(Address.parse, addresses)) for name, addresses in (bound or {}).items()}
+    if problems := check(graph, bound=known):
         raise GraphError(problems)
     if registry is None:
         registry = Registry.load()
-    known = {name: tuple(map(Address.parse, addresses)) for name, addresses in (bound or {}).items()}
     process = Process(
         graph,
         network or RealNetwork(),
@@ -185,14 +186,16 @@ async def open_graph(
         jitter=jitter,
         threads=threads,
     )
-    for failure in registry.failures:
-        process.emit(PluginFailed(plugin=failure.plugin, reason=failure.reason))
+    companions = registry.companions()
+    for each in registry.failures:
+        process.emit(PluginFailed(plugin=each.plugin, reason=each.reason))
     doors = await _open_all(process, known)
     tiers = {node.name: LiveTier(process, node, doors[node.name], drain=drain) for node in graph.running}
     watch = LoopWatch(process.emit)
     handle = GraphHandle(process, tiers, registry, watch)
-    # A failure to start is raised from outside the nurseries, so that it comes out as itself.
-    failure_to_start: TierkitError | None = None
+    # A failure to start, and the caller's own, are raised from outside the nurseries, so that they come out
+    # as themselves; that of a running tier comes in the groups that it has passed through.
+    failure: Exception | None = None
     trio.lowlevel.add_instrument(watch)
     try:
         async with trio.open_nursery() as background:
@@ -201,26 +204,24 @@ async def open_graph(
                 try:
                     for tier in tiers.values():
                         await running.start(tier.run, name=f"tier {tier.node.name}")
-                    for companion in registry.companions():
+                    for companion in companions:
                         await stack.enter_async_context(companion.open(handle))
-                except TierkitError as error:
-                    failure_to_start = error
-                    running.cancel_scope.cancel()
-                else:
                     yield handle
                     # Companions stay until all have drained, so that `/readyz` can tell of it.
                     for tier in tiers.values():
                         tier.leave()
                     for tier in tiers.values():
                         await tier.stopped.wait()
+                except Exception as error:
+                    failure = error
+                    running.cancel_scope.cancel()
             background.cancel_scope.cancel()
     finally:
         trio.lowlevel.remove_instrument(watch)
-        for each in doors.values():
-            for door in each:
-                door.close()
-    if failure_to_start is not None:
-        raise failure_to_start
+        for door in chain.from_iterable(doors.values()):
+            door.close()
+    if failure is not None:
+        raise failure
 
 
 async def _open_all(process: Process, known: Mapping[str, Sequence[Address]]) -> dict[str, list[Bound]]:
@@ -229,9 +230,8 @@ async def _open_all(process: Process, known: Mapping[str, Sequence[Address]]) ->
         for node in process.graph.running:
             doors[node.name] = await open_doors(process, node, known.get(node.name, ()))
     except BaseException:
-        for opened in doors.values():
-            for door in opened:
-                door.close()
+        for door in chain.from_iterable(doors.values()):
+            door.close()
         raise
     return doors
 
@@ -264,6 +264,7 @@ async def serve(
         beside: an async function that runs beside the graph, given its handle; the graph ends when it
             returns.
     """
+    failure: Exception | None = None
     with (
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals,
         trio.CancelScope() as everything,
@@ -271,16 +272,21 @@ async def serve(
         async with trio.open_nursery() as listening:
             leave = trio.Event()
             listening.start_soon(_obey, signals, leave, everything, handles := [])
-            async with open_graph(graph, registry=registry, observers=observers, drain=drain, bound=bound) as handle:
-                handles.append(handle)
-                if beside is None:
-                    await leave.wait()
-                else:
+            try:
+                async with open_graph(
+                    graph, registry=registry, observers=observers, drain=drain, bound=bound
+                ) as handle:
+                    handles.append(handle)
                     async with trio.open_nursery() as company:
-                        company.start_soon(_leave_when_done, beside, handle, leave)
+                        if beside is not None:
+                            company.start_soon(_leave_when_done, beside, handle, leave)
                         await leave.wait()
                         company.cancel_scope.cancel()
+            except Exception as error:  # raised outside, so that it comes out as itself
+                failure = error
             listening.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 async def _leave_when_done(beside: Callable[[GraphHandle], Any], handle: GraphHandle, leave: trio.Event) -> None:

@@ -23,14 +23,23 @@ from attrs import field, fields, frozen
 
 from ._address import Address
 from ._check import listen_address
-from ._events import AcceptPaused, ConnectionFailed, Draining, Refused, TierFailed, TierStarted, TierStopped
+from ._events import (
+    AcceptPaused,
+    ConnectionFailed,
+    Draining,
+    PluginFailed,
+    Refused,
+    TierFailed,
+    TierStarted,
+    TierStopped,
+)
 from ._limits import Admission, accept_loop
 from ._model import Node, Origin
 from ._plugin import Candidate, Direct, Figures, LiveSource, Running, Service
 from ._ports import Bound, Connection
 from ._process import Process, TierContext
 from ._upstream import UpstreamSet, UpstreamState
-from .errors import ConnectionLost, ListenError, ProtocolError
+from .errors import ConnectionLost, ListenError, TierkitError
 
 __all__ = ["LiveTier", "TierStatistics", "open_doors"]
 
@@ -82,10 +91,12 @@ async def open_doors(process: Process, node: Node, elsewhere: Sequence[Address] 
                 address = address.with_(port=elsewhere[index].port)
             filled = type(listener)(address, listener.certificates, listener.proxy_from)
             doors.append(await process.network.listen(filled, send_lowat=lowat))
-    except ListenError as error:
+    except BaseException as error:
         for door in doors:
             door.close()
-        raise ListenError(f"{node.name}: {error}") from error
+        if isinstance(error, ListenError):
+            raise ListenError(f"{node.name}: {error}") from error
+        raise
     process.bound(node.name, [dialable(node, door.address) for door in doors])
     return doors
 
@@ -216,8 +227,11 @@ class LiveTier:
         self.state = "draining"
         if self._connections:
             self.process.emit(Draining(tier=self.node.name, seconds=self._drain, connections=len(self._connections)))
-        for running in self.running.values():
-            running.draining()
+        for name, running in self.running.items():
+            try:
+                running.draining()
+            except Exception as error:  # those who watch are not to pay for it
+                self.process.emit(PluginFailed(tier=self.node.name, plugin=name, reason=_reason(error)))
         with trio.move_on_after(self._drain):
             while self._connections:
                 for connection in self._connections:
@@ -267,14 +281,18 @@ class LiveTier:
                 if connection.peer.host != host:  # a PROXY header told us who it really is
                     self._admission.release(host)
                     host = connection.peer.host
-                    if reason := self._admission.admit(host):
-                        host, failure = "", reason
+                    if self._admission.admit(host):  # told once a second by _tell_refusals
+                        self._refused += 1
+                        host = ""
+                        connection.abort()
                         return
                 await self.running[service.name].handle(connection)
             if scope.cancelled_caught:
                 failure = f"no request within {limit:g} s of connecting"
-        except Exception as error:
-            failure = _failure(error)
+        except* Exception as errors:
+            # By except*: a handler that is cancelled may bring a Cancelled and an Exception in one group,
+            # and only the first of them is for those above.
+            failure = _failure(errors)
         finally:
             if failure:
                 self._failed += 1
@@ -305,12 +323,14 @@ def _leaves(error: BaseException) -> Any:
 
 def _reason(error: BaseException) -> str:
     leaf = next(iter(_leaves(error)))
-    if isinstance(leaf, ProtocolError) or type(leaf).__module__ == ListenError.__module__:
-        return str(leaf)
+    # Whatever it says, an event is one line.
+    said = " ".join(str(leaf).split())
+    if isinstance(leaf, TierkitError):
+        return said
     where = ""
     trace = leaf.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is not None:
         where = f" (in {trace.tb_frame.f_globals.get('__name__', '?')}, line {trace.tb_lineno})"
-    return f"{type(leaf).__name__}: {leaf}{where}"
+    return f"{type(leaf).__name__}: {said}{where}"

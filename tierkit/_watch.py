@@ -30,7 +30,8 @@ class LoopWatch(trio.abc.Instrument):
         self.longest = 0.0
         self._emit = emit
         self._meter = meter
-        self._began = 0.0
+        # Never, as long as no step has begun under it: it is put on in the middle of one.
+        self._began = float("inf")
         self._told = float("-inf")
         self._untold = 0
         self._worst: tuple[float, str] = (0.0, "")

@@ -10,7 +10,7 @@ import trio
 from attrs import field, frozen
 
 from tierkit import Origin
-from tierkit.events import Event
+from tierkit.events import Event, LoopBlocked
 from tierkit.plugin import (
     Address,
     Connection,
@@ -25,12 +25,13 @@ from tierkit.plugin import (
 
 
 class Record(list[Event]):
-    """An observer that keeps what it is told."""
+    """An observer that keeps what it is told, but for the event loop: a machine may stall under a test."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __call__(self, event: Event) -> None:
-        self.append(event)
+        if not isinstance(event, LoopBlocked):
+            self.append(event)
 
     def of(self, kind: type[Event]) -> list[Any]:
         return [event for event in self if isinstance(event, kind)]

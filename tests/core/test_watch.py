@@ -40,6 +40,14 @@ async def test_a_long_step_is_told_and_counted() -> None:
     assert [(each.seconds, each.count) for each in told] == [(pytest.approx(0.2), 1)]
 
 
+async def test_a_watch_put_on_in_the_middle_of_a_step_does_not_blame_it() -> None:
+    told: list[LoopBlocked] = []
+    watch = LoopWatch(told.append, meter=lambda: 1000.0)
+    watch.after_task_step(trio.lowlevel.current_task())
+    assert not told
+    assert watch.long_steps == 0
+
+
 async def test_at_most_one_event_a_second_with_the_longest_of_it() -> None:
     told: list[LoopBlocked] = []
     meter = Meter()
