@@ -136,6 +136,8 @@ class Response:
     length: int | None = None
     #: Close the connection after it.
     close: bool = False
+    #: Called once it has been sent, or cannot be: lets go of whatever the body is read from.
+    release: Callable[[], None] | None = None
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -322,7 +324,11 @@ class _Loop:
             except RemoteProtocolError as error:
                 await self.refuse(error)
                 raise
-            keep = await self.respond(request, response, keep=head.keep_alive and not response.close)
+            try:
+                keep = await self.respond(request, response, keep=head.keep_alive and not response.close)
+            finally:
+                if response.release is not None:
+                    response.release()
             if not (keep and await body.drain()):
                 await self.linger()
                 return

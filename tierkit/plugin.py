@@ -35,6 +35,13 @@ from ._ports import Descriptors as Descriptors
 from ._ports import Door as Door
 from ._ports import Network as Network
 from ._ports import Peer as Peer
+from ._store import Entry as Entry
+from ._store import Filler as Filler
+from ._store import NotShared as NotShared
+from ._store import Store as Store
+from ._store import StoreFull as StoreFull
+from ._store import StoreStatistics as StoreStatistics
+from ._store import open_store as open_store
 from .errors import ConnectionLost as ConnectionLost
 from .errors import LocalProtocolError as LocalProtocolError
 from .errors import NotServed as NotServed
