@@ -27,9 +27,10 @@ T = TypeVar("T")
 class BackgroundHandle:
     """A graph at work in another thread.  Every method may be called from any thread and blocks briefly."""
 
-    def __init__(self, handle: GraphHandle, token: trio.lowlevel.TrioToken) -> None:
+    def __init__(self, handle: GraphHandle, token: trio.lowlevel.TrioToken, ended: Callable[[], BaseException | None]):
         self._handle = handle
         self._token = token
+        self._ended = ended
 
     @property
     def ready(self) -> bool:
@@ -56,6 +57,8 @@ class BackgroundHandle:
         try:
             return trio.from_thread.run_sync(question, trio_token=self._token)
         except trio.RunFinishedError:
+            if (failure := self._ended()) is not None:
+                raise TierkitError(f"the background graph has failed: {_told(failure)}") from failure
             raise TierkitError("the background graph has ended: use its handle only inside the with block") from None
 
 
@@ -64,9 +67,15 @@ class _State:
     """What the two threads tell each other."""
 
     started: threading.Event
+    ended: threading.Event
     handle: BackgroundHandle | None = None
     leave: trio.Event | None = None
     failure: BaseException | None = None
+
+    def why(self) -> BaseException | None:
+        """Wait for the end, and say what failed."""
+        self.ended.wait()
+        return self.failure
 
 
 @contextmanager
@@ -76,7 +85,7 @@ def background(graph: Graph, **options: Any) -> Iterator[BackgroundHandle]:
     When this yields, every tier accepts connections; leaving drains.  A failure to start is raised here;
     a failure while running is raised when the block ends.
     """
-    state = _State(threading.Event())
+    state = _State(threading.Event(), threading.Event())
     thread = threading.Thread(target=_run, args=(graph, options, state), name="tierkit", daemon=True)
     thread.start()
     state.started.wait()
@@ -88,6 +97,12 @@ def background(graph: Graph, **options: Any) -> Iterator[BackgroundHandle]:
         thread.join()
     if state.failure is not None:
         raise state.failure
+
+
+def _told(failure: BaseException) -> str:
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return f"{type(failure).__name__}: {failure}"
 
 
 def _end(state: _State) -> None:
@@ -103,7 +118,7 @@ def _run(graph: Graph, options: dict[str, Any], state: _State) -> None:
     async def main() -> None:
         async with open_graph(graph, **options) as handle:
             state.leave = trio.Event()
-            state.handle = BackgroundHandle(handle, trio.lowlevel.current_trio_token())
+            state.handle = BackgroundHandle(handle, trio.lowlevel.current_trio_token(), state.why)
             state.started.set()
             await state.leave.wait()
 
@@ -113,3 +128,4 @@ def _run(graph: Graph, options: dict[str, Any], state: _State) -> None:
         state.failure = error
     finally:
         state.started.set()
+        state.ended.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 
 import pytest
 from attrs import exceptions
@@ -48,7 +49,7 @@ def test_parts_by_site_host_and_name() -> None:
 
 def test_parts_that_are_empty_say_what_there_is() -> None:
     graph = grnet()
-    for part, line in (
+    cases: list[tuple[Callable[[], Graph], str]] = [
         (lambda: graph.at("dc-c"), "nothing in this graph runs by site 'dc-c': choose among dc-a, dc-b"),
         (
             lambda: graph.on("c.example"),
@@ -60,7 +61,8 @@ def test_parts_that_are_empty_say_what_there_is() -> None:
         ),
         (lambda: graph.only("wowza"), "nothing in this graph runs by tier 'wowza'"),
         (lambda: graph.at("dc-b").only("edge-a1"), "nothing in this graph runs by tier 'edge-a1'"),
-    ):
+    ]
+    for part, line in cases:
         with pytest.raises(GraphError) as caught:
             part()
         assert caught.value.problems[0].startswith(line)
@@ -166,7 +168,8 @@ def test_what_stands_in_the_wrong_place_is_told_in_one_line(make: object, line: 
 def test_services_may_be_an_iterator() -> None:
     services: list[Service] = [Echo(), Publish()]
     assert Edge("e", serves=iter(services)).serves == tuple(services)
-    assert Edge("e", listen=iter([":1", Address(port=2)])).listen == (Listener(":1"), Listener(":2"))
+    doors: list[str | Address] = [":1", Address(port=2)]
+    assert Edge("e", listen=iter(doors)).listen == (Listener(":1"), Listener(":2"))
 
 
 @pytest.mark.parametrize(
