@@ -7,6 +7,7 @@ is what upstreams mostly are, needs no tasks at all.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ ATTEMPT_DELAY = 0.25
 LOOKUPS = 16
 # A unix listener whose queue is full answers EAGAIN and tells nobody when there is room.
 _UNIX_RETRY = 0.02
+
+_NO_WAY = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 _Target = tuple[socket.AddressFamily, Any]
 
@@ -55,7 +58,7 @@ def _look_up(host: str, port: int, flags: int) -> list[Any]:
 async def dial(targets: Sequence[_Target]) -> tuple[socket.socket, Any]:
     """Connect to the first of `targets` that answers; returns its socket and address.
 
-    Raises the first failure, which is that of the address the system likes best, as OSError.
+    Raises the failure that tells most, as OSError.
     """
     if len(targets) == 1:
         return await _attempt(*targets[0]), targets[0][1]
@@ -87,7 +90,8 @@ async def dial(targets: Sequence[_Target]) -> tuple[socket.socket, Any]:
             sock.close()
         raise
     if not won:
-        raise failures[0]
+        # A machine without IPv6 has no route to half of the addresses; the other half's failure is the news.
+        raise min(failures, key=lambda error: error.errno in _NO_WAY)
     return won[0]
 
 

@@ -94,6 +94,8 @@ class RealNetwork(Network):
 
     async def listen(self, listener: Listener, *, backlog: int = 1024, send_lowat: int = 131072) -> Bound:
         address = listener.address
+        if problems := listener.problems():
+            raise ListenError(problems[0])
         certificates = ServerCertificates(listener.certificates) if address.secure else None
         await trio.lowlevel.checkpoint()
         try:

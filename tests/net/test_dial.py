@@ -129,11 +129,12 @@ async def test_a_failure_starts_the_next_at_once(monkeypatch, autojump_clock) ->
     assert round(trio.current_time() - start, 2) == 0.2
 
 
-async def test_the_first_failure_is_the_one_told(monkeypatch, autojump_clock) -> None:
+@pytest.mark.parametrize("order", ["ab", "ba"])
+async def test_the_failure_that_tells_most_is_told(monkeypatch, autojump_clock, order: str) -> None:
     attempts = Attempts(a=(0.1, errno.ECONNREFUSED), b=(0.1, errno.ENETUNREACH))
     monkeypatch.setattr(dialling, "_attempt", attempts)
     with pytest.raises(OSError, match="a") as caught:
-        await dialling.dial([(V4, "a"), (V6, "b")])
+        await dialling.dial([({"a": V4, "b": V6}[each], each) for each in order])
     assert caught.value.errno == errno.ECONNREFUSED
 
 
@@ -145,4 +146,18 @@ async def test_a_cancelled_dial_leaves_nothing_open(monkeypatch, autojump_clock)
         await network.connect(bound.address)
     assert scope.cancelled_caught
     assert network.descriptors.connections == 0
+    bound.close()
+
+
+async def test_a_cancelled_handshake_leaves_nothing_open() -> None:
+    # A server that accepts and says nothing: the caller's deadline is the only end.
+    bound = await RealNetwork().listen(Listener.parse("http://127.0.0.1:0"))
+    network = RealNetwork()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(network.connect, bound.address.with_(scheme="https"))
+        silent = await bound.accept()
+        assert (await silent.recv())[:1] == b"\x16"
+        nursery.cancel_scope.cancel()
+    assert network.descriptors.connections == 0
+    silent.close()
     bound.close()

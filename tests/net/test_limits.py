@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+from itertools import pairwise
 
 import pytest
 import trio
@@ -131,7 +132,7 @@ async def test_a_full_table_pauses_and_never_ends(number: int, autojump_clock) -
     bound = Script("a", *[number] * 8, "b", number, "c")
     accepted, pauses = await ran(bound)
     assert accepted == ["a", "b", "c"]
-    gaps = [round(late - early, 3) for early, late in zip(bound.asked, bound.asked[1:], strict=False)]
+    gaps = [round(late - early, 3) for early, late in pairwise(bound.asked)]
     assert gaps == [0, 0.1, 0.2, 0.4, 0.8, 1, 1, 1, 1, 0, 0.1, 0]
     # Told at most once a second; after an accept that succeeded, the pauses begin anew.
     assert [seconds for _, seconds in pauses] == [0.1, 1, 1, 1, 1, 0.1]
@@ -156,7 +157,7 @@ async def test_after_a_burst_everybody_else_gets_a_turn() -> None:
         nursery.start_soon(somebody_else)
         await accept_loop(Script(*"a" * 80), on_connection=accepted.append, on_pause=lambda *_: None, burst=8)
     # Two tasks that may run at the same moment run in either order, so at most two bursts stand in between.
-    assert max(late - early for early, late in zip(turns, turns[1:], strict=False)) <= 16
+    assert max(late - early for early, late in pairwise(turns)) <= 16
     assert len(turns) >= 5
 
 

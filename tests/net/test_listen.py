@@ -144,6 +144,12 @@ async def test_an_address_that_is_not_ours() -> None:
     assert "no-such-host.invalid:0 cannot be found" in await refused("http://no-such-host.invalid:0")
 
 
+async def test_what_a_graph_check_would_have_said() -> None:
+    assert "needs a certificate" in await refused("https://127.0.0.1:0")
+    with pytest.raises(ListenError, match="is no network"):
+        await RealNetwork().listen(Listener("http://127.0.0.1:0", proxy_from="nonsense"))
+
+
 async def test_a_port_that_is_not_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
     def bind(self, address) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import trio
 import trio.testing
 
 from tierkit.errors import ConnectionLost, TierkitError
-from tierkit.plugin import Blob, Connection
+from tierkit.plugin import Connection
 
-from ._check_network import Check, Ground, ensure, joined, pattern, raises_lost, read_exactly
+from ._check_network import Check, Ground, Memfd, ensure, fill, joined, pattern, raises_lost, read_exactly
 
 __all__ = ["MOVING", "READING", "ENDING"]
 
 #: More than any pair of kernel buffers takes on loopback by default (tcp_wmem and tcp_rmem: 4 + 6 MB).
 MUCH = 12_000_000
-
-
-class _Memfd(Blob):
-    """A blob that grows."""
-
-    def __init__(self, data: bytes) -> None:
-        self._fd = os.memfd_create("check", os.MFD_CLOEXEC)
-        self.size = 0
-        self.append(data)
-
-    def append(self, data: bytes) -> None:
-        self.size += os.pwrite(self._fd, data, self.size)
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def read(self, offset: int, count: int) -> bytes:
-        return os.pread(self._fd, count, offset)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
-def fill(connection: Connection, data: bytes, piece: int = 100_000) -> int:
-    """Send until nothing fits any more; returns how much went."""
-    sent = 0
-    while step := connection.send_nowait(data[sent : sent + piece]):
-        sent += step
-    return sent
 
 
 # --- moving bytes --------------------------------------------------------------------------------
@@ -113,7 +83,7 @@ async def check_unsent_goes_down(ground: Ground) -> None:
 async def check_sendfile(ground: Ground) -> None:
     """A blob is sent from any offset, also while it grows, and mixes with other bytes in order."""
     data = pattern(2_000_000)
-    blob = _Memfd(data[:700_000])
+    blob = Memfd(data[:700_000])
     try:
         async with joined(ground) as (near, far):
 
@@ -143,7 +113,7 @@ async def check_sendfile(ground: Ground) -> None:
 async def check_sendfile_is_short(ground: Ground) -> None:
     """`sendfile_nowait` takes what fits and never waits."""
     data = pattern(MUCH)
-    blob = _Memfd(data)
+    blob = Memfd(data)
     try:
         async with joined(ground) as (near, far):
             sent = 0
@@ -260,6 +230,22 @@ async def check_end_input_leaves_the_writer(ground: Ground) -> None:
         ensure(got == pattern(sent + 300_000), "end_input takes nothing from the writer")
 
 
+async def check_cancellation(ground: Ground) -> None:
+    """A wait that was cancelled leaves the connection as it was."""
+    async with joined(ground) as (near, far):
+        sent = fill(near, pattern(MUCH))
+        for wait in (near.recv, near.wait_writable):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(near.send_all, pattern(MUCH)[sent : sent + 200_000])
+            ensure(await read_exactly(far, sent + 200_000) == pattern(sent + 200_000), "a cancelled wait loses nothing")
+        await far.send_all(b"answer")
+        ensure(await read_exactly(near, 6) == b"answer", "a cancelled recv can be tried again")
+
+
 # --- ending --------------------------------------------------------------------------------------
 
 
@@ -296,7 +282,7 @@ async def check_close_wakes(ground: Ground) -> None:
 
 async def check_after_close(ground: Ground) -> None:
     """A closed connection refuses everything with ConnectionLost, and may be closed again."""
-    blob = _Memfd(b"blob")
+    blob = Memfd(b"blob")
     try:
         async with joined(ground) as (near, far):
             near.close()
@@ -377,6 +363,7 @@ READING: tuple[Check, ...] = (
     check_end_input,
     check_end_input_keeps_what_arrived,
     check_end_input_leaves_the_writer,
+    check_cancellation,
 )
 ENDING: tuple[Check, ...] = (
     check_close_delivers,

@@ -9,6 +9,7 @@ the rule that was broken, and can be run by itself: ``NETWORK_CHECKS`` is made f
 from __future__ import annotations
 
 import errno
+import os
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,9 +21,9 @@ from attrs import frozen
 
 from tierkit import Address, Listener, Trust
 from tierkit.errors import ConnectionLost, ListenError
-from tierkit.plugin import Bound, Connection, Network
+from tierkit.plugin import Blob, Bound, Connection, Network
 
-__all__ = ["Ground", "check_network", "dialled", "ensure", "joined", "pattern", "read_exactly"]
+__all__ = ["Ground", "Memfd", "check_network", "dialled", "ensure", "fill", "joined", "pattern", "read_exactly"]
 
 #: Seconds (of trio's clock) after which a check that hangs has failed.
 PATIENCE = 20.0
@@ -122,6 +123,35 @@ async def raises_lost(wait: Callable[[], Awaitable[object]], rule: str) -> None:
         ensure(str(error), "ConnectionLost has a reason for people")
     else:
         raise AssertionError(rule)
+
+
+class Memfd(Blob):
+    """A blob that grows."""
+
+    def __init__(self, data: bytes) -> None:
+        self._fd = os.memfd_create("check", os.MFD_CLOEXEC)
+        self.size = 0
+        self.append(data)
+
+    def append(self, data: bytes) -> None:
+        self.size += os.pwrite(self._fd, data, self.size)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def read(self, offset: int, count: int) -> bytes:
+        return os.pread(self._fd, count, offset)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def fill(connection: Connection, data: bytes, piece: int = 100_000) -> int:
+    """Send until nothing fits any more; returns how much went."""
+    sent = 0
+    while step := connection.send_nowait(data[sent : sent + piece]):
+        sent += step
+    return sent
 
 
 # --- listening and dialling ----------------------------------------------------------------------

@@ -82,6 +82,9 @@ class _Pending:
 class MemoryNetwork(Network):
     """A network in memory.
 
+    TLS is marked (`secure`, and a mismatch of the two ends fails as in reality) but nothing is encrypted,
+    and no certificate file is opened; PROXY headers are not read: `source` says who dials.
+
     Args:
         buffer_bytes: what one direction of a connection holds unread; a small one forces short writes.
         descriptors: the budget; its `limit` may be lowered to have accepting pause.
