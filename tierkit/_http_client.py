@@ -13,6 +13,7 @@ whatever pieces they arrive.  The pool is small: a tier has few upstreams.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -249,7 +250,7 @@ class HttpClient:
     ) -> ClientResponse:
         parser, data = wire
         patience = self.timeouts.first_byte
-        buffer = bytearray()
+        buffer, latest = bytearray(), math.inf
         with trio.move_on_after(patience) as scope:
             try:
                 await connection.send_all(data)
@@ -258,8 +259,9 @@ class HttpClient:
                     if not more:
                         raise ConnectionLost("it ended without an answer")
                     buffer += more
-                    # The head as a whole has the time of its first byte again, then the pace of bodies.
-                    scope.deadline = max(scope.deadline, trio.current_time() + self.timeouts.between_bytes)
+                    # From its first byte on a head has the time of a pause, as a whole: nobody drips it.
+                    latest = min(latest, trio.current_time() + self.timeouts.between_bytes)
+                    scope.deadline = max(scope.deadline, latest)
                     self._skip_informational(buffer)
                 head = bytes(buffer[:end])
                 screen_response(head)

@@ -25,6 +25,7 @@ __all__ = [
     "content_length",
     "find_head_end",
     "get",
+    "is_host",
     "render_head",
     "screen_request",
     "screen_response",
@@ -82,8 +83,13 @@ def screen_request(head: bytes) -> None:
     hosts = named.get(b"host", [])
     if len(hosts) > 1 or (not hosts and minor == b"1"):
         raise RemoteProtocolError("exactly one Host field is needed", hint=400)
-    if hosts and not _HOST.match(hosts[0]):
+    if hosts and not is_host(hosts[0]):
         raise RemoteProtocolError("the Host field is malformed", hint=400)
+
+
+def is_host(value: bytes) -> bool:
+    """Whether this is a host as RFC 3986 section 3.2.2 has it, with or without a port; an empty one is."""
+    return _HOST.match(value) is not None
 
 
 def screen_response(head: bytes) -> None:
