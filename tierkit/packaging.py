@@ -1,0 +1,427 @@
+"""The packaging kit: the FLV messages of one live stream in, HLS out; remuxed, never transcoded.
+
+A `Packager` is given the messages of one stream as they arrive (`receive`) and keeps a sliding window of
+MPEG-TS segments and the playlists over them.  It is synchronous: some 5 microseconds a message, half a
+millisecond a cut, no task, no thread.
+
+Theory of operation
+-------------------
+* Where there is video it *leads*: segments are cut at its keyframes, once `target` seconds are full.  Without
+  video, sound leads and is cut by time.  Nothing that was announced is waited for longer than `patience`.
+* Nothing is taken on trust.  libav sees only packets that this library has built (`_packaging_tracks.py`),
+  and a muxer lives for one segment (`_packaging_mpegts.py`).  Time is made monotonic (`_packaging_clock.py`).
+* A *break* ends the open segment, and the next begins at a keyframe with EXT-X-DISCONTINUITY.  Breaks are: a
+  malformed picture, an error of libav, a jump of time, another publisher.  A change of the decoder
+  configuration shows by itself, as segments know their `signature`.
+* A stream that breaks again within a second is held off for one, so that garbage cannot buy a segment a frame.
+* Sound on a clock of its own is left out until the picture follows it, or stays away.
+* `receive` never raises: faults are counted and told, at most one line a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ._packaging_clock import JUMP, STRAY, Timeline
+from ._packaging_figures import Faults, PackagerStatistics, Packaging
+from ._packaging_segment import OpenSegment, Signature
+from ._packaging_tracks import AUDIO_SLOT, VIDEO_SLOT, AudioTrack, Unsupported, VideoTrack, audio_body, video_body
+from ._packaging_window import CHUNKLIST, PLAYLIST, Description, MediaSegment, Window, entity_tag
+from .codecs import amf0
+from .codecs.flv_packet import classify
+from .codecs.rtmp_message import AUDIO, DATA, VIDEO
+from .errors import RemoteProtocolError
+
+__all__ = [
+    "CHUNKLIST",
+    "PLAYLIST",
+    "MediaSegment",
+    "Packager",
+    "PackagerStatistics",
+    "Packaging",
+    "entity_tag",
+]
+
+#: Ticks by which a keyframe may come early and still be cut at: stamps are rounded, and 29.97 is not 30.
+_EARLY: Final = 20 * 90
+#: Seconds by which EXT-X-PROGRAM-DATE-TIME may move at a cut; players bear ten times as much.
+_SLEW: Final = 0.005
+#: Milliseconds by which a picture may be shown after it is decoded; ten seconds are no reordering.
+_MAX_COMPOSITION: Final = 10_000
+#: Frames of sound on another clock, without a picture between them, before it goes on alone: ten seconds of AAC.
+_MAX_STRAYS: Final = 500
+
+
+class Packager:
+    """One stream's HLS, over all its publishers.
+
+    Args:
+        packaging: how.
+        first_sequence: where the media sequence begins; give something that rises from one process to the
+            next (Unix seconds), and players and caches survive a restart.
+        clock: seconds that never go back; wall: Unix seconds.
+        tell: called with one line for each fault, at most once a second.
+    """
+
+    def __init__(
+        self,
+        packaging: Packaging | None = None,
+        *,
+        first_sequence: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self.packaging = how = packaging or Packaging()
+        self._wall = wall
+        self._faults = Faults(clock, tell)
+        self._window = Window(size=how.window, keep=how.keep, target=how.target, first_sequence=first_sequence)
+        self._target = round(how.target * 90000)
+        self._patience = round(how.patience * 90000)
+        self._timeline = Timeline()
+        self._tracks: dict[int, VideoTrack | AudioTrack] = {}
+        self._announced_size: tuple[int, int] | None = None
+        self._open: OpenSegment | None = None
+        self._broken = False  # the next segment does not go on from the last
+        self._signature: Signature = ()
+        self._anchor = (0, 0.0)  # ticks, and the Unix time they stand for
+        self._waiting_since: int | None = None  # timestamp of the first frame since nothing could begin
+        self._strays = 0
+        self._alone = False  # sound has been given up waiting for a picture
+        self._segments = self._forced_cuts = self._frames_dropped = 0
+
+    # --- what is served ---------------------------------------------------------------------------
+
+    @property
+    def window(self) -> Window:
+        """The finished segments and the playlists over them."""
+        return self._window
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a segment to play."""
+        return len(self._window) > 0
+
+    def statistics(self) -> PackagerStatistics:
+        """A snapshot."""
+        return PackagerStatistics(
+            segments=self._segments,
+            bytes_kept=self._window.bytes,
+            faults=self._faults.faults,
+            breaks=self._faults.breaks,
+            forced_cuts=self._forced_cuts,
+            frames_dropped=self._frames_dropped,
+        )
+
+    # --- what comes in ----------------------------------------------------------------------------
+
+    def restart(self) -> None:
+        """Another publisher begins: nothing goes on from before but the numbers."""
+        self.finish()
+        self._timeline.stop()
+        self._tracks.clear()
+        self._faults.forget()
+        self._announced_size = None
+        self._window.renew()
+        self._waiting_since = None
+        self._alone = False
+
+    def finish(self) -> None:
+        """The publisher has ended: what is open becomes the last segment."""
+        try:
+            self._close(None)
+        except Exception as exc:
+            self._faults.fault(f"the last segment is lost: {_words(exc)}")
+        self._broken = True
+
+    def receive(self, type_id: int, timestamp: int, payload: bytes) -> None:
+        """One FLV message: RTMP type (8, 9, 18; others are ignored), milliseconds modulo 2**32, payload."""
+        if not payload:
+            return
+        try:
+            if type_id == VIDEO:
+                self._video(timestamp, payload)
+            elif type_id == AUDIO:
+                self._audio(timestamp, payload)
+            elif type_id == DATA:
+                self._data(payload)
+        except Unsupported as exc:
+            self._frames_dropped += 1
+            self._faults.tell_once(str(exc))
+        except Exception as exc:
+            # Ours (malformed media) or libav's: either way the segment ends here.
+            self._faults.fault(_words(exc))
+            self._break()
+
+    def _data(self, payload: bytes) -> None:
+        if not classify(DATA, payload).is_metadata:
+            return
+        try:
+            values = amf0.decode_all(payload)
+        except RemoteProtocolError:
+            return  # of what it says, only the size matters, and that only for HEVC
+        for each in values:
+            if isinstance(each, dict):
+                width, height = each.get("width"), each.get("height")
+                if isinstance(width, float) and isinstance(height, float) and 0 < width < 65536 and 0 < height < 65536:
+                    self._announced_size = (int(width), int(height))
+
+    def _video(self, timestamp: int, payload: bytes) -> None:
+        kind = classify(VIDEO, payload)
+        if kind.track or kind.is_metadata or kind.is_end_of_sequence:
+            return
+        if (where := video_body(payload, kind)) is None:
+            return
+        at, composition = where
+        if kind.is_sequence_header:
+            self._video_header(payload[at:], kind.codec)
+            return
+        track = self._tracks.get(VIDEO_SLOT)
+        if not isinstance(track, VideoTrack):
+            self._frames_dropped += 1
+            return
+        key = kind.is_keyframe
+        if abs(composition) > _MAX_COMPOSITION:
+            raise RemoteProtocolError(f"a picture that is to be shown {composition} ms after it is decoded")
+        data = track.sample(payload, at, key)
+        dts = self._place_video(timestamp, key)
+        if dts is None:
+            self._frames_dropped += 1
+            return
+        self._add(VIDEO_SLOT, dts, dts + max(composition, 0) * 90, key, data)
+
+    def _place_video(self, timestamp: int, key: bool) -> int | None:
+        """Where a picture goes, with a segment open for it; None where it cannot be used."""
+        segment = self._open
+        if segment is not None and segment.lead == AUDIO_SLOT:
+            if not key:
+                return None
+            self._picture_joins(segment)
+            segment = self._open
+        if segment is not None:
+            dts = self._timeline.place(VIDEO_SLOT, timestamp, leads=True)
+            if dts >= 0:
+                self._strays = 0
+                self._cut_video(segment, dts, key)
+                return dts
+            self._break()
+        if not key:
+            self._be_patient(timestamp)
+            return None
+        return self._start(VIDEO_SLOT, timestamp)
+
+    def _picture_joins(self, segment: OpenSegment) -> None:
+        """The first picture of a stream that was sound alone."""
+        if (self._segments and not self._broken) or self._timeline.end - segment.start >= self._target:
+            self._close(None)
+        else:
+            # It has only just begun: better without that moment of sound than with a segment of its own for it.
+            segment.abandon()
+            self._open = None
+
+    def _cut_video(self, segment: OpenSegment, dts: int, key: bool) -> None:
+        length = dts - segment.start
+        if key and length >= self._target - _EARLY:
+            self._cut(dts, VIDEO_SLOT)
+        elif length >= self._patience or segment.size >= self.packaging.max_bytes:
+            self._forced_cut(dts, VIDEO_SLOT)
+
+    def _audio(self, timestamp: int, payload: bytes) -> None:
+        kind = classify(AUDIO, payload)
+        if kind.track or kind.is_metadata or kind.is_end_of_sequence:
+            return
+        at = audio_body(payload, kind)
+        if kind.is_sequence_header:
+            self._audio_header(payload[at:])
+            return
+        track = self._tracks.get(AUDIO_SLOT)
+        if kind.codec == "mp3" and (track is None or track.header):
+            self._audio_header(b"")
+            track = self._tracks[AUDIO_SLOT]
+        if not isinstance(track, AudioTrack):
+            self._frames_dropped += 1
+            return
+        try:
+            data = track.sample(payload, at)
+        except RemoteProtocolError as exc:
+            # A gap in the sound is no reason to take the picture away.
+            self._frames_dropped += 1
+            self._faults.fault(str(exc))
+            return
+        dts = self._place_audio(timestamp)
+        if dts is None:
+            self._frames_dropped += 1
+            return
+        self._add(AUDIO_SLOT, dts, dts, True, data)
+
+    def _place_audio(self, timestamp: int) -> int | None:
+        """Where a frame of sound goes, with a segment open for it; None where it cannot be used."""
+        segment = self._open
+        if segment is None:
+            if VIDEO_SLOT in self._tracks and not self._alone and not self._be_patient(timestamp):
+                return None
+            return self._start(AUDIO_SLOT, timestamp)
+        leads = segment.lead == AUDIO_SLOT
+        dts = self._timeline.place(AUDIO_SLOT, timestamp, leads=leads)
+        if dts == STRAY:
+            self._strays += 1
+            if self._strays < _MAX_STRAYS:
+                return None
+            self._faults.tell("no picture, and sound on another clock: it goes on alone")
+            dts = JUMP
+        if dts == JUMP:
+            self._break()
+            return self._start(AUDIO_SLOT, timestamp)
+        self._cut_audio(segment, dts, leads)
+        return dts
+
+    def _cut_audio(self, segment: OpenSegment, dts: int, leads: bool) -> None:
+        length = dts - segment.start
+        if leads:
+            if length >= self._target - _slack(self._tracks.get(AUDIO_SLOT)):
+                self._cut(dts, AUDIO_SLOT)
+        elif length >= self._patience or segment.size >= self.packaging.max_bytes:
+            seen = segment.last(VIDEO_SLOT)
+            self._alone = seen is None or dts - seen > self._patience // 2
+            self._forced_cut(dts, AUDIO_SLOT if self._alone else VIDEO_SLOT)
+
+    # --- segments ---------------------------------------------------------------------------------
+
+    def _start(self, lead: int, timestamp: int) -> int | None:
+        """Open a segment whose first frame has this timestamp; None while the stream is held off."""
+        if self._faults.held_off:
+            return None
+        if self._timeline.begin(timestamp):
+            self._broken = True
+        self._waiting_since = None
+        self._strays = 0
+        self._alone = lead == AUDIO_SLOT
+        dts = self._timeline.place(lead, timestamp, leads=True)
+        if dts < 0:  # sound from before the first picture
+            return None
+        if self._broken:
+            self._anchor = (dts, self._wall())
+        self._open = self._segment(dts, lead)
+        return dts
+
+    def _segment(self, dts: int, lead: int) -> OpenSegment:
+        tracks = {slot: track for slot, track in self._tracks.items() if lead == VIDEO_SLOT or slot == AUDIO_SLOT}
+        return OpenSegment(dts, lead, tracks)
+
+    def _add(self, slot: int, dts: int, pts: int, key: bool, data: bytes) -> None:
+        segment = self._open
+        assert segment is not None
+        if (slot == AUDIO_SLOT and segment.deaf) or not segment.add(slot, dts, pts, key, data):
+            self._frames_dropped += 1
+
+    def _cut(self, dts: int, lead: int) -> None:
+        self._close(dts)
+        self._follow_the_wall(dts)
+        self._open = self._segment(dts, lead)
+
+    def _forced_cut(self, dts: int, lead: int) -> None:
+        self._forced_cuts += 1
+        self._faults.tell(
+            f"no keyframe for {self.packaging.patience:g} s or {self.packaging.max_bytes} bytes: cut without one"
+        )
+        self._cut(dts, lead)
+
+    def _close(self, end: int | None) -> None:
+        """Finish the open segment, which lasts until `end`, or for as long as its frames do."""
+        segment, self._open = self._open, None
+        if segment is None or not segment.size:
+            return
+        if end is None:
+            end = self._timeline.end
+        try:
+            data = segment.finish()
+        except BaseException:
+            segment.abandon()
+            self._broken = True
+            raise
+        broken = self._broken or segment.signature != self._signature
+        self._window.add(
+            data,
+            duration=max(end - segment.start, 90) / 90000,
+            at=self._time_of(segment.start),
+            # Of the very first there is nothing that it could go on from.
+            discontinuity=broken and self._segments > 0,
+            description=self._describe(segment),
+        )
+        self._broken, self._signature = False, segment.signature
+        self._segments += 1
+
+    def _describe(self, segment: OpenSegment) -> Description:
+        size = None
+        for track in segment.tracks:
+            if isinstance(track, VideoTrack):
+                size = track.size or self._announced_size
+        return Description(codecs=",".join(track.codec for track in segment.tracks), resolution=size)
+
+    def _time_of(self, dts: int) -> float:
+        at, then = self._anchor
+        return then + (dts - at) / 90000
+
+    def _follow_the_wall(self, dts: int) -> None:
+        """No encoder's clock is the true one: within a day they part by seconds.  Follow, too slowly to be seen."""
+        error = self._wall() - self._time_of(dts)
+        at, then = self._anchor
+        self._anchor = (at, then + max(-_SLEW, min(_SLEW, error / 16)))
+
+    # --- what goes wrong --------------------------------------------------------------------------
+
+    def _be_patient(self, timestamp: int) -> bool:
+        """Nothing can begin without a keyframe: True once that has been so for too long."""
+        if self._waiting_since is None:
+            self._waiting_since = timestamp
+        waited = (timestamp - self._waiting_since + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        if abs(waited) * 90 < self._patience:
+            return False
+        self._faults.tell(f"no keyframe for {self.packaging.patience:g} s")
+        self._waiting_since = timestamp
+        return True
+
+    def _break(self) -> None:
+        """End the open segment here; the next begins at a keyframe, and says that it does not go on from this."""
+        self._faults.broke()
+        try:
+            self._close(None)
+        except Exception as exc:
+            self._faults.fault(_words(exc))
+        self._broken = True
+
+    # --- decoder configurations -------------------------------------------------------------------
+
+    def _video_header(self, header: bytes, fourcc: str) -> None:
+        old = self._tracks.get(VIDEO_SLOT)
+        if old is not None and old.header == header:
+            return  # repeated by many encoders
+        self._tracks[VIDEO_SLOT] = VideoTrack(header, fourcc)
+        if self._open is not None and self._open.lead == VIDEO_SLOT:
+            self._close(None)
+
+    def _audio_header(self, header: bytes) -> None:
+        old = self._tracks.get(AUDIO_SLOT)
+        if old is not None and old.header == header:
+            return
+        self._tracks[AUDIO_SLOT] = AudioTrack(header)
+        segment = self._open
+        if segment is None:
+            return
+        if segment.lead == AUDIO_SLOT:
+            self._close(None)
+        else:
+            segment.deaf = True
+
+
+def _slack(track: VideoTrack | AudioTrack | None) -> int:
+    """Ticks by which sound alone may be cut early: half a frame, so that the mean is the target."""
+    return round(track.frame / 2) if isinstance(track, AudioTrack) else 0
+
+
+def _words(exc: BaseException) -> str:
+    if isinstance(exc, RemoteProtocolError):
+        return str(exc)
+    return f"libav: {type(exc).__name__}: {exc}"[:300]
