@@ -105,8 +105,8 @@ def dialable(node: Node, address: Address) -> Address:
     """A bound address as something to dial on this machine: a wildcard is also the loopback."""
     if address.unix or not address.wildcard:
         return address
-    loopback = node.host if node.host in ("127.0.0.1", "::1") else "127.0.0.1"
-    return address.with_(host=loopback)
+    six = node.host == "::1" and address.host != "0.0.0.0"
+    return address.with_(host="::1" if six else "127.0.0.1")
 
 
 class LiveTier:

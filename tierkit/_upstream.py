@@ -92,7 +92,7 @@ class UpstreamSet(Upstreams):
         return healthy + resting
 
     def failed(self, candidate: Candidate, reason: str) -> float:
-        health = self._health[candidate.name]
+        health = self._of(candidate)
         health.failures += 1
         health.total += 1
         health.reason = reason
@@ -103,14 +103,18 @@ class UpstreamSet(Upstreams):
         return rest
 
     def succeeded(self, candidate: Candidate) -> None:
-        health = self._health[candidate.name]
+        health = self._of(candidate)
         health.failures, health.until, health.reason = 0, 0.0, ""
 
     def delay(self, candidate: Candidate) -> float:
-        return max(0.0, self._health[candidate.name].until - self._clock())
+        return max(0.0, self._of(candidate).until - self._clock())
+
+    def _of(self, candidate: Candidate) -> _Health:
+        # A push target is nobody to pull from, but it fails, rests and is told of like the others.
+        return self._health.setdefault(candidate.name, _Health())
 
     def statistics(self) -> tuple[UpstreamState, ...]:
-        """How each upstream fares, in the order of the recipe."""
+        """How each upstream fares, in the order of the recipe; then the push targets that were tried."""
         now = self._clock()
         return tuple(
             UpstreamState(

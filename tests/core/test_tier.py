@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tierkit import Graph, Limits
-from tierkit._tier import LiveTier
+from tierkit._tier import dialable
 from tierkit.events import (
     AcceptPaused,
     ConnectionFailed,
@@ -22,11 +22,7 @@ from tierkit.plugin import Address, Bound, Connection, ConnectionLost, Descripto
 from tierkit.testing import MemoryNetwork
 
 from .fakes import LiveEcho, Record
-from .rig import Client, Rig, edge, opened
-
-
-def live(rig: Rig, name: str = "e") -> LiveTier:
-    return rig.handle._tiers[name]
+from .rig import Client, edge, opened
 
 
 class TestConnections:
@@ -149,6 +145,14 @@ class TestDrain:
         assert rig.events.of(TierStopped) == [TierStopped(tier="e", dropped=1)]
         assert not rig.events.of(ConnectionFailed)
         assert await busy.ended() == trio.current_time()
+
+    async def test_all_tiers_drain_at_the_same_time(self, autojump_clock: MockClock) -> None:
+        async with opened(Graph.of(edge("a"), edge("b", listen=":8081")), drain=20) as rig:
+            for tier in ("a", "b"):
+                assert await (await rig.client(tier)).ask("busy") == "busy"
+            leaving = trio.current_time()
+        assert trio.current_time() == leaving + 20
+        assert [event.dropped for event in rig.events.of(TierStopped)] == [1, 1]
 
     async def test_busy_ones_may_end_in_their_own_time(self, autojump_clock: MockClock) -> None:
         async with trio.open_nursery() as nursery:
@@ -353,6 +357,21 @@ class TestProxy:
             await (await rig.client(source="10.0.0.1")).ask("rude")
             (failed,) = rig.events.of(ConnectionFailed)
             assert failed.peer == "198.51.100.1:5000"
+
+
+@pytest.mark.parametrize(
+    ("host", "bound", "dialled"),
+    [
+        ("127.0.0.1", "http://[::]:80", "http://127.0.0.1:80"),
+        ("edge.example", "http://:80", "http://127.0.0.1:80"),
+        ("::1", "http://[::]:80", "http://[::1]:80"),
+        ("::1", "http://0.0.0.0:80", "http://127.0.0.1:80"),
+        ("::1", "http://127.0.0.2:80", "http://127.0.0.2:80"),
+        ("edge.example", "http+unix:/run/e", "http+unix:/run/e"),
+    ],
+)
+def test_what_is_bound_as_something_to_dial(host: str, bound: str, dialled: str) -> None:
+    assert str(dialable(edge(host=host), Address.parse(bound))) == dialled
 
 
 async def test_each_door_leads_to_its_service() -> None:

@@ -91,6 +91,18 @@ def test_an_answer_forgives_everything_but_the_total() -> None:
     assert upstreams.failed(a, "down") == FIRST_REST / 2  # and it begins at the beginning
 
 
+def test_a_push_target_rests_like_the_others() -> None:
+    upstreams, clock = make("a")
+    (target,) = candidates("target")
+    assert upstreams.delay(target) == 0
+    assert upstreams.failed(target, "refused") == upstreams.delay(target) == FIRST_REST / 2
+    assert order(upstreams) == ["a"]
+    assert [each.name for each in upstreams.statistics()] == ["a", "target"]
+    clock.now += 1
+    upstreams.succeeded(target)
+    assert upstreams.delay(target) == 0
+
+
 @pytest.mark.parametrize(("jitter", "share"), [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)])
 def test_rests_double_up_to_a_bound(jitter: float, share: float) -> None:
     upstreams, _ = make("a", jitter=jitter)

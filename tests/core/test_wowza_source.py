@@ -115,6 +115,14 @@ async def test_one_application_only() -> None:
             await target(path, recipe=recipe)
 
 
+async def test_an_address_may_name_the_application() -> None:
+    assert await target("/live/s", "rtmp", address="rtmp://h/live") == "rtmp://h:1935/live/s"
+    with pytest.raises(NotServed, match="application 'live'"):
+        await target("/vod/s", "rtmp", address="rtmp://h/live")
+    assert await target("/vod/s", "rtmp", address="rtmp://h/live", recipe=Wowza(app="vod")) == "rtmp://h:1935/vod/s"
+    assert live(Wowza(), "rtmp://h/tv").urls("s")["rtmp"] == "rtmp://h:1935/tv/s"
+
+
 @pytest.mark.parametrize("path", ["/live/../secret/s", "/live/%2e%2e/secret/s", "/live/s/.%2E/../x.m3u8", "/live/./s"])
 async def test_dots_lead_nowhere(path: str) -> None:
     with pytest.raises(NotServed, match="dots"):

@@ -87,6 +87,8 @@ class LiveWowza(LiveSource):
         self.recipe = recipe
         self.name = name
         self.address = address
+        #: The only application to ask for; an address that names one, as encoders write it, means that one.
+        self.app = recipe.app.strip("/") or address.path.strip("/").partition("/")[0]
         secure = recipe.tls or address.secure
         self.schemes = frozenset({"https", "rtmps"} if secure else {"http", "rtmp"})
 
@@ -102,9 +104,8 @@ class LiveWowza(LiveSource):
         parts = only.strip("/").split("/")
         if not {".", ".."}.isdisjoint(map(unquote, parts)):
             raise NotServed(f"{only} has dots for a directory: {self.name} might leave the application by them")
-        app = self.recipe.app.strip("/")
-        if app and parts[0] != app:
-            raise NotServed(f"{only} is not in application {app!r}, the only one that {self.name} is asked for")
+        if self.app and parts[0] != self.app:
+            raise NotServed(f"{only} is not in application {self.app!r}, the only one that {self.name} is asked for")
         return self.address.with_(scheme=usable[0], port=self._port(usable[0]), path="/" + "/".join(parts), query=query)
 
     def key(self, path: str) -> str:
@@ -130,7 +131,7 @@ class LiveWowza(LiveSource):
         `stream` may carry Wowza's prefixes (``mp4:``, ``ngrp:``, ``smil:``) and suffixes (``.stream``);
         they stand in the path as they are.  `dvr` asks for the nDVR playlist.
         """
-        application = (app or self.recipe.app or "live").strip("/")
+        application = app.strip("/") or self.app or "live"
         instance = "" if self.recipe.instance == DEFAULT_INSTANCE else f"/{self.recipe.instance}"
         base = f"/{application}{instance}/{stream}"
         hls, rtmp = ("https", "rtmps") if "https" in self.schemes else ("http", "rtmp")
