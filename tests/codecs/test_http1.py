@@ -176,13 +176,13 @@ def test_what_is_beyond_doubt_passes(data: bytes, cut: object) -> None:
 def test_a_head_that_never_ends_is_refused_at_its_bound() -> None:
     line = b"X: " + b"a" * 1000 + b"\r\n"
     buffer = bytearray(b"GET / HTTP/1.1\r\n")
+    while len(buffer) + len(line) <= MAX_HEAD:
+        looked = len(buffer)
+        buffer += line
+        assert find_head_end(buffer, looked) == 0
     with pytest.raises(RemoteProtocolError) as caught:
-        while True:
-            looked = len(buffer)
-            buffer += line
-            assert find_head_end(buffer, looked) == 0
+        find_head_end(buffer + line, len(buffer))
     assert caught.value.hint == 431
-    assert MAX_HEAD < len(buffer) <= MAX_HEAD + len(line)
 
 
 @given(st.binary(max_size=400), st.integers(1, 40))
@@ -307,17 +307,21 @@ def test_what_comes_behind_a_chunked_body_is_kept(name: str) -> None:
         b"+4\r\nWiki\r\n", b"-4\r\nWiki\r\n", b"0x4\r\nWiki\r\n", b"1_0\r\n", b" 4\r\nWiki\r\n", b"4 \r\nWiki\r\n",
         b"\r\n", b"g\r\n", b";x\r\n", b"4\nWiki\n", b"4\r\nWiki0\r\n", b"4\r\nWiki\n0\r\n\r\n", b"4\r\nWiki\r0\r\n",
         b"4;a\rb\r\nWiki\r\n", b"4;a\0\r\nWiki\r\n", b"4\r\r\nWiki\r\n", b"10000000000000000\r\n", b"F" * 17,
-        b"4;" + b"x" * 300, b"\xd9\xa1\r\n", b"0\r\nbad trailer\r\n\r\n", b"0\r\nX: a\nY: b\r\n\r\n", b"0\r\n: x\r\n\r\n",
-        b"0\r\n" + b"X: y\r\n" * 2000, b"0\r\nX: " + b"y" * 9000,
+        b"4;" + b"x" * 300, b"\xd9\xa1\r\n", b"0\r\nbad trailer\r\n\r\n", b"0\r\nX: a\nY: b\r\n\r\n",
+        b"0\r\n: x\r\n\r\n", b"0\r\n" + b"X: y\r\n" * 2000, b"0\r\nX: " + b"y" * 9000,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("size", [1, 100000])
 def test_malformed_chunked_bodies_are_refused(data: bytes, size: int) -> None:
     decoder = ChunkedDecoder()
-    with pytest.raises(RemoteProtocolError) as caught:
+
+    def feed() -> None:
         for i in range(0, len(data), size):
             decoder.receive(data[i : i + size])
         decoder.receive(b"x" * 300)
+
+    with pytest.raises(RemoteProtocolError) as caught:
+        feed()
     assert caught.value.hint == 400
 
 
