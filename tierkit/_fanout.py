@@ -341,19 +341,17 @@ class Cursor:
             return False
         batch = self.ring.at(pinned)
         assert batch is not None, "what is pinned is there"
+        if self._gop is not None:
+            self.skipped += max(1, batch.gop - self._gop)
         self._position, self._gop = pinned, batch.gop
         self._out = self.ring.headers()
         # Without headers (none known yet) the media itself comes next.
         return bool(self._out) or self._advance()
 
     def _jump(self) -> bool:
-        """Go on at the newest sync point, headers first; count what was jumped over."""
-        was = self._gop if self._gop is not None else self.ring.gop
+        """Go on at the newest sync point, headers first; what is jumped over is counted."""
         self._position = None
-        if not self._start():
-            return False
-        self.skipped += max(1, (self._gop or 0) - was)
-        return True
+        return self._start()
 
 
 class Pump(Shared):

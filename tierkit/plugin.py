@@ -35,6 +35,11 @@ from ._ports import Descriptors as Descriptors
 from ._ports import Door as Door
 from ._ports import Network as Network
 from ._ports import Peer as Peer
+from ._fanout import Cursor as Cursor
+from ._fanout import FanoutLimits as FanoutLimits
+from ._fanout import Pump as Pump
+from ._fanout import PumpStatistics as PumpStatistics
+from ._fanout import Ring as Ring
 from ._store import Entry as Entry
 from ._store import Filler as Filler
 from ._store import NotShared as NotShared

@@ -1,0 +1,328 @@
+"""The live kit: the named streams of a tier, their rings, and who publishes into them.
+
+`streams_of(ctx)` gives the tier's one `Streams`, kept in `ctx.streams`, so that every service of a tier sees
+the same streams and none imports another.
+
+A stream outlives its publishers.  Players that are there when one leaves stay, for `linger` seconds; the next
+publisher goes on where the last one stopped: timestamps are rebased for each *epoch* (one publisher's
+presence), and nobody is shown the middle of a GOP.
+
+What passes through is FLV-level messages: type 8 (audio), 9 (video), 18 (data), a timestamp in ms, a payload.
+Codecs are not understood, only told apart: keyframes, sequence headers, metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from attrs import field, frozen
+
+from ._events import PublisherJoined, PublisherLeft, StreamEnded, StreamStarted
+from ._fanout import FanoutLimits, Pump, Ring
+from ._plugin import Context, StreamState
+from .codecs.flv import Kind, classify
+from .codecs.rtmp_chunk import CHUNK_SIZE, encode_message
+from .codecs.rtmp_message import AUDIO, DATA, MEDIA_CSID, VIDEO
+from .errors import TierkitError
+
+__all__ = ["Busy", "Player", "Publication", "Stream", "StreamStatistics", "Streams", "Subscriber", "streams_of"]
+
+#: In-process consumers of a stream (the HLS packager): called with each message, synchronously; they must
+#: not block, and raise nothing.
+Subscriber = Callable[[int, int, bytes], None]
+
+#: Where `Streams` is kept in `ctx.streams`.
+KEY = "tierkit.live"
+#: Milliseconds between the last timestamp of one epoch and the first of the next: one picture at 25 a second.
+EPOCH_GAP = 40
+#: An audio-only stream has no keyframes: a viewer may begin with any message, and one in so many ms begins a
+#: batch of its own.
+AUDIO_SYNC = 1000
+#: A stream counts as audio-only once that many ms of audio have come without a picture.
+AUDIO_ONLY_AFTER = 2000
+
+
+class Busy(TierkitError):
+    """Somebody publishes under this name already."""
+
+
+class Player(Protocol):
+    """Who plays a stream, as far as the stream must know."""
+
+    def end(self, code: str, reason: str) -> None:
+        """The stream has ended for good: say so with the RTMP status `code`, and close."""
+
+    def resumed(self) -> None:
+        """A new publisher has begun."""
+
+
+@frozen(kw_only=True)
+class StreamStatistics:
+    """One live stream now and so far."""
+
+    name: str = field(metadata={"merge": "last"})
+    on_air: bool = field(metadata={"merge": "max"})
+    #: Who publishes it, empty when nobody does.
+    publisher: str = field(metadata={"merge": "last"})
+    players: int = field(metadata={"merge": "sum"})
+    #: How many publishers it has had.
+    epochs: int = field(metadata={"merge": "sum"})
+    messages: int = field(metadata={"merge": "sum"})
+    bytes_in: int = field(metadata={"merge": "sum"})
+    #: Bytes that its ring holds now.
+    ring_bytes: int = field(metadata={"merge": "sum"})
+    #: GOPs that slow players jumped over so far.
+    skipped: int = field(metadata={"merge": "sum"})
+
+
+class Stream:
+    """One named stream.
+
+    Attributes:
+        name: the joined path, "/live/s".
+        ring: what players read.
+        players: who plays it now.
+        skipped: GOPs that players who have left had jumped over.
+    """
+
+    def __init__(self, streams: Streams, name: str) -> None:
+        self.name = name
+        self.ring = Ring(streams.pump, streams.limits, self.headers)
+        self.players: set[Player] = set()
+        self.publication: Publication | None = None
+        self.epochs = 0
+        self.messages = 0
+        self.skipped = 0
+        #: When the last publisher left, on the tier's clock; None while there is one.
+        self.off_since: float | None = streams.clock()
+        self._streams = streams
+        self._subscribers: list[Subscriber] = []
+        #: What a newcomer needs first, by (type, role, track): the newest payload of each.
+        self._pinned: dict[tuple[int, str, int], bytes] = {}
+        self._headers: bytes | None = None
+        self._last = 0
+
+    @property
+    def on_air(self) -> bool:
+        """Whether somebody publishes it."""
+        return self.publication is not None
+
+    @property
+    def last_timestamp(self) -> int:
+        """Of the newest message as players see it, ms."""
+        return self._last
+
+    def headers(self) -> bytes:
+        """What a newcomer needs before the first picture: metadata, then sequence headers, encoded."""
+        if self._headers is None:
+            order = sorted(self._pinned, key=lambda key: (key[0] != DATA, key[0]))
+            self._headers = b"".join(_encode(key[0], self._last, self._pinned[key]) for key in order)
+        return self._headers
+
+    def pinned(self) -> Iterator[tuple[int, bytes]]:
+        """Type and payload of what a newcomer needs first, metadata before sequence headers."""
+        for key in sorted(self._pinned, key=lambda key: (key[0] != DATA, key[0])):
+            yield key[0], self._pinned[key]
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call `subscriber` with each message from now on, pinned ones first; returns how to end it."""
+        for type_id, payload in self.pinned():
+            subscriber(type_id, self._last, payload)
+        self._subscribers.append(subscriber)
+
+        def cancel() -> None:
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+        return cancel
+
+    def publish(self, publisher: str, *, takeover: bool = False) -> Publication:
+        """Begin to publish.  With `takeover` a publisher that is there already is ended, else raises Busy."""
+        if (old := self.publication) is not None:
+            if not takeover:
+                raise Busy(f"{self.name} is published by {old.publisher} already: end that, or choose another name")
+            old.end("another publisher has taken its name over")
+            if old.on_end is not None:
+                old.on_end()
+        self.publication = Publication(self, publisher, self._streams)
+        self.epochs += 1
+        self.off_since = None
+        self._streams.ctx.emit(PublisherJoined(peer=publisher, stream=self.name))
+        self._streams.ctx.emit(StreamStarted(stream=self.name, origin=publisher))
+        for player in tuple(self.players):
+            player.resumed()
+        return self.publication
+
+    def end(self, code: str, reason: str) -> None:
+        """End every player with an RTMP status code."""
+        for player in tuple(self.players):
+            player.end(code, reason)
+
+    def statistics(self) -> StreamStatistics:
+        """The stream now and so far."""
+        return StreamStatistics(
+            name=self.name,
+            on_air=self.on_air,
+            publisher=self.publication.publisher if self.publication is not None else "",
+            players=len(self.players),
+            epochs=self.epochs,
+            messages=self.messages,
+            bytes_in=self.ring.bytes_in,
+            ring_bytes=self.ring.kept,
+            skipped=self.skipped + sum(cursor.skipped for cursor in self.ring.cursors),
+        )
+
+    def _take(self, type_id: int, timestamp: int, payload: bytes, kind: Kind, *, sync: bool) -> None:
+        self.messages += 1
+        self._last = timestamp
+        if kind.is_pinned:
+            self._pin(type_id, payload, kind)
+        self.ring.append(_encode(type_id, timestamp, payload), sync=sync)
+        for subscriber in self._subscribers:
+            subscriber(type_id, timestamp, payload)
+
+    def _pin(self, type_id: int, payload: bytes, kind: Kind) -> None:
+        key = (type_id, kind.role, kind.track)
+        if self._pinned.get(key) == payload:
+            return
+        changed = key in self._pinned and kind.is_sequence_header
+        self._pinned[key] = payload
+        self._headers = None
+        if changed:
+            self.ring.unpin()  # the GOP that is kept was made with the header before
+
+    def _begin_epoch(self) -> None:
+        # The new publisher's headers may differ; what the old one said is no longer true.
+        self.ring.unpin()
+        self._pinned.clear()
+        self._headers = None
+
+
+class Publication:
+    """One publisher's presence on a stream, from `Stream.publish` to `end`.
+
+    Attributes:
+        on_end: called when somebody else ends it (a takeover, a kick).
+        last: when its last message came, on the tier's clock.
+    """
+
+    def __init__(self, stream: Stream, publisher: str, streams: Streams) -> None:
+        self.stream = stream
+        self.publisher = publisher
+        self.on_end: Callable[[], None] | None = None
+        self.last = streams.clock()
+        self._streams = streams
+        self._offset: int | None = None
+        self._fresh = stream.epochs > 0
+        self._pictures = False
+        self._audio_since: int | None = None
+        self._audio_sync = 0
+        if self._fresh:
+            stream._begin_epoch()
+
+    @property
+    def live(self) -> bool:
+        """Whether it has not ended."""
+        return self.stream.publication is self
+
+    def send(self, type_id: int, timestamp: int, payload: bytes) -> None:
+        """One message from the publisher, its timestamp as it was sent."""
+        if not self.live or type_id not in (AUDIO, VIDEO, DATA):
+            return
+        self.last = self._streams.clock()
+        kind = classify(type_id, payload)
+        if self._offset is None:
+            if kind.is_pinned and self._fresh:
+                # Headers often carry timestamp 0 whatever comes behind them: they do not decide the offset.
+                self.stream._take(type_id, self.stream.last_timestamp, payload, kind, sync=False)
+                return
+            self._offset = self.stream.last_timestamp + EPOCH_GAP - timestamp if self._fresh else 0
+        shown = (timestamp + self._offset) & 0xFFFFFFFF
+        if kind.is_pinned:
+            shown = max(shown, self.stream.last_timestamp)
+        self.stream._take(type_id, shown, payload, kind, sync=self._is_sync(type_id, shown, kind))
+
+    def end(self, reason: str) -> None:
+        """The publisher has gone; players stay for a while.  Idempotent."""
+        if not self.live:
+            return
+        self.stream.publication = None
+        self.stream.off_since = self._streams.clock()
+        self.stream.ring.seal()
+        self._streams.ctx.emit(PublisherLeft(peer=self.publisher, stream=self.stream.name, reason=reason))
+        self._streams.ctx.emit(StreamEnded(stream=self.stream.name, reason=reason))
+
+    def _is_sync(self, type_id: int, timestamp: int, kind: Kind) -> bool:
+        if type_id == VIDEO:
+            self._pictures = self._pictures or not kind.is_pinned
+            return kind.is_keyframe
+        if type_id != AUDIO or self._pictures or kind.is_pinned:
+            return False
+        if self._audio_since is None:
+            self._audio_since = timestamp
+        if (timestamp - self._audio_since) & 0xFFFFFFFF < AUDIO_ONLY_AFTER:
+            return False
+        if (timestamp - self._audio_sync) & 0xFFFFFFFF >= AUDIO_SYNC:
+            self._audio_sync = timestamp
+            return True
+        return False
+
+
+class Streams:
+    """The streams of one tier; `streams_of` gives it."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.clock = ctx.clock
+        self.pump = ctx.shared(Pump)
+        #: Bounds for the streams that begin from now on.
+        self.limits = FanoutLimits()
+        self._streams: dict[str, Stream] = {}
+
+    def __iter__(self) -> Iterator[Stream]:
+        return iter(tuple(self._streams.values()))
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def get(self, name: str) -> Stream | None:
+        """The stream of this name, where there is one."""
+        return self._streams.get(name)
+
+    def open(self, name: str) -> Stream:
+        """The stream of this name, made where there is none."""
+        stream = self._streams.get(name)
+        if stream is None:
+            stream = self._streams[name] = Stream(self, name)
+        return stream
+
+    def expire(self, linger: float) -> list[Stream]:
+        """End what has been off air for `linger` seconds, and forget it; call it now and then."""
+        now = self.clock()
+        gone = [s for s in self if s.off_since is not None and now - s.off_since >= linger]
+        for stream in gone:
+            stream.end("NetStream.Play.UnpublishNotify", "the stream has ended")
+            del self._streams[stream.name]
+        return gone
+
+    def states(self) -> list[StreamState]:
+        """Every stream for `Running.streams`."""
+        return [
+            StreamState(name=s.name, on_air=s.on_air, viewers=len(s.players), bytes_in=s.ring.bytes_in) for s in self
+        ]
+
+
+def streams_of(ctx: Context) -> Streams:
+    """The tier's streams: one for all its services."""
+    found = ctx.streams.get(KEY)
+    if found is None:
+        found = ctx.streams[KEY] = Streams(ctx)
+    assert isinstance(found, Streams)
+    return found
+
+
+def _encode(type_id: int, timestamp: int, payload: bytes) -> bytes:
+    # Once for all players: fmt 0, fixed chunk streams, message stream 1, chunks so large that nearly every
+    # message is one.
+    return encode_message(MEDIA_CSID[type_id], type_id, 1, timestamp, payload, CHUNK_SIZE)
