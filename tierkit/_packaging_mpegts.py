@@ -57,7 +57,7 @@ class SegmentMuxer:
         self._out.metadata.update(service_name="live", service_provider="tierkit")
         self._streams: dict[int, Any] = {}
         for track in tracks:
-            rate = (track.rate or None) if isinstance(track, AudioTrack) else None
+            rate = track.rate if isinstance(track, AudioTrack) else None
             stream = self._streams[track.slot] = self._out.add_mux_stream(track.stream, rate=rate)
             stream.time_base = _TICK
             if isinstance(track, AudioTrack):

@@ -17,7 +17,16 @@ from .codecs.flv_packet import Kind
 from .codecs.hevc import HEVCConfig, parse_hevc_config
 from .errors import RemoteProtocolError
 
-__all__ = ["AUDIO_SLOT", "VIDEO_SLOT", "AudioTrack", "Unsupported", "VideoTrack", "audio_body", "video_body"]
+__all__ = [
+    "AUDIO_SLOT",
+    "VIDEO_SLOT",
+    "AudioTrack",
+    "Unsupported",
+    "VideoTrack",
+    "audio_body",
+    "mp3_header",
+    "video_body",
+]
 
 VIDEO_SLOT: Final = 0
 AUDIO_SLOT: Final = 1
@@ -140,27 +149,49 @@ class VideoTrack:
 
 
 class AudioTrack:
-    """AAC with one configuration, or MP3, which needs none (an empty `header`)."""
+    """AAC with one configuration, or MP3 of one sampling rate."""
 
     slot = AUDIO_SLOT
 
-    def __init__(self, header: bytes) -> None:
-        """`header` is an AudioSpecificConfig.  Raises RemoteProtocolError where ADTS cannot say it."""
+    def __init__(self, header: bytes, codec: str) -> None:
+        """`header` is an AudioSpecificConfig, or for MP3 what `mp3_header` gives.
+
+        Raises:
+            RemoteProtocolError: where ADTS cannot say it.
+        """
         self.header = header
-        #: Hz, and 90 kHz ticks of one frame; 0 where only the frames themselves know.
-        self.rate = 0
-        self.frame = 0.0
-        if header:
+        if codec == "mp3":
+            self.stream, self.codec, self.rate = "mp3", "mp4a.40.34", _mp3_rate(header)
+            #: Ticks of one frame; 0 where they need not be known.
+            self.frame = 0.0
+        else:
             config = parse_audio_config(header)
             self._template = adts_template(config)
             self.stream, self.codec, self.rate = "aac", aac_codec(config), config.sample_rate
             self.frame = SAMPLES * 90000 / config.sample_rate
-        else:
-            self.stream, self.codec = "mp3", "mp4a.40.34"
 
     def sample(self, payload: bytes, at: int) -> bytes:
         """One frame as MPEG-TS carries it.  Raises RemoteProtocolError where it is empty or too long for ADTS."""
         size = len(payload) - at
         if not 0 < size <= MAX_FRAME:
             raise RemoteProtocolError(f"an audio frame of {size} bytes")
-        return adts_header(self._template, size) + payload[at:] if self.header else payload[at:]
+        return payload[at:] if self.stream == "mp3" else adts_header(self._template, size) + payload[at:]
+
+
+def mp3_header(payload: bytes, at: int) -> bytes:
+    """What stays the same in every MP3 frame of a stream: version and sampling rate (ISO/IEC 11172-3 2.4.1.3).
+
+    Raises:
+        RemoteProtocolError: there is no frame of layer III here.
+    """
+    if len(payload) < at + 4 or payload[at] != 0xFF or payload[at + 1] & 0xE6 != 0xE2:
+        raise RemoteProtocolError("an audio frame that is announced as MP3 and is none")
+    return bytes((payload[at + 1] & 0x18, payload[at + 2] & 0x0C))
+
+
+def _mp3_rate(header: bytes) -> int:
+    version, index = header[0] >> 3, header[1] >> 2
+    if version == 1 or index == 3:
+        raise RemoteProtocolError("an MP3 frame with a reserved sampling rate")
+    # MPEG-1, MPEG-2 and the unofficial 2.5 have a half and a quarter of the rates.
+    return (44100, 48000, 32000)[index] >> {3: 0, 2: 1, 0: 2}[version]

@@ -27,10 +27,19 @@ from typing import Final
 from ._packaging_clock import JUMP, STRAY, Timeline
 from ._packaging_figures import Faults, PackagerStatistics, Packaging
 from ._packaging_segment import OpenSegment, Signature
-from ._packaging_tracks import AUDIO_SLOT, VIDEO_SLOT, AudioTrack, Unsupported, VideoTrack, audio_body, video_body
+from ._packaging_tracks import (
+    AUDIO_SLOT,
+    VIDEO_SLOT,
+    AudioTrack,
+    Unsupported,
+    VideoTrack,
+    audio_body,
+    mp3_header,
+    video_body,
+)
 from ._packaging_window import CHUNKLIST, PLAYLIST, Description, MediaSegment, Window, entity_tag
 from .codecs import amf0
-from .codecs.flv_packet import classify
+from .codecs.flv_packet import Kind, classify
 from .codecs.rtmp_message import AUDIO, DATA, VIDEO
 from .errors import RemoteProtocolError
 
@@ -233,28 +242,29 @@ class Packager:
         if kind.track or kind.is_metadata or kind.is_end_of_sequence:
             return
         at = audio_body(payload, kind)
-        if kind.is_sequence_header:
-            self._audio_header(payload[at:])
-            return
-        track = self._tracks.get(AUDIO_SLOT)
-        if kind.codec == "mp3" and (track is None or track.header):
-            self._audio_header(b"")
-            track = self._tracks[AUDIO_SLOT]
-        if not isinstance(track, AudioTrack):
-            self._frames_dropped += 1
-            return
         try:
-            data = track.sample(payload, at)
+            data = self._sound(payload, at, kind)
         except RemoteProtocolError as exc:
             # A gap in the sound is no reason to take the picture away.
-            self._frames_dropped += 1
             self._faults.fault(str(exc))
+            data = b""
+        if kind.is_sequence_header:
             return
-        dts = self._place_audio(timestamp)
+        dts = self._place_audio(timestamp) if data else None
         if dts is None:
             self._frames_dropped += 1
             return
         self._add(AUDIO_SLOT, dts, dts, True, data)
+
+    def _sound(self, payload: bytes, at: int, kind: Kind) -> bytes:
+        """One frame of sound; nothing for a configuration, or for a frame that came before any."""
+        if kind.is_sequence_header:
+            self._audio_header(payload[at:], kind.codec)
+            return b""
+        if kind.codec == "mp3":
+            self._audio_header(mp3_header(payload, at), kind.codec)
+        track = self._tracks.get(AUDIO_SLOT)
+        return track.sample(payload, at) if isinstance(track, AudioTrack) else b""
 
     def _place_audio(self, timestamp: int) -> int | None:
         """Where a frame of sound goes, with a segment open for it; None where it cannot be used."""
@@ -337,6 +347,8 @@ class Packager:
             end = self._timeline.end
         try:
             data = segment.finish()
+            if not data:
+                raise RuntimeError("a segment without bytes")
         except BaseException:
             segment.abandon()
             self._broken = True
@@ -402,11 +414,11 @@ class Packager:
         if self._open is not None and self._open.lead == VIDEO_SLOT:
             self._close(None)
 
-    def _audio_header(self, header: bytes) -> None:
+    def _audio_header(self, header: bytes, codec: str) -> None:
         old = self._tracks.get(AUDIO_SLOT)
         if old is not None and old.header == header:
             return
-        self._tracks[AUDIO_SLOT] = AudioTrack(header)
+        self._tracks[AUDIO_SLOT] = AudioTrack(header, codec)
         segment = self._open
         if segment is None:
             return

@@ -57,6 +57,8 @@ def parse_hevc_config(body: bytes) -> HEVCConfig:
         raise RemoteProtocolError("an HEVC configuration has lengths of three bytes, which the standard forbids")
     found, at = list[bytes](), _FIXED
     for _ in range(body[22]):
+        if len(body) < at + 3:
+            raise RemoteProtocolError("an HEVC configuration is cut short")
         count = int.from_bytes(body[at + 1 : at + 3], "big")
         at += 3
         for _ in range(count):
