@@ -19,7 +19,7 @@ from typing import Protocol
 from attrs import field, frozen
 
 from ._events import PublisherJoined, PublisherLeft, StreamEnded, StreamStarted
-from ._fanout import FanoutLimits, Pump, Ring
+from ._fanout import FanoutPolicy, Pump, RingStatistics
 from ._plugin import Context, StreamState
 from .codecs.flv import Kind, classify
 from .codecs.rtmp_chunk import CHUNK_SIZE, encode_message
@@ -70,10 +70,8 @@ class StreamStatistics:
     epochs: int = field(metadata={"merge": "sum"})
     messages: int = field(metadata={"merge": "sum"})
     bytes_in: int = field(metadata={"merge": "sum"})
-    #: Bytes that its ring holds now.
-    ring_bytes: int = field(metadata={"merge": "sum"})
-    #: GOPs that slow players jumped over so far.
-    skipped: int = field(metadata={"merge": "sum"})
+    #: What its players read.
+    ring: RingStatistics = field(metadata={"merge": "sum"})
 
 
 class Stream:
@@ -83,24 +81,23 @@ class Stream:
         name: the joined path, "/live/s".
         ring: what players read.
         players: who plays it now.
-        skipped: GOPs that players who have left had jumped over.
+        epochs: how many publishers it has had.
     """
 
     def __init__(self, streams: Streams, name: str) -> None:
         self.name = name
-        self.ring = Ring(streams.pump, streams.limits, self.headers)
+        self.ring = streams.pump.ring(streams.policy, self.headers)
         self.players: set[Player] = set()
         self.publication: Publication | None = None
         self.epochs = 0
         self.messages = 0
-        self.skipped = 0
+        self.bytes_in = 0
         #: When the last publisher left, on the tier's clock; None while there is one.
         self.off_since: float | None = streams.clock()
         self._streams = streams
         self._subscribers: list[Subscriber] = []
         #: What a newcomer needs first, by (type, role, track): the newest payload of each.
         self._pinned: dict[tuple[int, str, int], bytes] = {}
-        self._headers: bytes | None = None
         self._last = 0
 
     @property
@@ -113,12 +110,9 @@ class Stream:
         """Of the newest message as players see it, ms."""
         return self._last
 
-    def headers(self) -> bytes:
-        """What a newcomer needs before the first picture: metadata, then sequence headers, encoded."""
-        if self._headers is None:
-            order = sorted(self._pinned, key=lambda key: (key[0] != DATA, key[0]))
-            self._headers = b"".join(_encode(key[0], self._last, self._pinned[key]) for key in order)
-        return self._headers
+    def headers(self, timestamp: int) -> bytes:
+        """What a newcomer needs before the picture at `timestamp`: metadata, then sequence headers, encoded."""
+        return b"".join(_encode(type_id, timestamp, payload) for type_id, payload in self.pinned())
 
     def pinned(self) -> Iterator[tuple[int, bytes]]:
         """Type and payload of what a newcomer needs first, metadata before sequence headers."""
@@ -168,17 +162,17 @@ class Stream:
             players=len(self.players),
             epochs=self.epochs,
             messages=self.messages,
-            bytes_in=self.ring.bytes_in,
-            ring_bytes=self.ring.kept,
-            skipped=self.skipped + sum(cursor.skipped for cursor in self.ring.cursors),
+            bytes_in=self.bytes_in,
+            ring=self.ring.statistics(),
         )
 
     def _take(self, type_id: int, timestamp: int, payload: bytes, kind: Kind, *, sync: bool) -> None:
         self.messages += 1
+        self.bytes_in += len(payload)
         self._last = timestamp
         if kind.is_pinned:
             self._pin(type_id, payload, kind)
-        self.ring.append(_encode(type_id, timestamp, payload), sync=sync)
+        self.ring.append(_encode(type_id, timestamp, payload), timestamp, sync=sync)
         for subscriber in self._subscribers:
             subscriber(type_id, timestamp, payload)
 
@@ -188,15 +182,13 @@ class Stream:
             return
         changed = key in self._pinned and kind.is_sequence_header
         self._pinned[key] = payload
-        self._headers = None
         if changed:
-            self.ring.unpin()  # the GOP that is kept was made with the header before
+            self.ring.close_syncs()  # the GOP that is kept was made with the header before
 
     def _begin_epoch(self) -> None:
         # The new publisher's headers may differ; what the old one said is no longer true.
-        self.ring.unpin()
+        self.ring.close_syncs()
         self._pinned.clear()
-        self._headers = None
 
 
 class Publication:
@@ -249,7 +241,6 @@ class Publication:
             return
         self.stream.publication = None
         self.stream.off_since = self._streams.clock()
-        self.stream.ring.seal()
         self._streams.ctx.emit(PublisherLeft(peer=self.publisher, stream=self.stream.name, reason=reason))
         self._streams.ctx.emit(StreamEnded(stream=self.stream.name, reason=reason))
 
@@ -277,7 +268,7 @@ class Streams:
         self.clock = ctx.clock
         self.pump = ctx.shared(Pump)
         #: Bounds for the streams that begin from now on.
-        self.limits = FanoutLimits()
+        self.policy = FanoutPolicy()
         self._streams: dict[str, Stream] = {}
 
     def __iter__(self) -> Iterator[Stream]:
@@ -308,9 +299,7 @@ class Streams:
 
     def states(self) -> list[StreamState]:
         """Every stream for `Running.streams`."""
-        return [
-            StreamState(name=s.name, on_air=s.on_air, viewers=len(s.players), bytes_in=s.ring.bytes_in) for s in self
-        ]
+        return [_state(s) for s in self]
 
 
 def streams_of(ctx: Context) -> Streams:
@@ -320,6 +309,16 @@ def streams_of(ctx: Context) -> Streams:
         found = ctx.streams[KEY] = Streams(ctx)
     assert isinstance(found, Streams)
     return found
+
+
+def _state(stream: Stream) -> StreamState:
+    return StreamState(
+        name=stream.name,
+        on_air=stream.on_air,
+        viewers=len(stream.players),
+        bytes_in=stream.bytes_in,
+        bytes_out=stream.ring.bytes_sent,
+    )
 
 
 def _encode(type_id: int, timestamp: int, payload: bytes) -> bytes:

@@ -11,6 +11,12 @@ from ._companion import ControlAnswer as ControlAnswer
 from ._companion import ControlRequest as ControlRequest
 from ._companion import ControlRoute as ControlRoute
 from ._companion import Handle as Handle
+from ._fanout import Cursor as Cursor
+from ._fanout import FanoutPolicy as FanoutPolicy
+from ._fanout import Pump as Pump
+from ._fanout import PumpStatistics as PumpStatistics
+from ._fanout import Ring as Ring
+from ._fanout import RingStatistics as RingStatistics
 from ._model import Node as Node
 from ._model import Origin as Origin
 from ._plugin import Candidate as Candidate
@@ -35,11 +41,6 @@ from ._ports import Descriptors as Descriptors
 from ._ports import Door as Door
 from ._ports import Network as Network
 from ._ports import Peer as Peer
-from ._fanout import Cursor as Cursor
-from ._fanout import FanoutLimits as FanoutLimits
-from ._fanout import Pump as Pump
-from ._fanout import PumpStatistics as PumpStatistics
-from ._fanout import Ring as Ring
 from ._store import Entry as Entry
 from ._store import Filler as Filler
 from ._store import NotShared as NotShared

@@ -1,0 +1,15 @@
+"""The RTMP kit: RTMP on a connection, both roles, over the live kit's streams.
+
+Serving: `serve_rtmp(connection, host)` speaks with one publisher or player; the `RTMPHost` decides what may be
+published and played, and where it comes from.  Asking: `pull` plays an upstream's stream into a
+`Publication`; `open_publisher` publishes to a server.
+"""
+
+from ._rtmp_client import Publisher as Publisher
+from ._rtmp_client import RTMPTimeouts as RTMPTimeouts
+from ._rtmp_client import open_publisher as open_publisher
+from ._rtmp_client import pull as pull
+from ._rtmp_server import RTMPHost as RTMPHost
+from ._rtmp_server import RTMPRefusal as RTMPRefusal
+from ._rtmp_server import Sweeper as Sweeper
+from ._rtmp_server import serve_rtmp as serve_rtmp
