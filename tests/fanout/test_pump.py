@@ -1,0 +1,161 @@
+"""The pump: one object for everybody, passes paced by cost, politeness."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tierkit._fanout import FanoutPolicy
+
+from .support import Tap, bench, parse
+
+
+async def test_everybody_at_the_head_is_sent_the_very_same_object(autojump_clock: MockClock) -> None:
+    async with bench() as b:
+        taps = [b.tap() for _ in range(200)]
+        for tap in taps:
+            b.join(tap)
+        sent = [b.write("K"), b.write(), b.write()]
+        await trio.sleep(1)
+        assert {bytes(tap.got) for tap in taps} == {b"".join([b"\x00\x00\x00\x10H" + bytes(15), *sent])}
+        more = b.write() + b.write()
+        await trio.sleep(1)
+        last = {id(tap.objects[-1]) for tap in taps}
+        assert len(last) == 1
+        assert taps[0].objects[-1] == more
+        # One call each for the pass in which they began, one for the second.
+        assert {tap.calls for tap in taps} == {3}
+
+
+@pytest.mark.parametrize(("players", "each", "delay"), [(10, 1e-5, 0.003), (500, 1e-5, 0.15), (6000, 1e-5, 0.3)])
+async def test_passes_are_paced_by_what_they_cost(
+    autojump_clock: MockClock, players: int, each: float, delay: float
+) -> None:
+    async with bench() as b:
+        b.write("K")
+        taps = [b.tap() for _ in range(players)]
+        for tap in taps:
+            b.join(tap)
+        await trio.sleep(10)
+        b.meter.each = each
+        times: list[float] = []
+        taps[0]._on_send = lambda: (times.append(trio.current_time()), b.meter.count())[1]
+        start = trio.current_time()
+        while trio.current_time() < start + 1.0001:
+            b.write()
+            await trio.sleep(0.0005)
+        passes = [after - before for before, after in pairwise(times)]
+        # The first write after an idle time leaves at once; then never before the delay, and at the next write.
+        assert times[0] == start
+        assert len(passes) == pytest.approx(1 / delay, abs=1.01)
+        assert all(delay - 1e-9 <= each <= delay + 0.0006 for each in passes)
+
+
+async def test_the_cost_of_all_rings_counts_together(autojump_clock: MockClock) -> None:
+    async with bench() as b:
+        rings = [b.new_ring(FanoutPolicy()) for _ in range(10)]
+        for ring in rings:
+            b.write("K", ring=ring)
+            for _ in range(10):
+                b.join(b.tap(), ring=ring)
+        await trio.sleep(1)
+        b.meter.each = 1e-5
+        for ring in rings:
+            b.write(ring=ring)
+        await trio.sleep(0.5)
+        found = b.pump.statistics()
+        assert found.last_cost == pytest.approx(100 * 1e-5)
+        assert found.delay == pytest.approx(30 * 100 * 1e-5)
+        assert found.passes == 1
+        assert found.sends == 100
+
+
+async def test_the_cap_is_the_smallest_of_the_rings(autojump_clock: MockClock) -> None:
+    async with bench(each=1.0) as b:
+        quick = b.new_ring(FanoutPolicy(max_delay=0.05))
+        b.join(b.tap())
+        b.join(b.tap(), ring=quick)
+        b.write("K")
+        b.write("K", ring=quick)
+        await trio.sleep(1)
+        assert b.pump.statistics().delay == 0.05
+
+
+async def test_with_nothing_to_send_it_is_parked(autojump_clock: MockClock) -> None:
+    async with bench() as b:
+        b.join(b.tap())
+        b.write("K")
+        await trio.sleep(1)
+        before = b.pump.statistics().passes
+        await trio.sleep(3600)
+        assert b.pump.statistics().passes == before
+
+
+async def test_a_ring_without_players_costs_no_pass(autojump_clock: MockClock) -> None:
+    async with bench() as b:
+        await b.gops(5)
+        assert b.pump.statistics().passes == 0
+
+
+async def test_others_run_after_64_sends(autojump_clock: MockClock) -> None:
+    async with bench() as b:
+        taps = [b.tap() for _ in range(200)]
+        for tap in taps:
+            b.join(tap)
+        seen: set[int] = set()
+
+        async def look() -> None:
+            while True:
+                seen.add(sum(bool(tap.got) for tap in taps))
+                await trio.lowlevel.checkpoint()
+
+        b.nursery.start_soon(look)
+        b.write("K")
+        for _ in range(10):
+            await trio.lowlevel.checkpoint()
+        assert {64, 128, 192, 200} <= seen
+
+
+async def test_who_leaves_during_a_pass_is_not_sent_to(autojump_clock: MockClock) -> None:
+    async with bench() as b:
+        taps = [b.tap() for _ in range(130)]
+        cursors = [b.join(tap) for tap in taps]
+
+        def leave() -> None:
+            # While the first is served, number 100 goes: behind the first checkpoint of the pass.
+            cursors[100].detach()
+            taps[100].close()
+
+        taps[0]._on_send = leave
+        b.write("K")
+        await trio.sleep(1)
+        assert taps[100].calls == 0
+        assert all(tap.got for index, tap in enumerate(taps) if index != 100)
+        assert b.ring.statistics().cursors == 129
+
+
+async def test_a_connection_that_breaks_ends_its_player_alone(autojump_clock: MockClock) -> None:
+    async with bench() as b:
+        bad, good = b.tap(), b.tap()
+        cursor = b.join(bad)
+        b.join(good)
+        bad.lose()
+        b.write("K")
+        await trio.sleep(1)
+        assert b.ended == [(cursor, "")]
+        assert parse(bytes(good.got))[-1] == ("K", 0)
+        assert b.ring.statistics().dropped == 0
+
+
+async def test_who_was_slow_before_the_pump_ran_is_not_forgotten(autojump_clock: MockClock) -> None:
+    async with bench() as b:
+        b.write("K")
+        tap = Tap(room=5)
+        b.join(tap)  # the pump's task has not run yet
+        await trio.sleep(1)
+        tap.open(None)
+        await trio.sleep(1)
+        assert [part.kind for part in parse(bytes(tap.got))] == ["H", "K"]
