@@ -23,6 +23,10 @@ from ._address import Address as Address
 from ._address import Certificate as Certificate
 from ._address import Listener as Listener
 from ._address import Trust as Trust
+from ._background import BackgroundHandle as BackgroundHandle
+from ._background import background as background
+from ._check import check as check
+from ._log import log_observer as log_observer
 from ._model import Edge as Edge
 from ._model import Graph as Graph
 from ._model import Limits as Limits
@@ -30,6 +34,15 @@ from ._model import Node as Node
 from ._model import Origin as Origin
 from ._model import Relay as Relay
 from ._model import Tier as Tier
+from ._registry import PluginInfo as PluginInfo
+from ._registry import Registry as Registry
+from ._run import explain as explain
+from ._run import run as run
+from ._serve import GraphHandle as GraphHandle
+from ._serve import TierHandle as TierHandle
+from ._serve import open_graph as open_graph
+from ._serve import open_tier as open_tier
+from ._serve import serve as serve
 from ._version import __version__ as __version__
 from .errors import AddressError as AddressError
 from .errors import GraphError as GraphError

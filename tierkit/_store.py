@@ -5,20 +5,23 @@ It knows no protocol: keys are strings, `meta` is whatever the caller keeps besi
 * **A fill belongs to the store**, not to the first who asked: it runs in the store's own nursery, and goes
   on when that one leaves.  All who ask meanwhile wait for one `Flight`.
 * **Cut-through.**  A reader gets the head when the filler has it and bytes as they arrive.  Readers are woken
-  for the head at once and then by paced batches: a thousand readers woken for each of five hundred pieces
-  fill a core.
+  for the head at once and then by batches paced by their number: a thousand readers woken for each of five
+  hundred pieces fill a core.
 * **A failed fill is never a clean end.**  Each reader gets the error, nothing is kept, and the next who asks
   begins a new flight.
+* **Who reads, holds.**  `Entry.acquire` keeps the bytes, evicted or not, until `release`.  `Flight.head` gives
+  an entry that is held already: between the landing of a flight and the turn of those who waited for it,
+  anything may have been evicted.
 * **One budget** covers what is stored, what is in flight, and what was evicted while somebody still reads
-  it; a memfd counts in whole pages.  Eviction takes the oldest first.  What does not fit is refused: the
-  caller streams it past the store.
+  it; a memfd counts in whole pages.  Eviction takes the oldest that nobody reads, or whom the caller's
+  `victim` picks.  What does not fit is refused: the caller streams it past the store.
 
 The bound: bytes held <= budget, whatever the readers do.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,11 +32,15 @@ from ._blob import SMALL, GrowingBlob, pages
 from ._ports import Descriptors
 from .errors import TierkitError
 
-__all__ = ["Entry", "Filler", "Flight", "NotShared", "Store", "StoreFull", "StoreStatistics", "open_store"]
+__all__ = ["Entry", "Filler", "Flight", "NotShared", "Store", "StoreFull", "StoreStatistics", "Victim", "open_store"]
 
 #: Seconds between two wake-ups of the readers of a growing object.  20 ms is below what a viewer notices
 #: and makes at most 100 wake-ups of a 2 s segment, however many pieces it came in.
 PACE = 0.020
+#: The same with many readers: one costs some 40 µs (a task's turn and a send), and waking is to take a third
+#: of a core at most; but no reader waits longer than 300 ms, the pump's own cap.
+PACE_PER_READER = 0.000120
+LONGEST_PACE = 0.300
 
 
 class StoreFull(TierkitError):
@@ -51,7 +58,7 @@ class StoreStatistics:
     #: Bytes of the budget, and how many are in use: stored, in flight, and evicted but still read.
     budget: int = field(metadata={"merge": "sum"})
     used: int = field(metadata={"merge": "sum"})
-    #: Objects stored or in flight, and how many of them are memfds.
+    #: Objects stored or in flight, and how many of those held, for whatever reason, are memfds.
     objects: int = field(metadata={"merge": "sum"})
     memfds: int = field(metadata={"merge": "sum"})
     #: Fills under way now.
@@ -70,6 +77,9 @@ class Entry:
         meta: what the filler keeps beside the bytes; it may be replaced (a revalidation does).
         length: bytes in all, None while that is not known.
         complete: whether all of it is there.
+        failure: why it will never be complete, None while it may.
+        charged: bytes of the budget that are held for it.
+        readers: how many hold it.
     """
 
     def __init__(self, store: Store, key: str, meta: Any, length: int | None) -> None:
@@ -79,10 +89,9 @@ class Entry:
         self.complete = False
         self.blob = GrowingBlob(store.descriptors)
         self.failure: Exception | None = None
-        self._store = store
-        #: Bytes of the budget that are held for it.
         self.charged = 0
-        self._readers = 0
+        self.readers = 0
+        self._store = store
         self._gone = False
         self._grown = trio.Event()
 
@@ -93,11 +102,11 @@ class Entry:
 
     def acquire(self) -> None:
         """Keep the bytes, evicted or not, until `release`."""
-        self._readers += 1
+        self.readers += 1
 
     def release(self) -> None:
         """The other end of `acquire`: what was evicted goes with its last reader."""
-        self._readers -= 1
+        self.readers -= 1
         self._store._maybe_free(self)
 
     async def more(self, offset: int) -> int:
@@ -107,7 +116,8 @@ class Entry:
         """
         while self.size <= offset and not self.complete:
             if self.failure is not None:
-                raise self.failure
+                # Without what it gathered at other readers: each would add its frames to one exception.
+                raise self.failure.with_traceback(None)
             await self._grown.wait()
         return max(0, self.size - offset)
 
@@ -116,24 +126,76 @@ class Entry:
         grown.set()
 
 
+class Flight:
+    """One fill and all who wait for it.
+
+    Attributes:
+        old: what was stored under the key when it began, held until it ends; None where nothing was.
+        waiters: how many wait for its head now.
+    """
+
+    def __init__(self, key: str, old: Entry | None) -> None:
+        self.key = key
+        self.old = old
+        self.waiters = 0
+        self._landed = trio.Event()
+        self._entry: Entry | None = None
+        self._failure: Exception | None = None
+
+    @property
+    def landed(self) -> bool:
+        """Whether its head is there, or never will be."""
+        return self._landed.is_set()
+
+    async def head(self) -> Entry:
+        """The entry, once its head is there, held for the caller: who releases it.
+
+        Raises NotShared where the object is not for others, or what the filler raised.
+        """
+        if self.landed:
+            if self._entry is not None:
+                self._entry.acquire()
+        else:
+            self.waiters += 1
+            try:
+                await self._landed.wait()
+            except BaseException:
+                if self._entry is not None:
+                    self._entry.release()
+                raise
+            finally:
+                self.waiters -= 1
+        if self._entry is None:
+            assert self._failure is not None
+            raise self._failure.with_traceback(None)
+        return self._entry
+
+    def _land(self, entry: Entry | None, failure: Exception | None = None) -> None:
+        self._entry, self._failure = entry, failure
+        for _ in range(self.waiters if entry is not None else 0):
+            entry.acquire()  # type: ignore[union-attr]
+        self._landed.set()
+
+
 class Filler:
     """What a fill function writes to."""
 
     def __init__(self, store: Store, flight: Flight) -> None:
+        #: What is stored under the key already, for as long as the fill lasts; None where nothing is.
+        self.old = flight.old
+        #: What `start` has begun.
+        self.entry: Entry | None = None
         self._store = store
         self._flight = flight
-        self.entry: Entry | None = None
 
     def start(self, meta: Any, length: int | None = None) -> Entry:
         """The head is there: whoever waits may begin.  Raises StoreFull where `length` cannot fit."""
         entry = Entry(self._store, self._flight.key, meta, length)
-        if length is not None:
-            self._store._charge(entry, length)
+        self._store._charge(entry, length or 0)
+        self._store._growing.add(entry)
         self.entry = entry
-        self._flight.entry = self.entry
-        self._store._growing.add(self.entry)
-        self._flight.landed.set()
-        return self.entry
+        self._flight._land(entry)
+        return entry
 
     def write(self, data: bytes) -> None:
         """Bytes that have arrived.  Raises StoreFull where they do not fit."""
@@ -144,68 +206,50 @@ class Filler:
         self._store._dirty.add(entry)
         self._store._anything.set()
 
-    def confirm(self, entry: Entry) -> None:
-        """What is stored is still good (a revalidation said so): whoever waits gets that."""
-        self._flight.entry = entry
-        self._flight.landed.set()
-
-
-class Flight:
-    """One fill and all who wait for it.
-
-    Attributes:
-        waiters: how many wait for its head now.
-    """
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.waiters = 0
-        self.landed = trio.Event()
-        self.entry: Entry | None = None
-        self.failure: Exception | None = None
-
-    async def head(self) -> Entry:
-        """The entry, once its head is there.
-
-        Raises NotShared where the object is not for others, or what the filler raised.
-        """
-        self.waiters += 1
-        try:
-            await self.landed.wait()
-        finally:
-            self.waiters -= 1
-        if self.entry is None:
-            assert self.failure is not None
-            raise self.failure
-        return self.entry
+    def confirm(self) -> None:
+        """`old` is still good (a revalidation said so): whoever waits gets that."""
+        assert self.old is not None, "there is nothing to confirm"
+        self._flight._land(self.old)
 
 
 Fill = Callable[[Filler], Awaitable[None]]
+#: Given the stored entries that nobody reads, oldest first, picks the one to evict for room.
+Victim = Callable[[Iterator[Entry]], Entry | None]
+
+
+def _oldest(entries: Iterator[Entry]) -> Entry | None:
+    return next(entries, None)
 
 
 class Store:
     """See the head of this module.  Make it with `open_store`."""
 
-    def __init__(self, budget: int, descriptors: Descriptors, nursery: trio.Nursery) -> None:
+    def __init__(self, budget: int, descriptors: Descriptors, nursery: trio.Nursery, victim: Victim = _oldest) -> None:
         self.budget = budget
         self.descriptors = descriptors
         self.used = 0
         self._nursery = nursery
+        self._victim = victim
         self._entries: dict[str, Entry] = {}
         self._flights: dict[str, Flight] = {}
         self._growing: set[Entry] = set()
+        self._lingering: set[Entry] = set()
         self._dirty: set[Entry] = set()
         self._anything = trio.Event()
         self._fills = self._failed = self._evicted = self._refused = 0
-        self._lingering: set[Entry] = set()
 
     def get(self, key: str) -> Entry | None:
-        """The object that is stored under a key, complete."""
+        """The object that is stored under a key, complete.  Acquire it before the next await."""
         return self._entries.get(key)
 
     def flight(self, key: str) -> Flight | None:
         """The fill under way for a key."""
         return self._flights.get(key)
+
+    @property
+    def filling(self) -> int:
+        """How many fills are under way."""
+        return len(self._flights)
 
     def fill(self, key: str, fill: Fill) -> Flight:
         """The flight for a key: the one under way, or a new one that runs `fill`.
@@ -216,21 +260,25 @@ class Store:
         """
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = Flight(key)
+            old = self._entries.get(key)
+            if old is not None:
+                old.acquire()
+            flight = self._flights[key] = Flight(key, old)
             self._fills += 1
             self._nursery.start_soon(self._run, flight, fill, name=f"fill {key}")
         return flight
 
     def remove(self, key: str) -> bool:
-        """Forget an object; whoever reads it reads on."""
+        """Forget an object, and what a fill under way will bring; whoever reads either reads on."""
+        flight = self._flights.pop(key, None)
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._let_go(entry)
-        return entry is not None
+        return entry is not None or flight is not None
 
     def keys(self) -> tuple[str, ...]:
-        """The keys of what is stored, oldest first."""
-        return tuple(self._entries)
+        """The keys of what is stored, oldest first, then those of what is under way."""
+        return tuple(dict.fromkeys((*self._entries, *self._flights)))
 
     def statistics(self) -> StoreStatistics:
         """The store now and so far."""
@@ -259,34 +307,37 @@ class Store:
         except Exception as error:
             failure = error
         finally:
-            if self._flights.get(flight.key) is flight:
+            current = self._flights.get(flight.key) is flight
+            if current:
                 del self._flights[flight.key]
-            self._land(flight, filler.entry, failure)
-
-    def _land(self, flight: Flight, entry: Entry | None, failure: Exception | None) -> None:
-        if entry is None and flight.entry is not None:
-            return  # confirmed
-        if entry is None:
-            flight.failure = failure or NotShared(f"{flight.key} is not for others")
-            flight.landed.set()
             self._failed += failure is not None and not isinstance(failure, (NotShared, StoreFull))
-            return
+            if filler.entry is not None:
+                self._finish(filler.entry, failure, keep=current)
+            elif not flight.landed:
+                flight._land(None, failure or NotShared(f"{flight.key} is not for others"))
+            if flight.old is not None:
+                flight.old.release()
+                flight.old = None
+
+    def _finish(self, entry: Entry, failure: Exception | None, *, keep: bool) -> None:
         self._growing.discard(entry)
         self._dirty.discard(entry)
         if failure is None and entry.length is not None and entry.size != entry.length:
-            failure = TierkitError(f"{flight.key} has {entry.size} of {entry.length} bytes")
+            failure = TierkitError(f"{entry.key} has {entry.size} of {entry.length} bytes")
+            self._failed += 1
         if failure is None:
             entry.blob.finish()
             self.used += entry.blob.cost - entry.charged
             entry.charged = entry.blob.cost
             entry.length = entry.size
             entry.complete = True
+        else:
+            entry.failure = failure
+        if entry.complete and keep:
             if (old := self._entries.pop(entry.key, None)) is not None:
                 self._let_go(old)
             self._entries[entry.key] = entry
         else:
-            self._failed += 1
-            entry.failure = failure
             self._let_go(entry)
         entry._wake()
 
@@ -302,13 +353,13 @@ class Store:
             self._refused += 1
             raise StoreFull(f"{size} bytes do not fit into a budget of {self.budget}")
         while self.used + want - entry.charged > self.budget:
-            oldest = next((each for each in self._entries.values() if not each._readers), None)
-            if oldest is None:
+            victim = self._victim(each for each in self._entries.values() if not each.readers)
+            if victim is None:
                 self._refused += 1
                 raise StoreFull(f"no room for {size} bytes: {self.used} of {self.budget} are being read or filled")
-            del self._entries[oldest.key]
+            del self._entries[victim.key]
             self._evicted += 1
-            self._let_go(oldest)
+            self._let_go(victim)
         self.used += want - entry.charged
         entry.charged = want
 
@@ -318,9 +369,10 @@ class Store:
         self._maybe_free(entry)
 
     def _maybe_free(self, entry: Entry) -> None:
-        if entry._gone and not entry._readers and entry in self._lingering:
+        if entry._gone and not entry.readers and entry in self._lingering:
             self._lingering.discard(entry)
             self.used -= entry.charged
+            entry.charged = 0
             entry.blob.close()
 
     async def _pacer(self) -> None:
@@ -328,9 +380,10 @@ class Store:
             await self._anything.wait()
             self._anything = trio.Event()
             dirty, self._dirty = self._dirty, set()
+            readers = sum(entry.readers for entry in dirty)
             for entry in dirty:
                 entry._wake()
-            await trio.sleep(PACE)
+            await trio.sleep(min(LONGEST_PACE, max(PACE, readers * PACE_PER_READER)))
 
     def _close(self) -> None:
         for entry in (*self._entries.values(), *self._growing, *self._lingering):
@@ -339,21 +392,20 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store(budget: int, descriptors: Descriptors) -> AsyncIterator[Store]:
+async def open_store(budget: int, descriptors: Descriptors, *, victim: Victim = _oldest) -> AsyncIterator[Store]:
     """A store for as long as the block lasts.
 
     Args:
         budget: bytes, for everything it holds.
         descriptors: the process's budget, for memfds.
+        victim: what to evict for room; the oldest by default.
     """
     async with trio.open_nursery() as nursery:
-        store = Store(budget, descriptors, nursery)
+        store = Store(budget, descriptors, nursery, victim)
         nursery.start_soon(store._pacer, name="store pacer")
         try:
             yield store
         finally:
+            # Fills end first, each telling its readers; the nursery waits for them.  Then the memory goes.
             nursery.cancel_scope.cancel()
-            # Fills end first, each telling its readers; then the memory goes.
-            with trio.CancelScope(shield=True):
-                await trio.lowlevel.checkpoint()
     store._close()

@@ -240,6 +240,7 @@ class Publication:
         if not self.live:
             return
         self.stream.publication = None
+        self.stream.ring.close_syncs()  # who joins now is not shown the last GOP of what has ended
         self.stream.off_since = self._streams.clock()
         self._streams.ctx.emit(PublisherLeft(peer=self.publisher, stream=self.stream.name, reason=reason))
         self._streams.ctx.emit(StreamEnded(stream=self.stream.name, reason=reason))
