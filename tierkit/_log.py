@@ -1,0 +1,169 @@
+"""Events as log lines, by structlog: for people (text) or for machines (json).
+
+One line an event.  What repeats within a second (same kind, tier and reason) is held back and counted, and
+the count is told with the next line after that second, so that a flood of bad connections costs one line a
+second and hides nothing.  Text from the network is told with its control characters spelt out: a stranger
+must not be able to write log lines.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import attrs
+
+from . import _events as events
+from ._address import Address
+from .errors import TierkitError
+
+__all__ = ["LogObserver", "log_observer"]
+
+#: Seconds within which the same thing is told once.
+WINDOW = 1.0
+#: Kinds of repeats remembered at once; beyond it the oldest is told and forgotten.
+REMEMBERED = 1024
+
+_ERRORS = (events.TierFailed, events.PluginFailed)
+_WARNINGS = (
+    events.AcceptPaused,
+    events.ConnectionFailed,
+    events.Dropped,
+    events.LoopBlocked,
+    events.Refused,
+    events.StreamFault,
+    events.UpstreamLost,
+)
+#: Streams are few, and each of their events matters; viewers are many, and told by tier.
+_BY_STREAM = (
+    events.PublisherJoined,
+    events.PublisherLeft,
+    events.StreamEnded,
+    events.StreamFault,
+    events.StreamStarted,
+)
+_KEYED = ("reason", "upstream", "plugin", "task")
+
+
+@attrs.define
+class _Repeat:
+    last: events.Event
+    until: float
+    held: int = 0
+
+
+class LogObserver:
+    """An observer that writes a line for each event; made by `log_observer`."""
+
+    def __init__(self, write: Callable[[events.Event, int], None], clock: Callable[[], float]) -> None:
+        self._write = write
+        self._clock = clock
+        self._repeats: dict[tuple[object, ...], _Repeat] = {}
+
+    def __call__(self, event: events.Event) -> None:
+        """Write the event, or count it where the same was told less than a second ago."""
+        now = self._clock()
+        self._tell_held(now)
+        key = _key(event)
+        repeat = self._repeats.get(key)
+        if repeat is not None:
+            repeat.held += 1
+            repeat.last = event
+            return
+        if len(self._repeats) >= REMEMBERED:
+            self._forget(next(iter(self._repeats)))
+        self._repeats[key] = _Repeat(event, now + WINDOW)
+        self._write(event, 1)
+
+    def flush(self) -> None:
+        """Write what is still held back; for the end of the process."""
+        for key in list(self._repeats):
+            self._forget(key)
+
+    def _tell_held(self, now: float) -> None:
+        # In order of time, since every entry has the same window.
+        while self._repeats:
+            key, oldest = next(iter(self._repeats.items()))
+            if oldest.until > now:
+                return
+            del self._repeats[key]
+            if oldest.held:
+                self._repeats[key] = _Repeat(oldest.last, now + WINDOW)
+                self._write(oldest.last, oldest.held)
+
+    def _forget(self, key: tuple[object, ...]) -> None:
+        repeat = self._repeats.pop(key)
+        if repeat.held:
+            self._write(repeat.last, repeat.held)
+
+
+def log_observer(
+    format: str = "text", stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic
+) -> LogObserver:
+    """An observer that logs each event, for `serve`, `open_graph` and `background`.
+
+    Args:
+        format: "text", a line for people, or "json", one object a line with the event's kind and fields.
+        stream: where to; standard error by default.
+
+    Raises:
+        TierkitError: structlog is not installed, or there is no such format.
+    """
+    if format not in ("text", "json"):
+        raise TierkitError(f"log format {format!r} is unknown: choose text or json")
+    try:
+        import structlog
+    except ImportError as error:
+        raise TierkitError("logs need structlog, which is not installed: pip install 'tierkit[log]'") from error
+    out = sys.stderr if stream is None else stream
+    renderers: list[Any] = [structlog.processors.add_log_level]
+    if format == "json":
+        renderers += [structlog.processors.TimeStamper("iso", key="time"), structlog.processors.JSONRenderer()]
+    else:
+        renderers += [structlog.processors.TimeStamper("iso"), _line]
+    logger = structlog.wrap_logger(structlog.WriteLogger(out), processors=renderers, cache_logger_on_first_use=True)
+    fields = _fields if format == "json" else lambda event: {}
+
+    def write(event: events.Event, times: int) -> None:
+        more = {"times": times} if times > 1 else {}
+        log = getattr(logger, level(event))
+        log(type(event).__name__, text=event.text, **fields(event), **more)
+
+    return LogObserver(write, clock)
+
+
+def level(event: events.Event) -> str:
+    """ "error", "warning" or "info"; what a plugin's own events are is for it to say in their text."""
+    return "error" if isinstance(event, _ERRORS) else "warning" if isinstance(event, _WARNINGS) else "info"
+
+
+def _key(event: events.Event) -> tuple[object, ...]:
+    stream = getattr(event, "stream", "") if isinstance(event, _BY_STREAM) else ""
+    return (type(event), event.tier, stream, *(getattr(event, name, "") for name in _KEYED))
+
+
+def _fields(event: events.Event) -> dict[str, Any]:
+    # "event", "text", "level", "time" and "times" are the line's own; a plugin's field of that name gives way.
+    own = {"event", "text", "level", "time", "times"}
+    names = [each.name for each in attrs.fields(type(event)) if each.name not in own]
+    return {name: _plain(getattr(event, name)) for name in names}
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    if isinstance(value, (list, tuple)) and not isinstance(value, Address):
+        return [_plain(each) for each in value]
+    return str(value)
+
+
+def _line(_: object, __: str, event: Any) -> str:
+    times = f" ({event['times']} times)" if "times" in event else ""
+    return f"{event['timestamp']} {event['level']:<7} {visible(event['text'])}{times}"
+
+
+def visible(text: str) -> str:
+    """`text` on one line, with whatever does not print spelt out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
