@@ -1,0 +1,171 @@
+"""The control address: one for each process, where it can be asked how it is.
+
+    GET /healthz       200 while the event loop runs
+    GET /readyz        200 while every tier accepts connections, else 503 with their states
+    GET /statistics    every `statistics()` of the process, JSON
+
+Other plugins add paths with the hook `tierkit_control_routes`.  What changes state needs the graph's
+`control_token` as ``Authorization: Bearer TOKEN``; a graph without a token allows no changes at all.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qsl
+
+import trio
+
+from tierkit.events import ConnectionFailed
+from tierkit.http import Request, Response, serve_http, text_response
+from tierkit.plugin import (
+    Bound,
+    Companion,
+    Connection,
+    ConnectionLost,
+    ControlAnswer,
+    ControlRequest,
+    ControlRoute,
+    Handle,
+    ProtocolError,
+    hookimpl,
+)
+
+__all__ = ["Control"]
+
+#: Connections at once: scrapers, a console, an operator; more is a mistake or an attack.
+MAX_CONNECTIONS = 64
+#: Seconds from accept to the first request.
+FIRST_REQUEST = 10.0
+
+
+async def _healthz(request: ControlRequest) -> ControlAnswer:
+    return ControlAnswer(body=b"ok\n")
+
+
+async def _readyz(request: ControlRequest) -> ControlAnswer:
+    states = {name: tier["state"] for name, tier in request.handle.statistics()["tiers"].items()}
+    lines = "".join(f"{name} {state}\n" for name, state in states.items())
+    return ControlAnswer(200 if request.handle.ready else 503, lines.encode())
+
+
+async def _statistics(request: ControlRequest) -> ControlAnswer:
+    return _json(request.handle.statistics())
+
+
+def _json(value: Any) -> ControlAnswer:
+    return ControlAnswer(body=json.dumps(value, indent=1).encode() + b"\n", content_type="application/json")
+
+
+_ROUTES = (
+    ControlRoute("GET", "/healthz", _healthz),
+    ControlRoute("GET", "/readyz", _readyz),
+    ControlRoute("GET", "/statistics", _statistics),
+)
+
+
+class Control(Companion):
+    """Serves the control address of a graph that has one."""
+
+    @asynccontextmanager
+    async def open(self, handle: Handle) -> AsyncIterator[None]:
+        """Listen for as long as the block lasts.  Raises ListenError."""
+        listener = handle.graph.control
+        if listener is None:
+            yield
+            return
+        address = listener.address
+        filled = type(listener)(
+            address.with_(port=address.dial_port if not address.unix else None),
+            listener.certificates,
+            listener.proxy_from,
+        )
+        bound = await handle.network.listen(filled)
+        desk = _Desk(handle)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(desk.accept, bound, nursery, name="control accepts")
+                yield
+                nursery.cancel_scope.cancel()
+        finally:
+            bound.close()
+
+
+class _Desk:
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        self.open = 0
+        self.routes: dict[str, dict[str, ControlRoute]] = {}
+        for route in (*_ROUTES, *handle.control_routes()):
+            self.routes.setdefault(route.path, {}).setdefault(route.method, route)
+
+    async def accept(self, bound: Bound, nursery: trio.Nursery) -> None:
+        while True:
+            try:
+                connection = await bound.accept()
+            except ConnectionLost:
+                return
+            except OSError:
+                await trio.sleep(0.5)  # no descriptor is free: viewers come first
+                continue
+            if self.open >= MAX_CONNECTIONS:
+                connection.abort()
+                continue
+            self.open += 1
+            nursery.start_soon(self.guard, connection, name="control")
+
+    async def guard(self, connection: Connection) -> None:
+        scope = trio.CancelScope(deadline=trio.current_time() + FIRST_REQUEST)
+
+        def settled() -> None:
+            scope.deadline = math.inf
+
+        connection.when_settled = settled
+        try:
+            with scope:
+                await connection.establish()
+                await serve_http(connection, self.answer)
+        except (ProtocolError, ConnectionLost):
+            pass
+        except Exception as error:
+            reason = f"control address: {type(error).__name__}: {error}"
+            self.handle.emit(ConnectionFailed(peer=str(connection.peer), reason=reason))
+        finally:
+            self.open -= 1
+            connection.close()
+
+    async def answer(self, request: Request) -> Response:
+        methods = self.routes.get(request.path)
+        if methods is None:
+            return text_response(404, f"nothing is here; there are {' '.join(sorted(self.routes))}")
+        route = methods.get("GET" if request.method == "HEAD" else request.method)
+        if route is None:
+            return text_response(405, "not by this method", (b"Allow", ", ".join(sorted(methods)).encode()))
+        if route.changes and (refusal := self.refuse(request)) is not None:
+            return refusal
+        query = dict(parse_qsl(request.query, keep_blank_values=True, max_num_fields=64))
+        body = await request.read_body()
+        answer = await route.answer(ControlRequest(self.handle, request.method, request.path, query, body))
+        fields = [(b"Content-Type", answer.content_type.encode()), (b"Cache-Control", b"no-store")]
+        return Response(answer.status, fields, answer.body)
+
+    def refuse(self, request: Request) -> Response | None:
+        token = self.handle.graph.control_token
+        if not token:
+            return text_response(403, "this graph has no control_token, so nothing can be changed here: give it one")
+        shown = (request.get(b"authorization") or b"").removeprefix(b"Bearer ")
+        if not hmac.compare_digest(shown, token.encode()):
+            return text_response(
+                401, "show the graph's control_token: Authorization: Bearer TOKEN", (b"WWW-Authenticate", b"Bearer")
+            )
+        return None
+
+
+@hookimpl
+def tierkit_companions() -> Sequence[Companion]:
+    """Brings the control address."""
+    return [Control()]
