@@ -91,7 +91,12 @@ def read_value(value: object, hint: Any, *, unit: str = "", text: bool = False) 
 
 
 def _has(hint: Any, kind: type) -> bool:
-    return hint is kind or (get_origin(hint) in (Union, UnionType) and kind in get_args(hint))
+    return hint is kind or (_is_union(hint) and kind in get_args(hint))
+
+
+def _is_union(hint: Any) -> bool:
+    origin: Any = get_origin(hint)
+    return origin is Union or origin is UnionType
 
 
 def _exactly(kind: type, what: str) -> Callable[[Any, Any], Any]:
@@ -172,7 +177,7 @@ def _converter(leaves: Mapping[Any, Callable[[Any, Any], Any]], *, text: bool) -
     converter = cattrs.Converter(detailed_validation=False, forbid_extra_keys=True)
     for kind, hook in {**leaves, Address: _address}.items():
         converter.register_structure_hook(kind, hook)
-    converter.register_structure_hook_func(lambda hint: get_origin(hint) in (Union, UnionType), _union_of(converter))
+    converter.register_structure_hook_func(_is_union, _union_of(converter))
     converter.register_structure_hook_func(_is_several, _several_of(converter, text=text))
     return converter
 
