@@ -1,8 +1,8 @@
 """The night of GRNET's record as a graph: one origin, three HLS edges in two datacentres, one RTMP relay.
 
-    python examples/grnet.py                    everything on this machine, with a live test signal
-    python examples/grnet.py --wowza HOST       the same tiers before a real Wowza
-    tierkit run examples/grnet.py               the tiers alone; publish to `studio` yourself
+python examples/grnet.py                    everything on this machine, with a live test signal
+python examples/grnet.py --wowza HOST       the same tiers before a real Wowza
+tierkit run examples/grnet.py               the tiers alone; publish to `studio` yourself
 """
 
 import argparse

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 import trio
 from rich.console import Console
 from rich.live import Live
 
-from tierkit import Graph, GraphHandle, TierkitError, serve
+from tierkit import Graph, GraphHandle, run
 from tierkit.events import Event, UpstreamLost
 from tierkit.plugin import Address, ConnectionLost, UpstreamError
 from tierkit.rtmp import open_publisher
@@ -38,15 +37,7 @@ def show(graph: Graph, *, stream: str, publish_to: str = "", seconds: float | No
     """
     console = Console()
     beside = partial(_beside, stream=stream.strip("/"), publish_to=publish_to, seconds=seconds, console=console)
-    try:
-        trio.run(partial(serve, graph, observers=[partial(_notice, console)], beside=beside, drain=2.0))
-    except TierkitError as error:
-        sys.exit(_fail(console, str(error), 2))
-
-
-def _fail(console: Console, text: str, code: int) -> int:
-    console.print(text, style="red", markup=False, highlight=False)
-    return code
+    run(graph, log="", observers=[partial(_notice, console)], beside=beside, drain=2.0)
 
 
 def _notice(console: Console, event: Event) -> None:
