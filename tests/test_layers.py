@@ -34,6 +34,7 @@ LEVELS = {
     "_companion": 1,
     "events": 1,
     "_check": 2,
+    "_draw": 2,
     "hookspecs": 2,
     "_registry": 2,
     "plugin": 3,  # re-exports; what it may re-export is in REEXPORTS

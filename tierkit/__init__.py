@@ -26,6 +26,7 @@ from ._address import Trust as Trust
 from ._background import BackgroundHandle as BackgroundHandle
 from ._background import background as background
 from ._check import check as check
+from ._draw import draw as draw
 from ._log import log_observer as log_observer
 from ._model import Edge as Edge
 from ._model import Graph as Graph

@@ -1,0 +1,59 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from tierkit import Registry, __version__
+
+from . import _cli_run
+
+__all__ = ["app", "start"]
+
+app = typer.Typer(
+    name="tierkit",
+    help="Live-streaming tiers: origins, edges and relays, from a graph or in one line each.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tierkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+_OWN = (_cli_run.run,)
+for _command in _OWN:
+    app.command()(_command)
+
+
+def start(arguments: Sequence[str]) -> None:
+    """Run the command line; ends in SystemExit."""
+    # Loading the plugins takes a moment, so theirs are asked for only where none of our own is meant.
+    if not arguments or arguments[0] not in {command.__name__ for command in _OWN}:
+        add_plugin_commands(app, Registry.load())
+    app(args=list(arguments), prog_name="tierkit")
+
+
+def add_plugin_commands(to: typer.Typer, registry: Registry) -> None:
+    """Add the command groups that plugins bring; none may take the name of one of ours."""
+    own = {command.__name__ for command in _OWN}
+    for group in registry.commands():
+        if isinstance(name := group.info.name, str) and name not in own:
+            own.add(name)
+            to.add_typer(group)
