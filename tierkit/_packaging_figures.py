@@ -27,6 +27,8 @@ class Packaging:
     window: int = 6
     #: Segments kept behind it for clients that are late.
     keep: int = 12
+    #: Bytes of all segments beyond which late clients get less than `keep`; the playlist's own always stay.
+    keep_bytes: int = 128 << 20
     #: Seconds without a keyframe after which a segment is cut all the same, and without video after which
     #: sound goes on alone.
     patience: float = 10.0

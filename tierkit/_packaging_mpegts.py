@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Final
 
-import av
+try:
+    import av
+except ImportError as exc:
+    raise ImportError("packaging to HLS needs PyAV, which is not installed: pip install 'tierkit[ingest]'") from exc
 
 from ._packaging_tracks import AUDIO_SLOT, AudioTrack, VideoTrack
 

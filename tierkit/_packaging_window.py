@@ -5,7 +5,7 @@
 * A segment that has left the playlist is kept for those who read an older one (RFC 8216 section 6.2.2).
 * EXT-X-TARGETDURATION must not change, and nobody can know the longest segment beforehand: it begins as the
   configured one, grows when a segment needs more, and is taken back only where a new publisher begins.
-* Memory: (window + keep) segments a stream.
+* Memory: (window + keep) segments a stream; of those behind the playlist fewer where `keep_bytes` is exceeded.
 """
 
 from __future__ import annotations
@@ -66,9 +66,10 @@ def entity_tag(data: bytes) -> str:
 class Window:
     """The newest segments of one stream."""
 
-    def __init__(self, *, size: int, keep: int, target: float, first_sequence: int) -> None:
+    def __init__(self, *, size: int, keep: int, target: float, first_sequence: int, keep_bytes: int = 1 << 62) -> None:
         self._size = size
         self._keep = keep
+        self._keep_bytes = keep_bytes
         self._target = self._declared = max(1, round(target))
         self._listed: deque[MediaSegment] = deque()
         self._all: dict[int, MediaSegment] = {}
@@ -128,7 +129,9 @@ class Window:
         self.bytes += len(data)
         if len(self._listed) > self._size and self._listed.popleft().discontinuity:
             self._discontinuities += 1
-        while len(self._all) > self._size + self._keep:
+        while len(self._all) > self._size + self._keep or (
+            self.bytes > self._keep_bytes and len(self._all) > len(self._listed)
+        ):
             self.bytes -= len(self._all.pop(next(iter(self._all))).data)
         self._declared = max(self._declared, _rounded(duration))
         self._description = description

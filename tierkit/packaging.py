@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from ._packaging_answer import answer, cors_headers, refuse_method
 from ._packaging_clock import JUMP, STRAY, Timeline
 from ._packaging_figures import Faults, PackagerStatistics, Packaging
 from ._packaging_segment import OpenSegment, Signature
@@ -37,7 +38,7 @@ from ._packaging_tracks import (
     mp3_header,
     video_body,
 )
-from ._packaging_window import CHUNKLIST, PLAYLIST, Description, MediaSegment, Window, entity_tag
+from ._packaging_window import CHUNKLIST, PLAYLIST, Description, MediaSegment, Window
 from .codecs import amf0
 from .codecs.flv_packet import Kind, classify
 from .codecs.rtmp_message import AUDIO, DATA, VIDEO
@@ -50,7 +51,10 @@ __all__ = [
     "Packager",
     "PackagerStatistics",
     "Packaging",
-    "entity_tag",
+    "Window",
+    "answer",
+    "cors_headers",
+    "refuse_method",
 ]
 
 #: Ticks by which a keyframe may come early and still be cut at: stamps are rounded, and 29.97 is not 30.
@@ -72,6 +76,7 @@ class Packager:
             next (Unix seconds), and players and caches survive a restart.
         clock: seconds that never go back; wall: Unix seconds.
         tell: called with one line for each fault, at most once a second.
+        cut: called after each segment has joined the playlist; must raise nothing.
     """
 
     def __init__(
@@ -82,11 +87,19 @@ class Packager:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         tell: Callable[[str], None] | None = None,
+        cut: Callable[[], None] | None = None,
     ) -> None:
         self.packaging = how = packaging or Packaging()
         self._wall = wall
         self._faults = Faults(clock, tell)
-        self._window = Window(size=how.window, keep=how.keep, target=how.target, first_sequence=first_sequence)
+        self._cut_listener = cut
+        self._window = Window(
+            size=how.window,
+            keep=how.keep,
+            target=how.target,
+            first_sequence=first_sequence,
+            keep_bytes=how.keep_bytes,
+        )
         self._target = round(how.target * 90000)
         self._patience = round(how.patience * 90000)
         self._timeline = Timeline()
@@ -364,6 +377,8 @@ class Packager:
         )
         self._broken, self._signature = False, segment.signature
         self._segments += 1
+        if self._cut_listener is not None:
+            self._cut_listener()
 
     def _describe(self, segment: OpenSegment) -> Description:
         size = None

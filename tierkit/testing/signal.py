@@ -13,14 +13,20 @@ from collections.abc import Awaitable, Callable, Iterator
 from fractions import Fraction
 from typing import Any, Final
 
-import av
-import av.filter
 import trio
 from attrs import field, frozen
 
-from ..codecs.flv import FLVReader, Tag
+try:
+    import av
+    import av.filter
+except ImportError as exc:
+    raise ImportError("the test signal needs PyAV, which is not installed: pip install 'tierkit[ingest]'") from exc
 
-__all__ = ["TestSignal"]
+from tierkit.codecs.flv import FLVReader, Tag
+from tierkit.plugin import Address, Network, Trust
+from tierkit.rtmp import open_publisher
+
+__all__ = ["TestSignal", "publish_signal"]
 
 #: Samples of one AAC-LC frame.
 _SAMPLES: Final = 1024
@@ -96,6 +102,30 @@ class TestSignal:
                 if paced:
                     await trio.sleep_until(start + tag.timestamp / 1000)
                 await send(tag)
+
+
+async def publish_signal(
+    url: str | Address,
+    *,
+    network: Network,
+    signal: TestSignal | None = None,
+    seconds: float = math.inf,
+    trust: Trust | None = None,
+) -> None:
+    """Publish a test signal over RTMP, in real time, until it ends or is cancelled.
+
+    Args:
+        url: ``rtmp://HOST[:PORT]/APP/NAME``.
+        network: to dial on; `GraphHandle.network` is the one of a graph at work.
+
+    Raises UpstreamError where the server cannot be reached, refuses, or ends the connection.
+    """
+    async with open_publisher(network, Address.parse(url), trust=trust) as publisher:
+
+        async def send(tag: Tag) -> None:
+            await publisher.send(tag.type_id, tag.timestamp, tag.payload)
+
+        await (signal or TestSignal()).play(send, seconds=seconds)
 
 
 class _Sink:

@@ -1,0 +1,400 @@
+"""The embedded origin: takes RTMP publishers, serves their streams over RTMP and packages them to HLS.
+
+Paths are Wowza's, so that a graph moves from one to the other unchanged:
+
+    rtmp://HOST/live/s                      publish and play
+    http://HOST/live/s/playlist.m3u8        HLS; chunklist.m3u8 and media_N.ts stand beside it
+
+* A stream that is on air and has no segment yet: its playlist is held back until the first one is there, for
+  `first_wait` seconds at most, then answered 404 (not to be stored).
+* A stream whose publisher has left keeps its playlist for `linger` seconds, so that players bridge the time
+  until it is back; then both its names are gone.
+* Media sequence numbers begin at the Unix time of the stream's first segment.  As segments last a second or
+  more, a name that comes back, even after this process was started again, has higher ones; caches and players
+  never see one name with two contents.
+* Memory: for each stream `keep_bytes`, or the playlist's own segments where those are more, the open segment,
+  and the ring of the live kit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import ClassVar
+from urllib.parse import unquote
+
+import trio
+from attrs import field, frozen
+
+from tierkit.codecs.rtmp_session import ConnectRequested
+from tierkit.codecs.rtmp_url import Route, route
+from tierkit.events import StreamFault
+from tierkit.http import Request, Response, serve_http, text_response
+from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
+from tierkit.packaging import (
+    CHUNKLIST,
+    PLAYLIST,
+    Packager,
+    PackagerStatistics,
+    Packaging,
+    answer,
+    cors_headers,
+    refuse_method,
+)
+from tierkit.plugin import (
+    Connection,
+    Context,
+    Figures,
+    Node,
+    RemoteProtocolError,
+    Running,
+    Service,
+    StreamState,
+    hookimpl,
+    option,
+)
+from tierkit.rtmp import RTMPHost, RTMPRefusal, Sweeper, serve_rtmp
+
+__all__ = ["Ingest", "IngestStatistics", "PackagedStream"]
+
+_RTMP = ("rtmp", "rtmps")
+#: Seconds between looks at what has gone off air, and over which a bitrate is measured.
+_LOOK = 0.25
+_MEASURE = 5.0
+
+
+@frozen
+class Ingest(Service):
+    """An embedded origin: RTMP publishers in, RTMP and HLS out, without transcoding."""
+
+    name: ClassVar[str] = "ingest"
+    roles: ClassVar = frozenset({"origin"})
+    schemes: ClassVar[tuple[str, ...]] = ("rtmp", "rtmps", "http", "https")
+    send_lowat: ClassVar[int] = 262144
+
+    segment: float = option(2.0, "Length of a segment; it ends at the next keyframe.", minimum=1, maximum=60, unit="s")
+    window: int = option(6, "Segments in a playlist.", minimum=2, maximum=1000)
+    keep: int = option(12, "Segments kept behind the playlist for players that are late.", minimum=1, maximum=10_000)
+    keep_bytes: int = option(
+        128 << 20,
+        "Bytes of one stream's segments beyond which fewer are kept behind its playlist.",
+        minimum=1 << 20,
+        maximum=1 << 40,
+        unit="bytes",
+    )
+    patience: float = option(
+        10.0,
+        "Time without a keyframe after which a segment ends all the same, and without a picture after which "
+        "sound goes on alone.",
+        minimum=2,
+        maximum=120,
+        unit="s",
+    )
+    linger: float = option(
+        30.0,
+        "Time that a stream keeps its playlist and its players when its publisher has gone.",
+        minimum=0,
+        maximum=86400,
+        unit="s",
+    )
+    first_wait: float = option(
+        8.0,
+        "Longest time that a request for the playlist of a stream that has just begun waits for the first segment.",
+        minimum=0,
+        maximum=60,
+        unit="s",
+    )
+    takeover: bool = option(
+        False,
+        "A new publisher of a name ends the one that is there, instead of being refused; for encoders that "
+        "come back before their old connection is known to be dead.",
+    )
+    max_streams: int = option(200, "Streams at once.", minimum=1, maximum=100_000)
+    max_bitrate: int = option(
+        100_000_000,
+        "Bits per second, over five seconds, beyond which a publisher is dropped.",
+        minimum=10_000,
+        maximum=10**11,
+        unit="bit/s",
+    )
+    cors: str = option(
+        "*", "What Access-Control-Allow-Origin says to players on other sites' pages; empty sends no such header."
+    )
+
+    @property
+    def packaging(self) -> Packaging:
+        """How each stream is packaged."""
+        return Packaging(
+            target=self.segment,
+            window=self.window,
+            keep=self.keep,
+            keep_bytes=self.keep_bytes,
+            patience=self.patience,
+        )
+
+    def problems(self) -> list[str]:
+        """The ranges of the options, and how they go together."""
+        found = super().problems()
+        if self.patience <= self.segment:
+            found.append(f"option patience={self.patience!r} must be more than segment={self.segment!r}: raise it")
+        return found
+
+    @asynccontextmanager
+    async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
+        """Begin to serve in `tier`."""
+        async with trio.open_nursery() as nursery:
+            running = _Origin(self, ctx)
+            nursery.start_soon(running.sweeper.run, name=f"{ctx.tier} looks after the silent")
+            nursery.start_soon(running.look_after_streams, name=f"{ctx.tier} looks after its streams")
+            try:
+                yield running
+            finally:
+                nursery.cancel_scope.cancel()
+
+
+@frozen(kw_only=True)
+class PackagedStream:
+    """One stream of an embedded origin."""
+
+    #: What it is over RTMP.
+    live: StreamStatistics = field(metadata={"merge": "last"})
+    #: What became of it as HLS.
+    hls: PackagerStatistics = field(metadata={"merge": "last"})
+
+
+@frozen(kw_only=True)
+class IngestStatistics:
+    """An embedded origin now and so far."""
+
+    #: RTMP publishers and players now.
+    publishers: int = field(metadata={"merge": "sum"})
+    players: int = field(metadata={"merge": "sum"})
+    #: HTTP connections now, and requests answered so far.
+    http_connections: int = field(metadata={"merge": "sum"})
+    requests: int = field(metadata={"merge": "sum"})
+    #: Requests for what is not there.
+    not_found: int = field(metadata={"merge": "sum"})
+    #: Publishers dropped because they sent more than `max_bitrate`.
+    too_fast: int = field(metadata={"merge": "sum"})
+    #: Every stream.
+    streams: tuple[PackagedStream, ...] = field(metadata={"merge": "last"})
+
+
+class _Channel:
+    """One stream and its HLS."""
+
+    def __init__(
+        self, stream: Stream, packaging: Packaging, *, sequence: int, now: float, tell: Callable[[str], None]
+    ) -> None:
+        self.stream = stream
+        self.packager = Packager(packaging, first_sequence=sequence, tell=tell, cut=self._cut)
+        #: Set, and made anew, with each segment.
+        self.news = trio.Event()
+        self._epoch = stream.epochs
+        self._unsubscribe = stream.subscribe(self.packager.receive)
+        self._measured = (now, stream.bytes_in)
+
+    def follow(self) -> None:
+        """See whether the publisher has gone, or another has come."""
+        if self.stream.epochs != self._epoch:
+            self._epoch = self.stream.epochs
+            self.packager.restart()
+        elif not self.stream.on_air:
+            self.packager.finish()
+
+    def bitrate(self, now: float) -> float | None:
+        """Bits per second since the last measurement; None while that is too short a time ago."""
+        then, before = self._measured
+        total = self.stream.bytes_in
+        if now - then < _MEASURE:
+            return None
+        self._measured = (now, total)
+        return (total - before) * 8 / (now - then)
+
+    def close(self) -> None:
+        self._unsubscribe()
+        self._cut()
+
+    def _cut(self) -> None:
+        self.news.set()
+        self.news = trio.Event()
+
+
+class _Origin(Running, RTMPHost):
+    def __init__(self, recipe: Ingest, ctx: Context) -> None:
+        self.recipe = recipe
+        self.ctx = ctx
+        self.sweeper = Sweeper(ctx)
+        self.live: Streams = streams_of(ctx)
+        self._channels: dict[str, _Channel] = {}
+        #: Above every sequence number given so far.
+        self._sequence = 0
+        self._http = self._requests = self._not_found = self._too_fast = 0
+
+    # --- what the core asks ----------------------------------------------------------------------
+
+    async def handle(self, connection: Connection) -> None:
+        door = connection.door
+        if door is None or door.scheme in _RTMP:
+            await serve_rtmp(connection, self)
+            return
+        self._http += 1
+        try:
+            await serve_http(connection, self.answer)
+        finally:
+            self._http -= 1
+
+    def statistics(self) -> IngestStatistics:
+        return IngestStatistics(
+            publishers=self.sweeper.publishers,
+            players=self.sweeper.players,
+            http_connections=self._http,
+            requests=self._requests,
+            not_found=self._not_found,
+            too_fast=self._too_fast,
+            streams=tuple(
+                PackagedStream(live=each.stream.statistics(), hls=each.packager.statistics())
+                for each in self._channels.values()
+            ),
+        )
+
+    def figures(self) -> Figures:
+        # An origin has no upstream to miss at: every request is a hit.
+        return Figures(viewers=self.sweeper.players + self._http, requests=self._requests, hits=self._requests)
+
+    def streams(self) -> Sequence[StreamState]:
+        return self.live.states()
+
+    def draining(self) -> None:
+        self.sweeper.draining()
+
+    def kick(self, pattern: str) -> int:
+        return self.sweeper.kick(pattern)
+
+    def replace(self, service: Service) -> bool:
+        # How a stream is packaged is decided when it begins: that would need new streams, so a new tier.
+        if not isinstance(service, Ingest) or service.packaging != self.recipe.packaging:
+            return False
+        self.recipe = service
+        return True
+
+    # --- publishing and playing over RTMP --------------------------------------------------------
+
+    async def publish(self, route: Route, peer: str) -> Publication:
+        stream = self.live.get(route.path)
+        if stream is None:
+            if len(self.live) >= self.recipe.max_streams:
+                reason = f"{self.ctx.tier} has {len(self.live)} streams, its bound: raise max_streams"
+                raise RTMPRefusal("NetStream.Publish.Denied", reason)
+            stream = self.live.open(route.path)
+        publication = stream.publish(peer, takeover=self.recipe.takeover)
+        self._look_at(stream)
+        return publication
+
+    async def play(self, route: Route, request: ConnectRequested) -> Stream:
+        stream = self.live.get(route.path)
+        if stream is None:
+            # Nobody is to fill the table with names that are only asked for.
+            raise RTMPRefusal("NetStream.Play.StreamNotFound", f"nobody publishes {route.path}")
+        return stream
+
+    # --- HLS -------------------------------------------------------------------------------------
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one HTTP request."""
+        self._requests += 1
+        cors = self.recipe.cors
+        if (refusal := refuse_method(request, cors=cors)) is not None:
+            return refusal
+        name, file = _split(request.path)
+        channel = self._channels.get(name)
+        if channel is None:
+            return self._nothing(f"nobody publishes {name}" if name else "ask for /APP/NAME/playlist.m3u8")
+        if file in (PLAYLIST, CHUNKLIST):
+            await self._until_ready(channel)
+        found = answer(request, channel.packager.window, file, cors=cors)
+        if found is None:
+            return self._nothing(f"{name} has no {file}, or has it no more")
+        return found
+
+    async def _until_ready(self, channel: _Channel) -> None:
+        if channel.packager.ready or not channel.stream.on_air:
+            return
+        with trio.move_on_after(self.recipe.first_wait):
+            await channel.news.wait()
+
+    def _nothing(self, reason: str) -> Response:
+        self._not_found += 1
+        return text_response(404, reason, *cors_headers(self.recipe.cors))
+
+    # --- looking after streams -------------------------------------------------------------------
+
+    async def look_after_streams(self) -> None:
+        """Follow publishers, end what has been off air for too long, and drop who sends too much."""
+        while True:
+            await trio.sleep(_LOOK)
+            for stream in self.live:
+                self._look_at(stream)
+            self.live.expire(self.recipe.linger)
+            for channel in tuple(self._channels.values()):
+                if self.live.get(channel.stream.name) is not channel.stream:
+                    self._forget(channel)
+
+    def _look_at(self, stream: Stream) -> None:
+        key = _key(stream.name)
+        channel = self._channels.get(key)
+        if channel is not None and channel.stream is not stream:
+            # Another spelling of the name, or another stream under it before we had noticed the end of the last.
+            if self.live.get(channel.stream.name) is channel.stream:
+                return
+            self._forget(channel)
+            channel = None
+        if channel is not None:
+            channel.follow()
+            self._bound(channel)
+        elif stream.on_air:
+            self._channels[key] = _Channel(
+                stream,
+                self.recipe.packaging,
+                sequence=max(self._sequence, int(time.time())),
+                now=self.ctx.clock(),
+                tell=lambda reason: self._fault(stream, reason),
+            )
+
+    def _forget(self, channel: _Channel) -> None:
+        self._sequence = max(self._sequence, channel.packager.window.next_sequence)
+        del self._channels[_key(channel.stream.name)]
+        channel.close()
+
+    def _fault(self, stream: Stream, reason: str) -> None:
+        self.ctx.emit(StreamFault(stream=stream.name, reason=reason))
+
+    def _bound(self, channel: _Channel) -> None:
+        rate, publication = channel.bitrate(self.ctx.clock()), channel.stream.publication
+        if rate is None or rate <= self.recipe.max_bitrate or publication is None:
+            return
+        self._too_fast += 1
+        for served in self.sweeper:
+            if publication in served.publications.values():
+                served.stop(f"it sends {rate / 1e6:.1f} Mbit/s; max_bitrate is {self.recipe.max_bitrate / 1e6:g}")
+
+
+def _split(path: str) -> tuple[str, str]:
+    """The stream and the file that a request path means; an empty stream where it can mean none."""
+    directory, _, file = path.rpartition("/")
+    try:
+        return _key(route(directory, "").path), file
+    except RemoteProtocolError:
+        return "", file
+
+
+def _key(name: str) -> str:
+    """One spelling for a name in RTMP, where it comes as it is, and in a URL, where it is percent-encoded."""
+    return unquote(name)
+
+
+@hookimpl
+def tierkit_services() -> Sequence[type[Service]]:
+    """Brings `Ingest`."""
+    return [Ingest]
