@@ -24,7 +24,7 @@ from attrs import define, frozen
 from ._address import Address, Trust
 from ._ports import Connection, Network
 from .codecs.http1 import MAX_HEAD, ChunkedDecoder, Headers, content_length, find_head_end, get, screen_response
-from .errors import ConnectionLost, RemoteProtocolError, UpstreamError
+from .errors import ConnectionLost, RemoteProtocolError, UpstreamError, UpstreamTimeout
 
 __all__ = ["ClientResponse", "ClientTimeouts", "HttpClient"]
 
@@ -108,7 +108,7 @@ class ClientResponse:
                 return await self._connection.recv()
         except ConnectionLost as error:
             raise UpstreamError(self._where, f"the connection was lost in the middle of an answer: {error}") from None
-        raise UpstreamError(self._where, f"sent nothing for {patience:g} s in the middle of an answer")
+        raise UpstreamTimeout(self._where, f"sent nothing for {patience:g} s in the middle of an answer")
 
     def _decode(self, data: bytes) -> bytes:
         assert self._decoder is not None
@@ -173,7 +173,8 @@ class HttpClient:
         A connection whose answer was read to its end goes back to the pool; any other is closed.
 
         Raises:
-            UpstreamError: it cannot be reached, is too slow, or answers nonsense; names it without its path.
+            UpstreamError: it cannot be reached, or answers nonsense; UpstreamTimeout where it is too slow.  Either
+            names it without its path.
         """
         key = (url.scheme, url.authority, trust)
         where = f"{url.scheme}://{url.authority}"
@@ -243,7 +244,7 @@ class HttpClient:
                 return connection
         except ConnectionLost as error:
             raise UpstreamError(where, str(error)) from None
-        raise UpstreamError(where, f"did not answer to connecting within {self.timeouts.connect:g} s")
+        raise UpstreamTimeout(where, f"did not answer to connecting within {self.timeouts.connect:g} s")
 
     async def _ask(
         self, connection: Connection, where: str, method: str, wire: tuple[h11.Connection, bytes]
@@ -276,7 +277,7 @@ class HttpClient:
             if response.finished and response._early:
                 response.reusable = False
             return response
-        raise UpstreamError(where, f"did not answer within {patience:g} s")
+        raise UpstreamTimeout(where, f"did not answer within {patience:g} s")
 
     @staticmethod
     def _skip_informational(buffer: bytearray) -> None:

@@ -28,8 +28,9 @@ from typing import Any
 import trio
 from attrs import field, frozen
 
-from ._blob import SMALL, GrowingBlob, pages
+from ._blob import SMALL, pages
 from ._ports import Descriptors
+from ._store_entry import Entry, Flight, NotShared, StoreFull
 from .errors import TierkitError
 
 __all__ = ["Entry", "Filler", "Flight", "NotShared", "Store", "StoreFull", "StoreStatistics", "Victim", "open_store"]
@@ -41,14 +42,6 @@ PACE = 0.020
 #: of a core at most; but no reader waits longer than 300 ms, the pump's own cap.
 PACE_PER_READER = 0.000120
 LONGEST_PACE = 0.300
-
-
-class StoreFull(TierkitError):
-    """There is no room for more bytes within the budget."""
-
-
-class NotShared(TierkitError):
-    """The filler found that its object is not for others: each who waited asks for himself."""
 
 
 @frozen(kw_only=True)
@@ -70,113 +63,6 @@ class StoreStatistics:
     refused: int = field(metadata={"merge": "sum"})
 
 
-class Entry:
-    """An object: complete, or still growing.
-
-    Attributes:
-        meta: what the filler keeps beside the bytes; it may be replaced (a revalidation does).
-        length: bytes in all, None while that is not known.
-        complete: whether all of it is there.
-        failure: why it will never be complete, None while it may.
-        charged: bytes of the budget that are held for it.
-        readers: how many hold it.
-    """
-
-    def __init__(self, store: Store, key: str, meta: Any, length: int | None) -> None:
-        self.key = key
-        self.meta = meta
-        self.length = length
-        self.complete = False
-        self.blob = GrowingBlob(store.descriptors)
-        self.failure: Exception | None = None
-        self.charged = 0
-        self.readers = 0
-        self._store = store
-        self._gone = False
-        self._grown = trio.Event()
-
-    @property
-    def size(self) -> int:
-        """Bytes that are there now."""
-        return self.blob.size
-
-    def acquire(self) -> None:
-        """Keep the bytes, evicted or not, until `release`."""
-        self.readers += 1
-
-    def release(self) -> None:
-        """The other end of `acquire`: what was evicted goes with its last reader."""
-        self.readers -= 1
-        self._store._maybe_free(self)
-
-    async def more(self, offset: int) -> int:
-        """Bytes that are there from `offset` on, waiting for at least one; 0 at the end.
-
-        Raises what the filler raised, where it failed.
-        """
-        while self.size <= offset and not self.complete:
-            if self.failure is not None:
-                # Without what it gathered at other readers: each would add its frames to one exception.
-                raise self.failure.with_traceback(None)
-            await self._grown.wait()
-        return max(0, self.size - offset)
-
-    def _wake(self) -> None:
-        grown, self._grown = self._grown, trio.Event()
-        grown.set()
-
-
-class Flight:
-    """One fill and all who wait for it.
-
-    Attributes:
-        old: what was stored under the key when it began, held until it ends; None where nothing was.
-        waiters: how many wait for its head now.
-    """
-
-    def __init__(self, key: str, old: Entry | None) -> None:
-        self.key = key
-        self.old = old
-        self.waiters = 0
-        self._landed = trio.Event()
-        self._entry: Entry | None = None
-        self._failure: Exception | None = None
-
-    @property
-    def landed(self) -> bool:
-        """Whether its head is there, or never will be."""
-        return self._landed.is_set()
-
-    async def head(self) -> Entry:
-        """The entry, once its head is there, held for the caller: who releases it.
-
-        Raises NotShared where the object is not for others, or what the filler raised.
-        """
-        if self.landed:
-            if self._entry is not None:
-                self._entry.acquire()
-        else:
-            self.waiters += 1
-            try:
-                await self._landed.wait()
-            except BaseException:
-                if self._entry is not None:
-                    self._entry.release()
-                raise
-            finally:
-                self.waiters -= 1
-        if self._entry is None:
-            assert self._failure is not None
-            raise self._failure.with_traceback(None)
-        return self._entry
-
-    def _land(self, entry: Entry | None, failure: Exception | None = None) -> None:
-        self._entry, self._failure = entry, failure
-        for _ in range(self.waiters if entry is not None else 0):
-            entry.acquire()  # type: ignore[union-attr]
-        self._landed.set()
-
-
 class Filler:
     """What a fill function writes to."""
 
@@ -190,11 +76,11 @@ class Filler:
 
     def start(self, meta: Any, length: int | None = None) -> Entry:
         """The head is there: whoever waits may begin.  Raises StoreFull where `length` cannot fit."""
-        entry = Entry(self._store, self._flight.key, meta, length)
+        entry = Entry(self._flight.key, meta, length, self._store.descriptors, self._store._maybe_free)
         self._store._charge(entry, length or 0)
         self._store._growing.add(entry)
         self.entry = entry
-        self._flight._land(entry)
+        self._flight.land(entry)
         return entry
 
     def write(self, data: bytes) -> None:
@@ -209,7 +95,7 @@ class Filler:
     def confirm(self) -> None:
         """`old` is still good (a revalidation said so): whoever waits gets that."""
         assert self.old is not None, "there is nothing to confirm"
-        self._flight._land(self.old)
+        self._flight.land(self.old)
 
 
 Fill = Callable[[Filler], Awaitable[None]]
@@ -314,7 +200,7 @@ class Store:
             if filler.entry is not None:
                 self._finish(filler.entry, failure, keep=current)
             elif not flight.landed:
-                flight._land(None, failure or NotShared(f"{flight.key} is not for others"))
+                flight.land(None, failure or NotShared(f"{flight.key} is not for others"))
             if flight.old is not None:
                 flight.old.release()
                 flight.old = None
@@ -339,7 +225,7 @@ class Store:
             self._entries[entry.key] = entry
         else:
             self._let_go(entry)
-        entry._wake()
+        entry.wake()
 
     # --- memory ----------------------------------------------------------------------------------
 
@@ -364,12 +250,12 @@ class Store:
         entry.charged = want
 
     def _let_go(self, entry: Entry) -> None:
-        entry._gone = True
+        entry.gone = True
         self._lingering.add(entry)
         self._maybe_free(entry)
 
     def _maybe_free(self, entry: Entry) -> None:
-        if entry._gone and not entry.readers and entry in self._lingering:
+        if entry.gone and not entry.readers and entry in self._lingering:
             self._lingering.discard(entry)
             self.used -= entry.charged
             entry.charged = 0
@@ -382,7 +268,7 @@ class Store:
             dirty, self._dirty = self._dirty, set()
             readers = sum(entry.readers for entry in dirty)
             for entry in dirty:
-                entry._wake()
+                entry.wake()
             await trio.sleep(min(LONGEST_PACE, max(PACE, readers * PACE_PER_READER)))
 
     def _close(self) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "PluginError",
     "ListenError",
     "UpstreamError",
+    "UpstreamTimeout",
     "NotServed",
     "ConnectionLost",
     "ProtocolError",
@@ -71,6 +72,10 @@ class UpstreamError(TierkitError):
 
     def __reduce__(self) -> tuple[type[UpstreamError], tuple[str, str]]:
         return type(self), (self.upstream, self.reason)
+
+
+class UpstreamTimeout(UpstreamError):
+    """An upstream that did not answer in time: its gateway says 504 for it, and 502 for any other failure."""
 
 
 class NotServed(TierkitError):

@@ -62,4 +62,5 @@ from .errors import ProtocolError as ProtocolError
 from .errors import RemoteProtocolError as RemoteProtocolError
 from .errors import TierkitError as TierkitError
 from .errors import UpstreamError as UpstreamError
+from .errors import UpstreamTimeout as UpstreamTimeout
 from .hookspecs import hookimpl as hookimpl

@@ -1,0 +1,119 @@
+"""An HTTP cache that knows what HLS is: the edge that viewers fetch from.
+
+Each request takes the first of these that fits:
+
+1. what is stored and fresh (`hits`);
+2. what is stored and stale, while one request looks upstream (`stale`);
+3. what is stored and older still, where every upstream has failed a moment ago (`stale_if_error`);
+4. what one request is fetching already, from its first byte on (`collapsed`);
+5. a fetch of its own (`misses`), which belongs to the store and goes on when this viewer leaves;
+6. what is stored and stale, where that fetch fails (`stale_if_error`).
+
+An answer that is not for others is passed through, for each viewer by itself (`passed`), and remembered as
+such for a moment, so that nobody queues behind it.  The lifetimes stand in `tierkit.codecs.http_cache`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import ClassVar
+
+import trio
+from attrs import frozen
+
+from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
+from tierkit.plugin import Context, Node, Running, Service, hookimpl, open_store, option
+
+from ._answers import Answers
+from ._edge import Bounds, Edge, HLSStatistics
+from ._fetch import SCHEMES, Fetcher
+
+__all__ = ["HLS", "HLSStatistics"]
+
+#: Seconds between looks at idle upstream connections.
+SWEEP = 5.0
+
+
+@frozen
+class HLS(Service):
+    """A caching reverse proxy for HLS, with lifetimes by class and one upstream request for each object."""
+
+    name: ClassVar[str] = "hls"
+    roles: ClassVar = frozenset({"edge"})
+    schemes: ClassVar[tuple[str, ...]] = SCHEMES
+    pulls: ClassVar[tuple[str, ...]] = SCHEMES
+
+    cache_bytes: int = option(
+        512 << 20, "Memory for everything that is stored or in flight.", minimum=1 << 20, unit="bytes"
+    )
+    max_object: int = option(
+        64 << 20, "Largest object that is stored; what is larger passes through.", minimum=65536, unit="bytes"
+    )
+    max_waiters: int = option(
+        20_000, "Viewers that may wait for one object's first byte; more are told to come back.", minimum=1
+    )
+    max_fetches: int = option(
+        512, "Requests under way to upstreams at once; what would need more is told to come back.", minimum=1
+    )
+    cors: str = option(
+        "*", "What Access-Control-Allow-Origin says to players on other sites' pages; empty sends no such header."
+    )
+    connect_timeout: float = option(5.0, "Time for connecting to an upstream.", minimum=0.1, maximum=120, unit="s")
+    first_byte_timeout: float = option(
+        15.0, "Time for an upstream's first byte of an answer.", minimum=0.1, maximum=600, unit="s"
+    )
+    between_bytes_timeout: float = option(
+        15.0, "Longest pause within an upstream's answer.", minimum=0.1, maximum=600, unit="s"
+    )
+    idle_timeout: float = option(
+        60.0, "Time that a viewer's connection may rest between requests.", minimum=1, maximum=3600, unit="s"
+    )
+    stall_timeout: float = option(
+        30.0,
+        "Time for which a viewer may take nothing of what is sent.",
+        minimum=1,
+        maximum=3600,
+        unit="s",
+    )
+
+    def problems(self) -> list[str]:
+        """What is wrong with this recipe by itself, one line each."""
+        found = super().problems()
+        if not (str(self.cors).isascii() and str(self.cors).isprintable()):
+            found.append(
+                f"option cors={self.cors!r} cannot stand in a header: give '*' or one origin such as https://a.example"
+            )
+        return found
+
+    @asynccontextmanager
+    async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
+        """Begin to serve in `tier`."""
+        timeouts = ClientTimeouts(
+            connect=self.connect_timeout, first_byte=self.first_byte_timeout, between_bytes=self.between_bytes_timeout
+        )
+        viewers = ServerTimeouts(idle=self.idle_timeout, stall=self.stall_timeout)
+        bounds = Bounds(viewers=viewers, waiters=self.max_waiters, fetches=self.max_fetches)
+        client = HttpClient(ctx.network, ctx.clock, timeouts=timeouts)
+        answers = Answers(ctx.tier, self.cors)
+        async with trio.open_nursery() as nursery, open_store(self.cache_bytes, ctx.network.descriptors) as store:
+            nursery.start_soon(_sweep, client, name=f"{ctx.tier} sweeps idle upstream connections")
+            fetcher = Fetcher(ctx, client, answers, nursery, max_object=self.max_object)
+            try:
+                yield Edge(ctx, store, client, answers, fetcher, bounds)
+            finally:
+                nursery.cancel_scope.cancel()
+                client.close()
+
+
+async def _sweep(client: HttpClient) -> None:
+    """Close upstream connections that nobody has needed for a while."""
+    while True:
+        await trio.sleep(SWEEP)
+        client.sweep()
+
+
+@hookimpl
+def tierkit_services() -> Sequence[type[Service]]:
+    """Brings `HLS`."""
+    return [HLS]

@@ -1,0 +1,140 @@
+"""Answers to viewers: whole objects and parts of them, also while they grow, 304s, refusals, CORS."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from tierkit.codecs.http1 import Headers, get
+from tierkit.codecs.http_cache import not_modified, parse_range
+from tierkit.http import BodySink, Request, Response, text_response
+from tierkit.plugin import Entry
+
+from ._objects import Meta
+
+__all__ = ["Answers"]
+
+#: What becomes of a request, as RFC 9211 section 2 tells it.
+STATUS = {
+    "hits": b"hit",
+    "stale": b"hit; detail=stale-while-revalidate",
+    "collapsed": b"fwd=miss; collapsed",
+    "misses": b"fwd=miss; stored",
+    "stale_if_error": b"hit; detail=stale-if-error",
+    "passed": b"fwd=bypass",
+}
+
+
+class Answers:
+    """How one tier answers.
+
+    Args:
+        tier: its name.
+        cors: what Access-Control-Allow-Origin says; empty sends no such header.
+    """
+
+    def __init__(self, tier: str, cors: str) -> None:
+        #: The name that this tier goes by in Via and Cache-Status: a token (RFC 9110 section 7.6.3).
+        self.pseudonym = re.sub(r"[^0-9A-Za-z._-]", "-", f"tierkit-{tier}").encode()
+        self.cors = _cors(cors)
+
+    def via(self, headers: Headers) -> tuple[bytes, bytes]:
+        """The Via field of a message that passes through here, behind the hops it names already."""
+        before = get(headers, b"via")
+        ours = b"1.1 " + self.pseudonym
+        return b"Via", ours if before is None else before + b", " + ours
+
+    def how(self, what: str) -> tuple[bytes, bytes]:
+        """The Cache-Status field for what became of a request."""
+        return b"Cache-Status", self.pseudonym + b"; " + STATUS[what]
+
+    def refusal(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> Response:
+        """An error that a player's script may read too."""
+        return text_response(status, text, *headers, *self.cors)
+
+    def options(self) -> Response:
+        """The answer to OPTIONS: a preflight, or somebody who is curious."""
+        return Response(204, [*self.cors, (b"Allow", b"GET, HEAD, OPTIONS")])
+
+    async def serve(self, entry: Entry, request: Request, what: str, now: float) -> Response:
+        """Answer from an entry that is held for this request: the response lets go of it."""
+        try:
+            response = await self._serve(entry, request, what, now)
+        except BaseException:
+            entry.release()
+            raise
+        response.release = entry.release
+        return response
+
+    async def _serve(self, entry: Entry, request: Request, what: str, now: float) -> Response:
+        meta: Meta = entry.meta
+        age = (b"Age", b"%d" % max(0, int(meta.age(now))))
+        headers = [*meta.headers, age, self.how(what), *self.cors]
+        if meta.status != 200:
+            return _whole(entry, meta.status, headers)
+        if not_modified(request.headers, meta.headers):
+            return Response(304, headers)
+        headers.append((b"Accept-Ranges", b"bytes"))
+        wanted = request.get(b"range") if request.method == "GET" else None
+        if wanted is None or not _range_applies(request, meta.headers):
+            return _whole(entry, 200, headers)
+        try:
+            span = parse_range(wanted, entry.length)
+            if span is not None and span[1] is not None and entry.length is None:
+                # Where it ends is not known, so the last byte that was asked for has to be seen first.
+                await entry.more(span[1] - 1)
+                span = parse_range(wanted, entry.length)
+        except ValueError:
+            return Response(416, [*headers, (b"Content-Range", b"bytes */%d" % (entry.length or 0))])
+        if span is None or span[1] is None:
+            return _whole(entry, 200, headers)
+        return _part(entry, span[0], span[1], headers)
+
+
+def _whole(entry: Entry, status: int, headers: list[tuple[bytes, bytes]]) -> Response:
+    if entry.complete and not entry.blob.in_kernel:
+        return Response(status, headers, entry.blob.read(0, entry.size))
+    return Response(status, headers, partial(_copy, entry, 0, entry.length), entry.length)
+
+
+def _part(entry: Entry, start: int, end: int, headers: list[tuple[bytes, bytes]]) -> Response:
+    total = b"*" if entry.length is None else b"%d" % entry.length
+    headers.append((b"Content-Range", b"bytes %d-%d/%b" % (start, end - 1, total)))
+    return Response(206, headers, partial(_copy, entry, start, end), end - start)
+
+
+async def _copy(entry: Entry, start: int, end: int | None, sink: BodySink) -> None:
+    """Send a stretch of an object, waiting for what has not arrived yet."""
+    at = start
+    while end is None or at < end:
+        ready = await entry.more(at)
+        if not ready:
+            return
+        count = ready if end is None else min(ready, end - at)
+        if entry.blob.in_kernel:
+            await sink.sendfile(entry.blob, at, count)
+        else:
+            await sink.write(entry.blob.read(at, count))
+        at += count
+
+
+def _range_applies(request: Request, headers: Headers) -> bool:
+    """Whether If-Range, where there is one, names what is stored (RFC 9110 section 13.1.5: strongly)."""
+    wanted = request.get(b"if-range")
+    if wanted is None:
+        return True
+    tag, modified = get(headers, b"etag"), get(headers, b"last-modified")
+    return (wanted == tag and not wanted.startswith(b"W/")) or wanted == modified
+
+
+def _cors(origin: str) -> list[tuple[bytes, bytes]]:
+    """The headers with which players on other sites' pages may read what we send (Fetch standard, CORS)."""
+    if not origin:
+        return []
+    return [
+        (b"Access-Control-Allow-Origin", origin.encode("ascii")),
+        (b"Access-Control-Allow-Methods", b"GET, HEAD, OPTIONS"),
+        (b"Access-Control-Allow-Headers", b"Range, If-None-Match, If-Modified-Since, Content-Type"),
+        (b"Access-Control-Expose-Headers", b"Age, Cache-Status, Content-Length, Content-Range, Date, ETag"),
+        (b"Access-Control-Max-Age", b"86400"),
+    ]

@@ -1,0 +1,291 @@
+"""Asking upstreams: one after the other until one answers, into the store or past it.
+
+Whose fault a failure is decides what follows.  An upstream that cannot be reached, is too slow or breaks off
+rests for a while (`Upstreams.failed`), and observers are told once.  One that answers, but with a 5xx or with
+a playlist that is none, is passed over for this request alone: the next path may be fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+from attrs import evolve
+
+import tierkit
+from tierkit.codecs.hls import MAX_PLAYLIST, Kind, PlaylistFacts, classify, read_playlist
+from tierkit.codecs.http1 import Headers, get
+from tierkit.codecs.http_cache import Lifetime, decide, end_to_end
+from tierkit.events import UpstreamBack, UpstreamLost
+from tierkit.http import BodySink, ClientResponse, HttpClient, Request, Response
+from tierkit.plugin import (
+    Address,
+    Candidate,
+    Context,
+    Filler,
+    NotServed,
+    NotShared,
+    RemoteProtocolError,
+    StoreFull,
+    TierkitError,
+    UpstreamError,
+)
+
+from ._answers import Answers
+from ._objects import Memory, Meta, StreamFacts, folders
+
+__all__ = ["SCHEMES", "Fetcher"]
+
+SCHEMES = ("http", "https")
+#: Seconds for which it is remembered that an answer is not for others (Varnish's hit-for-miss: 120 s; a live
+#: stream changes its mind sooner), and that one found no room.
+PASS_SECONDS = 10.0
+FULL_SECONDS = 1.0
+#: Playlists longer than this are parsed in a thread: some 25 µs a segment, and nobody waits for a day of DVR.
+LONG_PLAYLIST = 65536
+#: Which stored field makes which condition of a revalidation (RFC 9110 section 13.1).
+CONDITIONS = ((b"etag", b"If-None-Match"), (b"last-modified", b"If-Modified-Since"))
+#: What goes upstream of a request that is passed on for one viewer.
+PASSED_ON = (b"authorization", b"range", b"if-none-match", b"if-modified-since", b"if-range")
+
+Take = Callable[[Candidate, Address, ClientResponse], Awaitable[None]]
+
+
+class BadAnswer(UpstreamError):
+    """An upstream that works, but has nothing good to say about this path."""
+
+
+class Fetcher:
+    """A tier's way to its upstreams.
+
+    Args:
+        nursery: the tier's; it carries what is passed on while a viewer reads it.
+        max_object: bytes of the largest object that is stored.
+    """
+
+    def __init__(
+        self, ctx: Context, client: HttpClient, answers: Answers, nursery: trio.Nursery, *, max_object: int
+    ) -> None:
+        self.ctx = ctx
+        self.client = client
+        self.answers = answers
+        self.max_object = max_object
+        #: The last media playlist in each folder.
+        self.streams: Memory[StreamFacts] = Memory()
+        #: Until when a key is passed on without trying to store it.
+        self.passing: Memory[float] = Memory()
+        #: Requests that are being passed on now.
+        self.passes = 0
+        #: So far.
+        self.requests = self.revalidated = self.errors = 0
+        self._nursery = nursery
+        self._down: set[str] = set()
+
+    @property
+    def resting(self) -> bool:
+        """Whether every upstream has failed a moment ago: asking again now would only wait for the same."""
+        candidates = self.ctx.upstream.candidates(SCHEMES)
+        return bool(candidates) and all(self.ctx.upstream.delay(each) > 0 for each in candidates)
+
+    # --- into the store --------------------------------------------------------------------------
+
+    async def fill(self, filler: Filler, path: str, key: str, via: tuple[bytes, bytes]) -> None:
+        """Fill an object from the first upstream that can; what is stored already is only revalidated."""
+        headers, old = self._headers(via), filler.old
+        if old is not None and old.meta.status == 200:
+            headers += [(name, value) for field, name in CONDITIONS if (value := get(old.meta.headers, field))]
+
+        async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
+            if response.status == 304 and old is not None:
+                self._confirm(filler, path, response)
+            else:
+                await self._store(filler, path, key, candidate, response)
+
+        try:
+            await self._ask("GET", path, key, headers, take, begun=lambda: filler.entry is not None)
+        except StoreFull:
+            self.passing.put(key, self.ctx.clock() + FULL_SECONDS)
+            raise
+
+    def _confirm(self, filler: Filler, path: str, response: ClientResponse) -> None:
+        """A 304: what is stored lives on, with what the new head says of its lifetime (RFC 9111 section 4.3.4)."""
+        assert filler.old is not None
+        meta: Meta = filler.old.meta
+        news = [*end_to_end(response.headers), self.answers.via(response.headers)]
+        named = {name.lower() for name, _ in news}
+        headers = tuple([each for each in meta.headers if each[0].lower() not in named] + news)
+        age = [(b"age", value)] if (value := get(response.headers, b"age")) is not None else []
+        lifetime = self._lifetime(path, meta.kind, 200, (*headers, *age), meta.facts)
+        filler.old.meta = evolve(meta, headers=headers, lifetime=lifetime, arrived=self.ctx.clock())
+        self.revalidated += 1
+        filler.confirm()
+
+    async def _store(self, filler: Filler, path: str, key: str, candidate: Candidate, response: ClientResponse) -> None:
+        kind = classify(path, (get(response.headers, b"content-type") or b"").decode("latin-1"))
+        playlist: bytes | None = None
+        facts: PlaylistFacts | None = None
+        if kind == "playlist" and response.status == 200:
+            playlist, facts = await self._playlist(path, candidate, response)
+        lifetime = self._lifetime(path, kind, response.status, response.headers, facts)
+        if not lifetime.shared or (response.length or 0) > self.max_object:
+            self.passing.put(key, self.ctx.clock() + PASS_SECONDS)
+            raise NotShared(lifetime.reason or f"larger than {self.max_object} bytes")
+        meta = Meta(
+            status=response.status,
+            headers=(*end_to_end(response.headers), self.answers.via(response.headers)),
+            lifetime=lifetime,
+            arrived=self.ctx.clock(),
+            kind=kind,
+            facts=facts,
+        )
+        if playlist is not None:
+            filler.start(meta, len(playlist))
+            filler.write(playlist)
+            return
+        filler.start(meta, response.length)
+        size = 0
+        while data := await response.read_some():
+            size += len(data)
+            if size > self.max_object:
+                self.passing.put(key, self.ctx.clock() + PASS_SECONDS)
+                raise BadAnswer(candidate.name, f"sent more than {self.max_object} bytes: raise max_object")
+            filler.write(data)
+
+    async def _playlist(self, path: str, candidate: Candidate, response: ClientResponse) -> tuple[bytes, PlaylistFacts]:
+        if get(response.headers, b"content-encoding") not in (None, b"identity"):
+            raise BadAnswer(candidate.name, "sent a compressed playlist, which was not asked for")
+        body = candidate.source.rewrite(path, await response.read(MAX_PLAYLIST))
+        try:
+            if len(body) > LONG_PLAYLIST:
+                facts = await self.ctx.run_sync(read_playlist, body)
+            else:
+                facts = read_playlist(body)
+        except RemoteProtocolError as error:
+            raise BadAnswer(candidate.name, f"{path.partition('?')[0]}: {error}") from None
+        if not facts.multivariant:
+            only = path.partition("?")[0]
+            self.streams.put(next(folders(only)), StreamFacts(only, facts, self.ctx.clock()))
+        return body, facts
+
+    def _lifetime(self, path: str, kind: Kind, status: int, headers: Headers, facts: PlaylistFacts | None) -> Lifetime:
+        stream = next(filter(None, map(self.streams.get, folders(path))), None)
+        return decide(
+            kind,
+            status,
+            headers,
+            facts=facts,
+            target_duration=stream.facts.target_duration if stream is not None else 0.0,
+            window=stream.facts.window if stream is not None else 0.0,
+        )
+
+    # --- past the store --------------------------------------------------------------------------
+
+    async def pass_on(self, path: str, key: str, request: Request) -> Response:
+        """Ask for this viewer alone, and store nothing."""
+        headers = self._headers(self.answers.via(request.headers))
+        headers += [(name, value) for name in PASSED_ON if (value := request.get(name)) is not None]
+        give, answer = trio.open_memory_channel[Response | Exception](1)
+        sent = trio.Event()
+        taken = False
+
+        async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
+            nonlocal taken
+            taken = True
+            fields = [*end_to_end(response.headers), self.answers.via(response.headers)]
+            fields += [self.answers.how("passed"), *self.answers.cors]
+            give.send_nowait(
+                Response(response.status, fields, partial(_relay, response), response.length, release=sent.set)
+            )
+            await sent.wait()
+
+        async def ask() -> None:
+            self.passes += 1
+            try:
+                await self._ask(request.method, path, key, headers, take, begun=lambda: taken)
+            except Exception as error:  # this is a task of the tier's: what went wrong is the viewer's to tell
+                if not taken:
+                    give.send_nowait(error)
+            finally:
+                self.passes -= 1
+
+        # The upstream's connection must stay open until the viewer has the body, so a task of its own holds
+        # it, ended by `release` however the sending ends.
+        self._nursery.start_soon(ask, name=f"{self.ctx.tier} passes {key}")
+        try:
+            result = await answer.receive()
+        except BaseException:
+            sent.set()
+            raise
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    # --- upstreams -------------------------------------------------------------------------------
+
+    async def _ask(
+        self, method: str, path: str, key: str, headers: Headers, take: Take, *, begun: Callable[[], bool]
+    ) -> None:
+        """Try one upstream after the other, until one's answer is taken or something of it has been sent on."""
+        failure: TierkitError | None = None
+        for candidate in self.ctx.upstream.candidates(SCHEMES, key):
+            try:
+                await self._try(candidate, method, path, headers, take)
+            except NotServed as error:
+                failure = failure or error  # what could be asked and failed says more than what was out of scope
+            except (NotShared, StoreFull):
+                self._back(candidate)
+                raise
+            except UpstreamError as error:
+                self.errors += 1
+                if not isinstance(failure, UpstreamError):
+                    failure = type(error)(candidate.name, error.reason)
+                if isinstance(error, BadAnswer):
+                    self._back(candidate)
+                else:
+                    self._lost(candidate, error.reason)
+                if begun():
+                    raise failure from None
+            else:
+                self._back(candidate)
+                return
+        raise failure or UpstreamError(self.ctx.tier, "has no upstream that speaks HTTP")
+
+    async def _try(self, candidate: Candidate, method: str, path: str, headers: Headers, take: Take) -> None:
+        for attempt in (1, 2):
+            target = await candidate.source.target(path, SCHEMES)
+            self.requests += 1
+            async with self.client.request(method, target, headers, trust=candidate.trust) as response:
+                again = candidate.source.observe(target, response.status, response.headers)
+                if again and attempt == 1:
+                    continue
+                if response.status >= 500:
+                    raise BadAnswer(candidate.name, f"answered {response.status}")
+                await take(candidate, target, response)
+                return
+
+    def _headers(self, via: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        # Identity only: a cache that stores one form must not store a compressed one for all.
+        return [
+            (b"Accept", b"*/*"),
+            (b"Accept-Encoding", b"identity"),
+            (b"User-Agent", b"tierkit/" + tierkit.__version__.encode()),
+            via,
+        ]
+
+    def _lost(self, candidate: Candidate, reason: str) -> None:
+        rest = self.ctx.upstream.failed(candidate, reason)
+        if candidate.name not in self._down:
+            self._down.add(candidate.name)
+            self.ctx.emit(UpstreamLost(upstream=candidate.name, reason=reason, retry_in=rest))
+
+    def _back(self, candidate: Candidate) -> None:
+        self.ctx.upstream.succeeded(candidate)
+        if candidate.name in self._down:
+            self._down.discard(candidate.name)
+            self.ctx.emit(UpstreamBack(upstream=candidate.name))
+
+
+async def _relay(response: ClientResponse, sink: BodySink) -> None:
+    while data := await response.read_some():
+        await sink.write(data)

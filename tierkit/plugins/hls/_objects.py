@@ -1,0 +1,97 @@
+"""What is kept beside an object's bytes, and what is remembered of streams and keys."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from attrs import evolve, frozen
+
+from tierkit.codecs.hls import Kind, PlaylistFacts
+from tierkit.codecs.http_cache import Lifetime
+
+__all__ = ["Memory", "Meta", "StreamFacts", "folders"]
+
+T = TypeVar("T")
+
+#: How many keys or streams one memory holds: a few hundred bytes each.
+REMEMBERED = 1024
+
+
+@frozen(kw_only=True)
+class Meta:
+    """What is kept beside an object's bytes."""
+
+    status: int
+    #: As they go to viewers, without Age and whatever else differs between them.
+    headers: tuple[tuple[bytes, bytes], ...]
+    lifetime: Lifetime
+    #: On the tier's clock.
+    arrived: float
+    kind: Kind
+    #: Of a playlist.
+    facts: PlaylistFacts | None = None
+
+    def age(self, now: float) -> float:
+        """Seconds since the origin made or confirmed it (RFC 9111 section 4.2.3)."""
+        return self.lifetime.age + now - self.arrived
+
+    def fresh(self, now: float) -> bool:
+        """Whether it may be served as it is."""
+        return self.age(now) < self.lifetime.fresh
+
+    def usable_while_revalidated(self, now: float) -> bool:
+        """Whether it may be served while somebody looks upstream (RFC 5861 section 3)."""
+        return self.age(now) < self.lifetime.fresh + self.lifetime.while_revalidated
+
+    def usable_if_error(self, now: float) -> bool:
+        """Whether it may be served where upstream fails (RFC 5861 section 4)."""
+        return self.age(now) < self.lifetime.fresh + self.lifetime.if_error
+
+    def staled(self, now: float) -> Meta:
+        """The same, fresh no longer."""
+        return evolve(self, lifetime=evolve(self.lifetime, fresh=min(self.lifetime.fresh, self.age(now))))
+
+
+@frozen
+class StreamFacts:
+    """What the last media playlist in a folder said, and when."""
+
+    path: str
+    facts: PlaylistFacts
+    at: float
+
+
+class Memory(Generic[T]):
+    """The newest few by key: what a stranger can make us remember is bounded."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, T] = OrderedDict()
+
+    def put(self, key: str, value: T) -> None:
+        """Remember, and forget the oldest where there are too many."""
+        self._kept[key] = value
+        self._kept.move_to_end(key)
+        while len(self._kept) > REMEMBERED:
+            self._kept.popitem(last=False)
+
+    def get(self, key: str) -> T | None:
+        """What is remembered, or None."""
+        return self._kept.get(key)
+
+    def forget(self, key: str) -> None:
+        """Remember no longer."""
+        self._kept.pop(key, None)
+
+    def values(self) -> Iterator[T]:
+        """Everything, oldest first."""
+        return iter(tuple(self._kept.values()))
+
+
+def folders(path: str) -> Iterator[str]:
+    """The folder that a path is in, then those above it: segments may lie below their playlist."""
+    folder = path.partition("?")[0]
+    while folder:
+        folder = folder.rpartition("/")[0]
+        yield folder
