@@ -185,6 +185,7 @@ class HttpClient:
             reused = connection is not None
             if connection is None:
                 connection = await self._connect(url, trust, where)
+            before = connection.bytes_in
             try:
                 response = await self._ask(connection, where, method, wire)
                 break
@@ -195,9 +196,9 @@ class HttpClient:
                     continue
                 raise UpstreamError(where, str(error)) from None
             except BaseException:
+                self.bytes_in += connection.bytes_in - before
                 self._drop(connection)
                 raise
-        before = connection.bytes_in
         try:
             yield response
         finally:

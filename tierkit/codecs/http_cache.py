@@ -13,6 +13,9 @@ stream needs them.  The lifetimes, with TD the target duration of the stream's m
 | 404, 410 | at most 1 s | - | - |
 | 5xx and all else | never | - | - |
 
+An answer that is stale when it arrives, because a parent served it so, is fresh for a moment all the same
+(TD / 8, at most 1 s): else each viewer of a child would mean a request to the parent.
+
 `no-cache` from an origin is overruled for playlists and segments, because a Wowza in its normal mode sends
 it with everything; `no-store` and `private` never are.
 """
@@ -32,6 +35,9 @@ __all__ = ["Lifetime", "age_of", "cache_control", "decide", "end_to_end", "not_m
 #: Target duration to assume where no playlist has been seen yet: Apple's recommendation (HLS authoring
 #: specification 7.5).
 ASSUMED_TARGET = 6.0
+#: What is stale on arrival is fresh for this part of a target duration, and for this many seconds at most.
+MOMENT_SHARE = 1 / 8
+LONGEST_MOMENT = 1.0
 #: Seconds for which a missing thing is believed to be missing: the next segment is a 404 until it is there.
 NEGATIVE = 1.0
 #: Connection-specific fields that end at each hop (RFC 9110 section 7.6.1), and framing, which is ours.
@@ -160,11 +166,10 @@ def _playlist(facts: PlaylistFacts, told: float | None, age: float, target: floa
                         if_error=3600.0, age=age)  # fmt: skip
     unit = facts.target_duration or target or ASSUMED_TARGET
     half = unit / 2
-    # An origin that says `no-cache` or `max-age=0` means "look again": a millisecond would mean a request for
-    # each viewer, so half of half a target duration is the least.
-    told = told or None
-    fresh = min(60.0, max(half, told or half)) if facts.multivariant else min(half, told if told is not None else half)
-    return Lifetime(shared=True, fresh=fresh, while_revalidated=half, if_error=3 * unit, age=age)
+    # `max-age=0` is a wish that cannot be granted, like `no-cache`: it would mean a request for each viewer.
+    fresh = min(60.0, max(half, told or half)) if facts.multivariant else min(half, told or half)
+    moment = min(LONGEST_MOMENT, unit * MOMENT_SHARE)
+    return Lifetime(shared=True, fresh=max(fresh, age + moment), while_revalidated=half, if_error=3 * unit, age=age)
 
 
 def end_to_end(headers: Headers) -> list[tuple[bytes, bytes]]:

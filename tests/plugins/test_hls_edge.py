@@ -1,0 +1,499 @@
+"""The HLS edge, one request at a time: what is asked of the origin, and what viewers get."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from tierkit.events import UpstreamBack, UpstreamLost
+from tierkit.http import Request, Response
+from tierkit.plugins.hls import HLS
+
+from .edge_rig import PLAYLIST, SEGMENT, TD, dripping, open_edge, plain, playlist
+
+
+async def test_a_segment_is_fetched_once(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        for number in range(3):
+            answer = await rig.get()
+            assert (answer.status, answer.body) == (200, b"segment one")
+            assert answer.get(b"content-type") == b"video/MP2T"
+            assert answer.get(b"content-length") == b"11"
+            assert answer.get(b"age") == b"%d" % (number * 2)
+            assert answer.get(b"via") == b"1.1 tierkit-edge"
+            status = answer.get(b"cache-status") or b""
+            assert status == (b"tierkit-edge; hit" if number else b"tierkit-edge; fwd=miss; stored")
+            await trio.sleep(2)
+        assert rig.origin.count(SEGMENT) == 1
+        counted = rig.statistics()
+        assert (counted.hits, counted.misses, counted.upstream_requests) == (2, 1, 1)
+        assert counted.upstream_bytes > 11
+        assert counted.bytes_out > 33
+        assert rig.handle.running("edge")["hls"].figures().hits == 2
+
+
+async def test_what_goes_upstream_is_made_anew() -> None:
+    async with open_edge() as rig:
+        fields = ["X-Forwarded-For: 1.2.3.4", "Cookie: a=b", "Connection: X-Odd", "X-Odd: 1", "X-Original-URL: /admin"]
+        await rig.get(SEGMENT + "?token=x", *fields, "Accept-Encoding: gzip", "Via: 1.0 cdn", "Range: bytes=0-1")
+        (request,) = rig.origin.asked
+        assert (request.method, request.path, request.query) == ("GET", SEGMENT, "token=x")
+        assert request.host == "origin.example"
+        assert [name for name, _ in request.headers] == [b"host", b"accept", b"accept-encoding", b"user-agent", b"via"]
+        assert request.get(b"accept-encoding") == b"identity"
+        assert request.get(b"via") == b"1.0 cdn, 1.1 tierkit-edge"
+
+
+async def test_what_comes_back_is_made_anew() -> None:
+    async with open_edge() as rig:
+        fields = [(b"Set-Cookie", b"a=b"), (b"Connection", b"X-Hop"), (b"X-Hop", b"1"), (b"Keep-Alive", b"timeout=5"),
+                  (b"ETag", b'"1"'), (b"Cache-Control", b"max-age=60"), (b"Via", b"1.1 shield")]  # fmt: skip
+        rig.origin.paths[SEGMENT] = plain(b"x", *fields)
+        for _ in range(2):
+            answer = await rig.get()
+            assert answer.get(b"set-cookie") is None
+            assert answer.get(b"x-hop") is None
+            assert answer.get(b"keep-alive") is None
+            assert (answer.get(b"etag"), answer.get(b"cache-control")) == (b'"1"', b"max-age=60")
+            assert answer.get(b"via") == b"1.1 shield, 1.1 tierkit-edge"
+
+
+async def test_head_is_answered_from_what_get_would_store() -> None:
+    async with open_edge() as rig:
+        for _ in range(2):
+            answer = await rig.get(method="HEAD")
+            assert (answer.status, answer.body, answer.get(b"content-length")) == (200, b"", b"11")
+        assert (await rig.get()).body == b"segment one"
+        assert [request.method for request in rig.origin.asked] == ["GET"]
+
+
+async def test_options_is_answered_for_a_players_script() -> None:
+    async with open_edge() as rig:
+        answer = await rig.get(PLAYLIST, "Origin: https://site.example", "Access-Control-Request-Method: GET",
+                               "Access-Control-Request-Headers: range", method="OPTIONS")  # fmt: skip
+        assert (answer.status, answer.body) == (204, b"")
+        assert answer.get(b"access-control-allow-origin") == b"*"
+        assert b"Range" in (answer.get(b"access-control-allow-headers") or b"")
+        assert (await rig.get()).get(b"access-control-allow-origin") == b"*"
+        assert b"Content-Range" in ((await rig.get()).get(b"access-control-expose-headers") or b"")
+        assert (await rig.get("/nowhere")).get(b"access-control-allow-origin") == b"*"
+
+
+async def test_cors_can_be_another_origin_or_none() -> None:
+    async with open_edge(cors="https://site.example") as rig:
+        assert (await rig.get()).get(b"access-control-allow-origin") == b"https://site.example"
+    async with open_edge(cors="") as rig:
+        assert (await rig.get()).get(b"access-control-allow-origin") is None
+    assert HLS(cors="*\r\nX: y").problems()
+    assert not HLS(cors="https://site.example").problems()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PURGE", "TRACE"])
+async def test_other_methods_are_not_for_a_cache(method: str) -> None:
+    async with open_edge() as rig:
+        answer = await rig.get(method=method)
+        assert (answer.status, answer.get(b"allow")) == (405, b"GET, HEAD, OPTIONS")
+        assert rig.origin.asked == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/live/../x", "/live/%2e%2e/x", "/live/./x", "/a%00b", "/a%5cb", "/a%0ab", "/.%2e/x", "*"]
+)
+async def test_odd_paths_go_nowhere(path: str) -> None:
+    async with open_edge() as rig:
+        answer = await rig.get(path, method="OPTIONS" if path == "*" else "GET")
+        assert answer.status == (204 if path == "*" else 400)
+        assert rig.origin.asked == []
+
+
+# --- lifetimes -----------------------------------------------------------------------------------
+
+
+async def ask_at(rig: object, path: str, *times: float) -> list[bytes]:
+    """The bodies that a viewer gets at these times, after all that follows from each has happened."""
+    start, bodies = trio.current_time(), []
+    for at in times:
+        await trio.sleep(start + at - trio.current_time())
+        bodies.append((await rig.get(path)).body)  # type: ignore[attr-defined]
+        await trio.testing.wait_all_tasks_blocked()
+    return bodies
+
+
+def versions(*, td: int = TD) -> object:
+    """A playlist that is another one each time it is fetched."""
+    made = iter(range(1, 1000))
+
+    def answer(request: Request) -> Response:
+        return plain(playlist(next(made), td=td))
+
+    return answer
+
+
+async def test_a_playlist_lives_for_half_its_target_duration(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[PLAYLIST] = versions()
+        one, two, three = playlist(1), playlist(2), playlist(3)
+        # Fresh for 3 s; then stale while one looks upstream; past 6 s, everybody waits for the new one.
+        assert await ask_at(rig, PLAYLIST, 0, 2.9, 3.1, 3.2, 6, 13) == [one, one, one, two, two, three]
+        assert rig.statistics().stale == 1
+
+
+async def test_a_playlist_that_says_no_cache_lives_all_the_same(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        for path, body in ((PLAYLIST, playlist()), (SEGMENT, b"x")):
+            rig.origin.paths[path] = plain(body, (b"Cache-Control", b"no-cache"))  # as Wowza does
+            await ask_at(rig, path, 0, 1, 2)
+            assert rig.origin.count(path) == 1
+
+
+async def test_an_origin_may_shorten_a_playlists_life(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[PLAYLIST] = plain(playlist(), (b"Cache-Control", b"max-age=1"))
+        await ask_at(rig, PLAYLIST, 0, 0.9, 1.1)
+        assert rig.origin.count(PLAYLIST) == 2
+
+
+async def test_a_segment_lives_longer_than_its_window(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        await rig.get(PLAYLIST)
+        await ask_at(rig, SEGMENT, 0, 6 * TD - 1)
+        assert rig.origin.count(SEGMENT) == 1
+        await ask_at(rig, SEGMENT, 2)
+        assert rig.origin.count(SEGMENT) == 2
+
+
+@pytest.mark.parametrize("path", [PLAYLIST, SEGMENT])
+@pytest.mark.parametrize("fields", [[], [(b"Cache-Control", b"max-age=3600")]])
+async def test_not_there_yet_is_believed_for_a_second(
+    path: str, fields: list[tuple[bytes, bytes]], autojump_clock: MockClock
+) -> None:
+    async with open_edge() as rig:
+        there = rig.origin.paths[path]
+        rig.origin.paths[path] = Response(404, fields, b"")
+        assert (await rig.get(path)).status == 404
+        assert (await rig.get(path)).status == 404
+        assert rig.origin.count(path) == 1
+        rig.origin.paths[path] = there
+        await trio.sleep(1.01)
+        assert (await rig.get(path)).status == 200
+
+
+async def test_the_age_of_a_parents_answer_counts(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[PLAYLIST] = plain(playlist(), (b"Age", b"2"))
+        assert (await rig.get(PLAYLIST)).get(b"age") == b"2"
+        await trio.sleep(0.9)
+        await ask_at(rig, PLAYLIST, 0)
+        assert rig.origin.count(PLAYLIST) == 1
+        await trio.sleep(0.2)
+        await ask_at(rig, PLAYLIST, 0)
+        assert rig.origin.count(PLAYLIST) == 2
+
+
+async def test_what_a_parent_serves_stale_may_be_used_for_a_moment(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[PLAYLIST] = plain(playlist(), (b"Age", b"5"))
+        await ask_at(rig, PLAYLIST, *(i / 100 for i in range(100)))
+        assert rig.origin.count(PLAYLIST) == 2
+
+
+# --- what is not for others ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "field", [(b"Cache-Control", b"no-store"), (b"Cache-Control", b"private"), (b"Vary", b"Cookie"), (b"Vary", b"*")]
+)
+async def test_what_is_not_for_others_is_passed_on_for_each(
+    field: tuple[bytes, bytes], autojump_clock: MockClock
+) -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[SEGMENT] = plain(b"for you alone", field)
+        for _ in range(3):
+            answer = await rig.get()
+            assert (answer.status, answer.body) == (200, b"for you alone")
+            assert answer.get(b"cache-status") == b"tierkit-edge; fwd=bypass"
+        # The first one had to find out; from then on it is remembered.
+        assert rig.origin.count(SEGMENT) == 4
+        await trio.sleep(11)
+        rig.origin.paths[SEGMENT] = plain(b"for all")
+        for _ in range(3):
+            assert (await rig.get()).body == b"for all"
+        assert rig.origin.count(SEGMENT) == 5
+        assert rig.statistics().store.failed == 0
+
+
+async def test_credentials_are_passed_on_and_nothing_is_stored() -> None:
+    async with open_edge() as rig:
+        for _ in range(2):
+            await rig.get(SEGMENT, "Authorization: Basic xyz")
+        assert [request.get(b"authorization") for request in rig.origin.asked] == [b"Basic xyz"] * 2
+        await rig.get()
+        assert rig.origin.asked[-1].get(b"authorization") is None
+        assert rig.statistics().store.objects == 1
+
+
+async def test_a_set_cookie_reaches_only_whom_it_was_for() -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[SEGMENT] = plain(b"x", (b"Set-Cookie", b"me=1"))
+        assert (await rig.get(SEGMENT, "Authorization: Basic xyz")).get(b"set-cookie") is None
+        assert (await rig.get()).get(b"set-cookie") is None
+
+
+async def test_what_is_larger_than_max_object_passes_through() -> None:
+    async with open_edge(max_object=65536) as rig:
+        body = bytes(100_000)
+        rig.origin.paths[SEGMENT] = plain(body)
+        for _ in range(2):
+            assert (await rig.get()).body == body
+        counted = rig.statistics()
+        assert (counted.passed, counted.store.objects, counted.store.used) == (2, 0, 0)
+
+
+async def test_what_finds_no_room_passes_through() -> None:
+    async with open_edge(cache_bytes=1 << 20) as rig:
+        body = bytes(2 << 20)
+        rig.origin.paths[SEGMENT] = plain(body)
+        assert (await rig.get()).body == body
+        assert rig.statistics().store.refused == 1
+
+
+# --- validators ----------------------------------------------------------------------------------
+
+
+async def test_a_revalidation_costs_no_body(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+
+        def answer(request: Request) -> Response:
+            if request.get(b"if-none-match") == b'"1"':
+                return Response(304, [(b"ETag", b'"1"'), (b"X-New", b"yes")])
+            return plain(playlist(), (b"ETag", b'"1"'))
+
+        rig.origin.paths[PLAYLIST] = answer
+        assert await ask_at(rig, PLAYLIST, 0, 4, 4.5, 20) == [playlist()] * 4
+        assert rig.origin.count(PLAYLIST) == 3
+        assert rig.statistics().revalidated == 2
+        again = await rig.get(PLAYLIST)
+        assert (again.get(b"x-new"), again.get(b"age"), again.get(b"via")) == (b"yes", b"0", b"1.1 tierkit-edge")
+
+
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [
+        ('If-None-Match: "1"', 304),
+        ('If-None-Match: W/"1"', 304),
+        ('If-None-Match: "0", "1"', 304),
+        ("If-None-Match: *", 304),
+        ('If-None-Match: "2"', 200),
+        ("If-Modified-Since: Sat, 23 Nov 2013 20:00:00 GMT", 304),
+        ("If-Modified-Since: Sat, 23 Nov 2013 19:00:00 GMT", 200),
+    ],
+)
+async def test_a_viewers_condition(field: str, status: int) -> None:
+    async with open_edge() as rig:
+        modified = (b"Last-Modified", b"Sat, 23 Nov 2013 20:00:00 GMT")
+        rig.origin.paths[SEGMENT] = plain(b"x", (b"ETag", b'"1"'), modified)
+        await rig.get()
+        answer = await rig.get(SEGMENT, field)
+        assert (answer.status, answer.body) == (status, b"x" if status == 200 else b"")
+        assert answer.get(b"etag") == b'"1"'
+
+
+# --- ranges --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1000, 100_000])  # bytes, and a memfd
+@pytest.mark.parametrize(
+    ("wanted", "start", "end"),
+    [
+        ("0-0", 0, 1),
+        ("10-19", 10, 20),
+        ("990-", 990, None),
+        ("-10", -10, None),
+        ("0-", 0, None),
+        ("10-999999", 10, None),
+    ],
+)
+async def test_one_range(size: int, wanted: str, start: int, end: int | None) -> None:
+    body = bytes(i * 7 % 251 for i in range(size))
+    async with open_edge() as rig:
+        rig.origin.paths[SEGMENT] = plain(body)
+        for _ in range(2):
+            answer = await rig.get(SEGMENT, f"Range: bytes={wanted}")
+            expected = body[start:end]
+            first = start % size
+            assert (answer.status, answer.body) == (206, expected)
+            assert answer.get(b"content-range") == b"bytes %d-%d/%d" % (first, first + len(expected) - 1, size)
+            assert answer.get(b"content-length") == b"%d" % len(expected)
+        assert rig.origin.count(SEGMENT) == 1
+
+
+@pytest.mark.parametrize(
+    "wanted", ["bytes=0-1,3-4", "bytes=5-3", "bytes=", "bytes=a-b", "lines=1-2", "bytes=--1", "bytes=-"]
+)
+async def test_ranges_that_are_not_one_get_the_whole(wanted: str) -> None:
+    async with open_edge() as rig:
+        answer = await rig.get(SEGMENT, f"Range: {wanted}")
+        assert (answer.status, answer.body) == (200, b"segment one")
+
+
+@pytest.mark.parametrize("wanted", ["11-", "100-200", "-0"])
+async def test_ranges_behind_the_end(wanted: str) -> None:
+    async with open_edge() as rig:
+        await rig.get()
+        answer = await rig.get(SEGMENT, f"Range: bytes={wanted}")
+        assert (answer.status, answer.get(b"content-range")) == (416, b"bytes */11")
+
+
+@pytest.mark.parametrize(("condition", "status"), [('"1"', 206), ('"2"', 200), ('W/"1"', 200)])
+async def test_if_range(condition: str, status: int) -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[SEGMENT] = plain(b"0123456789", (b"ETag", b'"1"'))
+        assert (await rig.get(SEGMENT, "Range: bytes=0-1", f"If-Range: {condition}")).status == status
+
+
+# --- upstreams that fail -------------------------------------------------------------------------
+
+
+async def test_nobody_upstream_is_one_clear_line(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        rig.network.fault("http://origin.example:80", refuse=True)
+        answer = await rig.get()
+        assert answer.status == 502
+        assert answer.body.startswith(b"upstream origin: ")
+        assert answer.body.count(b"\n") == 1
+        assert answer.get(b"cache-control") == b"no-store"
+        rig.network.heal("http://origin.example:80")
+        assert (await rig.get()).status == 200
+        assert [each.upstream for each in rig.events.of(UpstreamLost)] == ["origin"]
+        assert [each.upstream for each in rig.events.of(UpstreamBack)] == ["origin"]
+
+
+async def test_a_silent_upstream_is_504(autojump_clock: MockClock) -> None:
+    async with open_edge(first_byte_timeout=3.0) as rig:
+        rig.origin.delay = 4
+        start = trio.current_time()
+        assert (await rig.get()).status == 504
+        assert trio.current_time() - start == 3
+    async with open_edge(connect_timeout=2.0) as rig:
+        rig.network.fault("http://origin.example:80", black_hole=True)
+        assert (await rig.get()).status == 504
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_errors_are_never_stored(status: int) -> None:
+    async with open_edge() as rig:
+        good = rig.origin.paths[SEGMENT]
+        rig.origin.paths[SEGMENT] = Response(status, [(b"Cache-Control", b"max-age=60")], b"oops")
+        answer = await rig.get()
+        assert answer.status == 502
+        assert b"origin: answered %d" % status in answer.body
+        rig.origin.paths[SEGMENT] = good
+        assert (await rig.get()).status == 200
+        assert rig.events.of(UpstreamLost) == []  # it works, but has nothing good to say of this path
+
+
+@pytest.mark.parametrize("how", ["refuse", "status", "truncated"])
+async def test_a_stale_playlist_is_served_while_upstream_fails(how: str, autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[PLAYLIST] = Response(200, [], playlist(), close=True)
+        assert (await rig.get(PLAYLIST)).status == 200
+        if how == "refuse":
+            rig.network.fault("http://origin.example:80", refuse=True)
+        elif how == "status":
+            rig.origin.paths[PLAYLIST] = Response(503)
+        else:
+            rig.origin.paths[PLAYLIST] = dripping(b"#EXTM3U\n", fail=ValueError(), kind=b"audio/mpegurl")
+        await trio.sleep(2.5 * TD)
+        answer = await rig.get(PLAYLIST)
+        assert (answer.status, answer.body) == (200, playlist())
+        assert answer.get(b"cache-status") == b"tierkit-edge; hit; detail=stale-if-error"
+        assert answer.get(b"age") in (b"15", b"16")
+        await trio.sleep(1.5 * TD)  # beyond half and three of its target durations: too old to be of use
+        assert (await rig.get(PLAYLIST)).status == 502
+
+
+async def test_nobody_waits_for_an_upstream_that_is_known_to_be_down(autojump_clock: MockClock) -> None:
+    async with open_edge(connect_timeout=5.0) as rig:
+        rig.origin.paths[PLAYLIST] = Response(200, [], playlist(), close=True)
+        await rig.get(PLAYLIST)
+        rig.network.fault("http://origin.example:80", black_hole=True)
+        await trio.sleep(7)
+        waits = []
+        for _ in range(5):
+            start = trio.current_time()
+            assert (await rig.get(PLAYLIST)).status == 200
+            waits.append(trio.current_time() - start)
+        assert waits == [5, 0, 0, 0, 0]
+
+
+async def test_a_playlist_that_is_none_is_not_passed_for_one() -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[PLAYLIST] = plain(b"<html>login</html>", kind=b"application/vnd.apple.mpegurl")
+        answer = await rig.get(PLAYLIST)
+        assert answer.status == 502
+        assert b"does not begin with #EXTM3U" in answer.body
+
+
+async def test_an_idle_upstream_connection_that_was_closed_is_no_failure(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        for number in range(3):
+            rig.origin.paths[f"/live/s/{number}.ts"] = Response(200, [], b"x", close=True)
+            assert (await rig.get(f"/live/s/{number}.ts")).status == 200
+        assert rig.events.of(UpstreamLost) == []
+        assert rig.statistics().upstream_connections == 0
+
+
+# --- the rest ------------------------------------------------------------------------------------
+
+
+async def test_a_loop_is_found() -> None:
+    async with open_edge() as rig:
+        answer = await rig.get(SEGMENT, "Via: 1.1 cdn, 1.1 tierkit-edge")
+        assert (answer.status, answer.body[:6]) == (508, b"a loop")
+        assert (await rig.get(SEGMENT, "Via: " + ", ".join(f"1.1 hop{i}" for i in range(17)))).status == 508
+        assert rig.origin.asked == []
+
+
+async def test_purge() -> None:
+    async with open_edge() as rig:
+        edge = rig.handle.running("edge")["hls"]
+        rig.origin.paths["/vod/x.ts"] = plain(b"x")
+        for path in (SEGMENT, SEGMENT + "?a=1", PLAYLIST, "/vod/x.ts"):
+            await rig.get(path)
+        assert edge.purge(SEGMENT) == 2
+        assert edge.purge("/live/*") == 1
+        assert edge.purge("/nowhere/*") == 0
+        assert rig.statistics().store.objects == 1
+        await rig.get(SEGMENT)
+        assert rig.origin.count(SEGMENT) == 3
+
+
+async def test_a_soft_purge_leaves_something_to_serve() -> None:
+    async with open_edge() as rig:
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = plain(playlist(2))
+        assert rig.handle.running("edge")["hls"].purge("/live/*", soft=True) == 1
+        assert (await rig.get(PLAYLIST)).body == playlist(1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await rig.get(PLAYLIST)).body == playlist(2)
+
+
+async def test_streams_are_known_by_their_playlists(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        await rig.get(PLAYLIST)
+        (stream,) = rig.handle.running("edge")["hls"].streams()
+        assert (stream.name, stream.on_air) == (PLAYLIST, True)
+        await trio.sleep(4 * TD)
+        (stream,) = rig.handle.running("edge")["hls"].streams()
+        assert not stream.on_air
+
+
+async def test_a_draining_edge_sends_its_viewers_away() -> None:
+    async with open_edge() as rig:
+        viewer = await rig.viewer()
+        assert (await viewer.ask(SEGMENT)).get(b"connection") is None
+        rig.handle.running("edge")["hls"].draining()
+        assert (await viewer.ask(SEGMENT)).get(b"connection") == b"close"
+        assert await viewer.rest() == b""
