@@ -6,7 +6,7 @@ import re
 from functools import partial
 
 from tierkit.codecs.http1 import Headers, get
-from tierkit.codecs.http_cache import not_modified, parse_range
+from tierkit.codecs.http_cache import end_to_end, not_modified, parse_range
 from tierkit.http import BodySink, Request, Response, text_response
 from tierkit.plugin import Entry
 
@@ -44,6 +44,16 @@ class Answers:
         ours = b"1.1 " + self.pseudonym
         return b"Via", ours if before is None else before + b", " + ours
 
+    def forward(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """The fields of an upstream's answer that go on to viewers.
+
+        Where we answer for CORS, the upstream's own fields go: two values of one of them are an error to a browser.
+        """
+        kept = end_to_end(headers)
+        if self.cors:
+            kept = [each for each in kept if not each[0].lower().startswith(b"access-control-")]
+        return [*kept, self.via(headers)]
+
     def how(self, what: str) -> tuple[bytes, bytes]:
         """The Cache-Status field for what became of a request."""
         return b"Cache-Status", self.pseudonym + b"; " + STATUS[what]
@@ -74,6 +84,7 @@ class Answers:
             return _whole(entry, meta.status, headers)
         if not_modified(request.headers, meta.headers):
             return Response(304, headers)
+        headers = [each for each in headers if each[0].lower() != b"accept-ranges"]
         headers.append((b"Accept-Ranges", b"bytes"))
         wanted = request.get(b"range") if request.method == "GET" else None
         if wanted is None or not _range_applies(request, meta.headers):

@@ -16,7 +16,7 @@ from attrs import evolve
 import tierkit
 from tierkit.codecs.hls import MAX_PLAYLIST, Kind, PlaylistFacts, classify, read_playlist
 from tierkit.codecs.http1 import Headers, get
-from tierkit.codecs.http_cache import Lifetime, decide, end_to_end
+from tierkit.codecs.http_cache import Lifetime, decide
 from tierkit.events import UpstreamBack, UpstreamLost
 from tierkit.http import BodySink, ClientResponse, HttpClient, Request, Response
 from tierkit.plugin import (
@@ -112,7 +112,7 @@ class Fetcher:
         """A 304: what is stored lives on, with what the new head says of its lifetime (RFC 9111 section 4.3.4)."""
         assert filler.old is not None
         meta: Meta = filler.old.meta
-        news = [*end_to_end(response.headers), self.answers.via(response.headers)]
+        news = self.answers.forward(response.headers)
         named = {name.lower() for name, _ in news}
         headers = tuple([each for each in meta.headers if each[0].lower() not in named] + news)
         age = [(b"age", value)] if (value := get(response.headers, b"age")) is not None else []
@@ -133,7 +133,7 @@ class Fetcher:
             raise NotShared(lifetime.reason or f"larger than {self.max_object} bytes")
         meta = Meta(
             status=response.status,
-            headers=(*end_to_end(response.headers), self.answers.via(response.headers)),
+            headers=tuple(self.answers.forward(response.headers)),
             lifetime=lifetime,
             arrived=self.ctx.clock(),
             kind=kind,
@@ -192,8 +192,7 @@ class Fetcher:
         async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
             nonlocal taken
             taken = True
-            fields = [*end_to_end(response.headers), self.answers.via(response.headers)]
-            fields += [self.answers.how("passed"), *self.answers.cors]
+            fields = [*self.answers.forward(response.headers), self.answers.how("passed"), *self.answers.cors]
             give.send_nowait(
                 Response(response.status, fields, partial(_relay, response), response.length, release=sent.set)
             )
