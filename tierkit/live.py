@@ -5,7 +5,7 @@ the same streams and none imports another.
 
 A stream outlives its publishers.  Players that are there when one leaves stay, for `linger` seconds; the next
 publisher goes on where the last one stopped: timestamps are rebased for each *epoch* (one publisher's
-presence), and nobody is shown the middle of a GOP.
+presence, see `_live_epoch`), and nobody is shown the middle of a GOP.
 
 What passes through is FLV-level messages: type 8 (audio), 9 (video), 18 (data), a timestamp in ms, a payload.
 Codecs are not understood, only told apart: keyframes, sequence headers, metadata.
@@ -16,10 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+import trio
 from attrs import field, frozen
 
-from ._events import PublisherJoined, PublisherLeft, StreamEnded, StreamStarted
+from ._events import PublisherJoined, PublisherLeft, StreamEnded, StreamFault, StreamStarted
 from ._fanout import FanoutPolicy, Pump, RingStatistics
+from ._live_epoch import Epoch, Place
 from ._plugin import Context, StreamState
 from .codecs.flv import Kind, classify
 from .codecs.rtmp_chunk import CHUNK_SIZE, encode_message
@@ -28,19 +30,16 @@ from .errors import TierkitError
 
 __all__ = ["Busy", "Player", "Publication", "Stream", "StreamStatistics", "Streams", "Subscriber", "streams_of"]
 
-#: In-process consumers of a stream (the HLS packager): called with each message, synchronously; they must
-#: not block, and raise nothing.
+#: In-process consumers of a stream (the HLS packager): called with each message, synchronously; they must not
+#: block.  One that raises is told of as a StreamFault and not called again.
 Subscriber = Callable[[int, int, bytes], None]
 
 #: Where `Streams` is kept in `ctx.streams`.
 KEY = "tierkit.live"
-#: Milliseconds between the last timestamp of one epoch and the first of the next: one picture at 25 a second.
-EPOCH_GAP = 40
-#: An audio-only stream has no keyframes: a viewer may begin with any message, and one in so many ms begins a
-#: batch of its own.
-AUDIO_SYNC = 1000
-#: A stream counts as audio-only once that many ms of audio have come without a picture.
-AUDIO_ONLY_AFTER = 2000
+#: What is kept for late joiners: a header and metadata for each of so many tracks.  Real streams have up to 8.
+MAX_PINNED = 64
+#: Largest header or metadata kept.  Real ones have under 1 KB; `onMetaData` with a keyframe index some 10.
+MAX_PINNED_BYTES = 65536
 
 
 class Busy(TierkitError):
@@ -48,13 +47,13 @@ class Busy(TierkitError):
 
 
 class Player(Protocol):
-    """Who plays a stream, as far as the stream must know."""
+    """Who plays a stream or waits for it, as far as the stream must know."""
 
     def end(self, code: str, reason: str) -> None:
         """The stream has ended for good: say so with the RTMP status `code`, and close."""
 
     def resumed(self) -> None:
-        """A new publisher has begun."""
+        """A publisher has begun."""
 
 
 @frozen(kw_only=True)
@@ -65,11 +64,16 @@ class StreamStatistics:
     on_air: bool = field(metadata={"merge": "max"})
     #: Who publishes it, empty when nobody does.
     publisher: str = field(metadata={"merge": "last"})
+    #: Who plays it or waits for it.
     players: int = field(metadata={"merge": "sum"})
     #: How many publishers it has had.
     epochs: int = field(metadata={"merge": "sum"})
     messages: int = field(metadata={"merge": "sum"})
     bytes_in: int = field(metadata={"merge": "sum"})
+    #: Messages kept from players because an epoch did not begin with a keyframe.
+    held: int = field(default=0, metadata={"merge": "sum"})
+    #: How often a publisher's clock leapt and was taken up anew.
+    leaps: int = field(default=0, metadata={"merge": "sum"})
     #: What its players read.
     ring: RingStatistics = field(metadata={"merge": "sum"})
 
@@ -80,8 +84,9 @@ class Stream:
     Attributes:
         name: the joined path, "/live/s".
         ring: what players read.
-        players: who plays it now.
+        players: who plays it now, or waits for it.
         epochs: how many publishers it has had.
+        trouble: why it is not on air, for those who wait; whoever pulls it sets this.
     """
 
     def __init__(self, streams: Streams, name: str) -> None:
@@ -92,6 +97,9 @@ class Stream:
         self.epochs = 0
         self.messages = 0
         self.bytes_in = 0
+        self.held = 0
+        self.leaps = 0
+        self.trouble = ""
         #: When the last publisher left, on the tier's clock; None while there is one.
         self.off_since: float | None = streams.clock()
         self._streams = streams
@@ -99,6 +107,7 @@ class Stream:
         #: What a newcomer needs first, by (type, role, track): the newest payload of each.
         self._pinned: dict[tuple[int, str, int], bytes] = {}
         self._last = 0
+        self._on_air = trio.Event()
 
     @property
     def on_air(self) -> bool:
@@ -109,6 +118,11 @@ class Stream:
     def last_timestamp(self) -> int:
         """Of the newest message as players see it, ms."""
         return self._last
+
+    async def wait_on_air(self) -> None:
+        """Until somebody publishes it."""
+        while not self.on_air:
+            await self._on_air.wait()
 
     def headers(self, timestamp: int) -> bytes:
         """What a newcomer needs before the picture at `timestamp`: metadata, then sequence headers, encoded."""
@@ -139,9 +153,13 @@ class Stream:
             old.end("another publisher has taken its name over")
             if old.on_end is not None:
                 old.on_end()
+        # What the last one said of itself is no longer true.
+        self._pinned.clear()
         self.publication = Publication(self, publisher, self._streams)
         self.epochs += 1
         self.off_since = None
+        self.trouble = ""
+        self._on_air.set()
         self._streams.ctx.emit(PublisherJoined(peer=publisher, stream=self.name))
         self._streams.ctx.emit(StreamStarted(stream=self.name, origin=publisher))
         for player in tuple(self.players):
@@ -163,32 +181,40 @@ class Stream:
             epochs=self.epochs,
             messages=self.messages,
             bytes_in=self.bytes_in,
+            held=self.held,
+            leaps=self.leaps,
             ring=self.ring.statistics(),
         )
 
-    def _take(self, type_id: int, timestamp: int, payload: bytes, kind: Kind, *, sync: bool) -> None:
+    def _off_air(self) -> None:
+        self.publication = None
+        self.ring.close_syncs()  # who joins now is not shown the last GOP of what has ended
+        self.off_since = self._streams.clock()
+        self._on_air = trio.Event()
+
+    def _take(self, type_id: int, timestamp: int, payload: bytes, kind: Kind) -> None:
         self.messages += 1
         self.bytes_in += len(payload)
         self._last = timestamp
         if kind.is_pinned:
-            self._pin(type_id, payload, kind)
-        self.ring.append(_encode(type_id, timestamp, payload), timestamp, sync=sync)
-        for subscriber in self._subscribers:
-            subscriber(type_id, timestamp, payload)
+            self._pin((type_id, kind.role, kind.track), payload, kind)
 
-    def _pin(self, type_id: int, payload: bytes, kind: Kind) -> None:
-        key = (type_id, kind.role, kind.track)
-        if self._pinned.get(key) == payload:
+    def _pin(self, key: tuple[int, str, int], payload: bytes, kind: Kind) -> None:
+        before = self._pinned.get(key)
+        if before == payload or len(payload) > MAX_PINNED_BYTES or (before is None and len(self._pinned) >= MAX_PINNED):
             return
-        changed = key in self._pinned and kind.is_sequence_header
         self._pinned[key] = payload
-        if changed:
+        if before is not None and kind.is_sequence_header:
             self.ring.close_syncs()  # the GOP that is kept was made with the header before
 
-    def _begin_epoch(self) -> None:
-        # The new publisher's headers may differ; what the old one said is no longer true.
-        self.ring.close_syncs()
-        self._pinned.clear()
+    def _tell(self, type_id: int, timestamp: int, payload: bytes) -> None:
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(type_id, timestamp, payload)
+            except Exception as error:
+                self._subscribers.remove(subscriber)
+                reason = f"a consumer of it failed and is left out: {type(error).__name__}: {error}"
+                self._streams.ctx.emit(StreamFault(stream=self.name, reason=reason))
 
 
 class Publication:
@@ -205,13 +231,8 @@ class Publication:
         self.on_end: Callable[[], None] | None = None
         self.last = streams.clock()
         self._streams = streams
-        self._offset: int | None = None
-        self._fresh = stream.epochs > 0
-        self._pictures = False
-        self._audio_since: int | None = None
-        self._audio_sync = 0
-        if self._fresh:
-            stream._begin_epoch()
+        self._later = stream.epochs > 0
+        self._epoch = Epoch(stream.last_timestamp if self._later else None)
 
     @property
     def live(self) -> bool:
@@ -219,46 +240,40 @@ class Publication:
         return self.stream.publication is self
 
     def send(self, type_id: int, timestamp: int, payload: bytes) -> None:
-        """One message from the publisher, its timestamp as it was sent."""
+        """One message from the publisher, its timestamp as it was sent.  Follow a burst of them by `room`."""
         if not self.live or type_id not in (AUDIO, VIDEO, DATA):
             return
         self.last = self._streams.clock()
+        epoch, stream = self._epoch, self.stream
         kind = classify(type_id, payload)
-        if self._offset is None:
-            if kind.is_pinned and self._fresh:
-                # Headers often carry timestamp 0 whatever comes behind them: they do not decide the offset.
-                self.stream._take(type_id, self.stream.last_timestamp, payload, kind, sync=False)
-                return
-            self._offset = self.stream.last_timestamp + EPOCH_GAP - timestamp if self._fresh else 0
-        shown = (timestamp + self._offset) & 0xFFFFFFFF
-        if kind.is_pinned:
-            shown = max(shown, self.stream.last_timestamp)
-        self.stream._take(type_id, shown, payload, kind, sync=self._is_sync(type_id, shown, kind))
+        leaps = epoch.leaps
+        shown = epoch.stamp(type_id, timestamp, kind)
+        began, alone = epoch.open, epoch.alone
+        place = epoch.place(type_id, shown, kind, payload)
+        stream.leaps += epoch.leaps - leaps
+        stream._take(type_id, shown, payload, kind)
+        if alone and not epoch.alone:
+            stream.ring.close_syncs()  # pictures have joined the sound: players begin with those
+        if epoch.open and not began and self._later:
+            # Players that have stayed need the new headers, and before the keyframe.
+            stream.ring.append(stream.headers(shown), shown)
+        if place is Place.HELD:
+            stream.held += not kind.is_pinned
+        else:
+            stream.ring.append(_encode(type_id, shown, payload), shown, sync=place is Place.SYNC)
+        stream._tell(type_id, shown, payload)
+
+    async def room(self) -> None:
+        """Until players have been sent enough of what came; at once for publishers of any usual rate."""
+        await self.stream.ring.room()
 
     def end(self, reason: str) -> None:
         """The publisher has gone; players stay for a while.  Idempotent."""
         if not self.live:
             return
-        self.stream.publication = None
-        self.stream.ring.close_syncs()  # who joins now is not shown the last GOP of what has ended
-        self.stream.off_since = self._streams.clock()
+        self.stream._off_air()
         self._streams.ctx.emit(PublisherLeft(peer=self.publisher, stream=self.stream.name, reason=reason))
         self._streams.ctx.emit(StreamEnded(stream=self.stream.name, reason=reason))
-
-    def _is_sync(self, type_id: int, timestamp: int, kind: Kind) -> bool:
-        if type_id == VIDEO:
-            self._pictures = self._pictures or not kind.is_pinned
-            return kind.is_keyframe
-        if type_id != AUDIO or self._pictures or kind.is_pinned:
-            return False
-        if self._audio_since is None:
-            self._audio_since = timestamp
-        if (timestamp - self._audio_since) & 0xFFFFFFFF < AUDIO_ONLY_AFTER:
-            return False
-        if (timestamp - self._audio_sync) & 0xFFFFFFFF >= AUDIO_SYNC:
-            self._audio_sync = timestamp
-            return True
-        return False
 
 
 class Streams:
@@ -290,9 +305,13 @@ class Streams:
         return stream
 
     def expire(self, linger: float) -> list[Stream]:
-        """End what has been off air for `linger` seconds, and forget it; call it now and then."""
+        """End what has been off air for `linger` seconds, and forget it; call it now and then.
+
+        Who waits for a stream that has never been on air is not ended by it: whoever let it wait does that.
+        """
         now = self.clock()
-        gone = [s for s in self if s.off_since is not None and now - s.off_since >= linger]
+        old = [s for s in self if s.off_since is not None and now - s.off_since >= linger]
+        gone = [s for s in old if s.epochs or not s.players]
         for stream in gone:
             stream.end("NetStream.Play.UnpublishNotify", "the stream has ended")
             del self._streams[stream.name]
@@ -314,7 +333,7 @@ def streams_of(ctx: Context) -> Streams:
 
 def _state(stream: Stream) -> StreamState:
     return StreamState(
-        name=stream.name,
+        name=stream.name.strip("/"),
         on_air=stream.on_air,
         viewers=len(stream.players),
         bytes_in=stream.bytes_in,
