@@ -44,6 +44,8 @@ from ._serve import TierHandle as TierHandle
 from ._serve import open_graph as open_graph
 from ._serve import open_tier as open_tier
 from ._serve import serve as serve
+from ._serve_probe import Probe as Probe
+from ._serve_probe import probe as probe
 from ._version import __version__ as __version__
 from .errors import AddressError as AddressError
 from .errors import GraphError as GraphError

@@ -17,14 +17,14 @@ class Problems:
     """What is wrong with one file.
 
     Attributes:
-        lines: one for each problem, with the file, the line where that can be told, the tier and the remedy.
+        path: the file; it stands before every problem, with the line where that can be told.
         broken: the names of the nodes that something is wrong with.
     """
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
-        self.lines: list[str] = []
         self.broken: set[str] = set()
+        self._found: list[tuple[int, str]] = []
         self._text = text.splitlines()
 
     def tell(self, name: str, key: str, line: str) -> None:
@@ -33,7 +33,12 @@ class Problems:
             self.broken.add(name)
         number = self._number(name, key)
         place = f"{self.path}:{number}" if number else f"{self.path}"
-        self.lines.append(": ".join(each for each in (place, name, line) if each))
+        self._found.append((number, ": ".join(each for each in (place, name, line) if each)))
+
+    @property
+    def lines(self) -> list[str]:
+        """One for each problem, in the order of the file, each once."""
+        return list(dict.fromkeys(line for _, line in sorted(self._found, key=lambda each: each[0])))
 
     def unknown(self, name: str, table: Mapping[str, Any], known: Collection[str], where: str = "") -> None:
         """Tell every key of `table` that is not known."""

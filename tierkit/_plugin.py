@@ -223,6 +223,11 @@ class LiveSource(ABC):
         Raises NotServed for a path outside what this source covers, UpstreamError where it cannot say.
         """
 
+    @property
+    def scope(self) -> str:
+        """A path that it covers whatever streams there are: ``check --live`` asks for its target."""
+        return "/"
+
     def key(self, path: str) -> str:
         """The canonical spelling of a path: what a cache keys on and a relay calls the stream."""
         return path
@@ -270,6 +275,11 @@ class Direct(LiveSource):
         self.name = name
         self.schemes = frozenset(schemes)
         self._address = address
+
+    @property
+    def scope(self) -> str:
+        base = self._address(self.schemes)
+        return (base.path if base is not None else "") or "/"
 
     async def target(self, path: str, schemes: Collection[str]) -> Address:
         base = self._address(schemes)

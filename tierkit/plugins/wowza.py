@@ -92,6 +92,11 @@ class LiveWowza(LiveSource):
         secure = recipe.tls or address.secure
         self.schemes = frozenset({"https", "rtmps"} if secure else {"http", "rtmp"})
 
+    @property
+    def scope(self) -> str:
+        """The application, where there is only one."""
+        return f"/{self.app}"
+
     async def target(self, path: str, schemes: Collection[str]) -> Address:
         """Where a path of ours is on the server, by one of `schemes`.
 

@@ -1,0 +1,105 @@
+"""Trying a graph's upstreams from here, without running anything: what `tierkit check --live` shows.
+
+For each tier that runs here, each upstream and push target, and each service that would use it, the source
+is asked for a URL and that is dialled (TLS included) and closed again.  Nothing is requested: what a
+server makes of a path nobody has named says nothing about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+
+import trio
+from attrs import frozen
+
+from ._address import Address
+from ._model import Graph, Node, Origin
+from ._net import RealNetwork
+from ._plugin import Direct, LiveSource
+from ._ports import Network
+from ._process import Process, TierContext
+from .errors import TierkitError
+
+__all__ = ["Probe", "probe"]
+
+#: Seconds for one upstream, name look-up and handshakes included; a viewer has given up by then.
+PROBE_SECONDS = 5.0
+
+
+@frozen
+class Probe:
+    """How one upstream of one tier has answered."""
+
+    tier: str
+    upstream: str
+    #: What was dialled, without credentials; empty where it could not be told.
+    url: str
+    #: Why it cannot be used; empty where it answers.
+    problem: str
+    #: Seconds until it was connected, or given up.
+    seconds: float
+
+
+async def probe(graph: Graph, *, network: Network | None = None, seconds: float = PROBE_SECONDS) -> list[Probe]:
+    """Try every upstream of every tier that runs here, all at once.
+
+    A tier that runs in this very graph is not expected to answer yet, so those are left out unless they
+    run on another host or in another process.
+
+    Args:
+        network: what to dial on; by default this machine's sockets.
+        seconds: how long one may take.
+    """
+    process = Process(graph, network or RealNetwork())
+    here = {node.name for node in graph.running}
+    found: dict[int, Probe] = {}
+    async with trio.open_nursery() as nursery:
+
+        async def one(index: int, tier: Node, other: Node, schemes: tuple[str, ...]) -> None:
+            found[index] = await _probe(process, tier, other, schemes, seconds)
+
+        index = 0
+        for tier in graph.running:
+            for other, schemes in _links(tier):
+                if other.name not in here:
+                    nursery.start_soon(one, index, tier, other, schemes)
+                    index += 1
+    return [found[i] for i in sorted(found)]
+
+
+def _links(tier: Node) -> Iterable[tuple[Node, tuple[str, ...]]]:
+    """Whom a tier dials, and by which schemes; once for each service that does."""
+    for service in tier.serves:
+        for others, schemes in ((tier.upstreams, service.pulls), (tier.targets, service.pushes)):
+            for other in others:
+                if wanted := tuple(s for s in schemes if s in other.schemes):
+                    yield other, wanted
+
+
+async def _probe(process: Process, tier: Node, other: Node, schemes: tuple[str, ...], seconds: float) -> Probe:
+    started = trio.current_time()
+    url = ""
+    problem = f"no answer within {seconds:g} s"
+    with trio.move_on_after(seconds):
+        try:
+            async with AsyncExitStack() as stack:
+                source = await _source(stack, process, tier, other)
+                target = await source.target(source.scope, schemes)
+                url = str(target)
+                (await process.network.connect(target, trust=other.trust)).close()
+                problem = ""
+        except TierkitError as error:
+            problem = str(error)
+    return Probe(tier.name, other.name, url, problem, trio.current_time() - started)
+
+
+async def _source(stack: AsyncExitStack, process: Process, tier: Node, other: Node) -> LiveSource:
+    address = other.address if isinstance(other, Origin) else None
+    if address is None:
+        return Direct(other.name, other.reach_address, other.schemes)
+    if isinstance(other, Origin) and other.speaks is not None:
+        ctx = TierContext(process, tier.name)
+        return await stack.enter_async_context(other.speaks.open(other, ctx))
+    fixed: Address = address
+    return Direct(other.name, lambda schemes: fixed, (fixed.scheme,))
