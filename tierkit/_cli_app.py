@@ -9,7 +9,7 @@ import typer
 
 from tierkit import Registry, __version__
 
-from . import _cli_run
+from . import _cli_look, _cli_run, _cli_single
 
 __all__ = ["app", "start"]
 
@@ -37,7 +37,9 @@ def _main(
     pass
 
 
-_OWN = (_cli_run.run,)
+_RUN = (_cli_run.run, _cli_single.edge, _cli_single.relay, _cli_single.origin)
+_LOOK = (_cli_look.check, _cli_look.graph, _cli_look.plugins)
+_OWN = (*_RUN, *_LOOK)
 for _command in _OWN:
     app.command()(_command)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
 
@@ -14,13 +14,16 @@ import typer
 from tierkit import Graph, GraphError, Registry, explain
 from tierkit.config import load_graph, parse_duration
 
-__all__ = ["Drain", "File", "Log", "LogFormat", "Plugins", "complain", "read", "told"]
+__all__ = ["DRAIN", "Drain", "File", "Log", "LogFormat", "Plugins", "complain", "read", "told"]
+
+#: Seconds, as the library has it.
+DRAIN = 20.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class LogFormat(str, Enum):
+class LogFormat(StrEnum):
     """How the log is written."""
 
     text = "text"

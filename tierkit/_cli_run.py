@@ -8,12 +8,9 @@ import typer
 
 import tierkit
 
-from ._cli_common import Drain, File, Log, LogFormat, Plugins, read, registry_of, told
+from ._cli_common import DRAIN, Drain, File, Log, LogFormat, Plugins, read, registry_of, told
 
 __all__ = ["run"]
-
-#: Seconds, as the library has it.
-DRAIN = 20.0
 
 
 @told

@@ -11,12 +11,13 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import trio
 
 from ._address import Address
 from ._events import Event, TierStarted
-from ._log import LogObserver, log_observer, visible
+from ._log import log_observer, visible
 from ._model import Graph
 from ._plugin import Observer
 from ._registry import Registry
@@ -54,25 +55,30 @@ def run(
         SystemExit: 1 for a failure while running, 2 for a graph or an address that cannot be used; what
             was wrong stands on standard error then.
     """
-    logged: list[LogObserver] = []
     try:
-        if log:
-            logged.append(log_observer(log))
+        logged = [log_observer(log)] if log else []
+    except TierkitError as error:
+        _end(MISCONFIGURED, [str(error)])
+    everybody: tuple[Observer, ...] = (_announce, *logged, *observers)
 
-        async def main() -> None:
-            everybody: tuple[Observer, ...] = (_announce, *logged, *observers)
-            await serve(graph, registry=registry, observers=everybody, drain=drain, bound=bound, beside=beside)
+    async def main() -> None:
+        await serve(graph, registry=registry, observers=everybody, drain=drain, bound=bound, beside=beside)
 
+    failure: Exception | None = None
+    try:
         trio.run(main)
     except Exception as error:
-        for each in logged:
-            each.flush()
-        code, lines = explain(error)
-        for line in lines:
-            print(f"tierkit: {line}", file=sys.stderr)
-        raise SystemExit(code) from None
+        failure = error
     for each in logged:
         each.flush()
+    if failure is not None:
+        _end(*explain(failure))
+
+
+def _end(code: int, lines: Sequence[str]) -> NoReturn:
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
+    raise SystemExit(code)
 
 
 def ready_lines(event: Event) -> list[str]:
