@@ -42,6 +42,10 @@ MAX_PINNED = 64
 MAX_PINNED_BYTES = 65536
 
 
+#: Metadata is about the whole stream, and is stamped so: ffmpeg takes what is stamped later for subtitles.
+METADATA_TIME = 0
+
+
 class Busy(TierkitError):
     """Somebody publishes under this name already."""
 
@@ -126,7 +130,10 @@ class Stream:
 
     def headers(self, timestamp: int) -> bytes:
         """What a newcomer needs before the picture at `timestamp`: metadata, then sequence headers, encoded."""
-        return b"".join(_encode(type_id, timestamp, payload) for type_id, payload in self.pinned())
+        return b"".join(
+            _encode(type_id, METADATA_TIME if type_id == DATA else timestamp, payload)
+            for type_id, payload in self.pinned()
+        )
 
     def pinned(self) -> Iterator[tuple[int, bytes]]:
         """Type and payload of what a newcomer needs first, metadata before sequence headers."""
@@ -260,7 +267,8 @@ class Publication:
         if place is Place.HELD:
             stream.held += not kind.is_pinned
         else:
-            stream.ring.append(_encode(type_id, shown, payload), shown, sync=place is Place.SYNC)
+            stamp = METADATA_TIME if kind.is_metadata and type_id == DATA else shown
+            stream.ring.append(_encode(type_id, stamp, payload), shown, sync=place is Place.SYNC)
         stream._tell(type_id, shown, payload)
 
     async def room(self) -> None:
