@@ -199,7 +199,6 @@ class Fetcher:
             await sent.wait()
 
         async def ask() -> None:
-            self.passes += 1
             try:
                 await self._ask(request.method, path, key, headers, take, begun=lambda: taken)
             except Exception as error:  # this is a task of the tier's: what went wrong is the viewer's to tell
@@ -208,6 +207,7 @@ class Fetcher:
             finally:
                 self.passes -= 1
 
+        self.passes += 1
         # The upstream's connection must stay open until the viewer has the body, so a task of its own holds
         # it, ended by `release` however the sending ends.
         self._nursery.start_soon(ask, name=f"{self.ctx.tier} passes {key}")
