@@ -9,9 +9,10 @@ import typer
 
 from tierkit import Registry, __version__
 
-from . import _cli_look, _cli_run, _cli_single
+from . import _cli_load, _cli_look, _cli_run, _cli_single
+from ._cli_common import complain
 
-__all__ = ["app", "start"]
+__all__ = ["add_plugin_commands", "app", "start"]
 
 app = typer.Typer(
     name="tierkit",
@@ -39,23 +40,29 @@ def _main(
 
 _RUN = (_cli_run.run, _cli_single.edge, _cli_single.relay, _cli_single.origin)
 _LOOK = (_cli_look.check, _cli_look.graph, _cli_look.plugins)
-_OWN = (*_RUN, *_LOOK)
-for _command in _OWN:
+for _command in (*_RUN, *_LOOK):
     app.command()(_command)
+app.add_typer(_cli_load.load)
+_OWN = frozenset({"load", *(command.__name__ for command in (*_RUN, *_LOOK))})
 
 
 def start(arguments: Sequence[str]) -> None:
     """Run the command line; ends in SystemExit."""
     # Loading the plugins takes a moment, so theirs are asked for only where none of our own is meant.
-    if not arguments or arguments[0] not in {command.__name__ for command in _OWN}:
+    if not arguments or arguments[0] not in {*_OWN, "--version"}:
         add_plugin_commands(app, Registry.load())
     app(args=list(arguments), prog_name="tierkit")
 
 
 def add_plugin_commands(to: typer.Typer, registry: Registry) -> None:
     """Add the command groups that plugins bring; none may take the name of one of ours."""
-    own = {command.__name__ for command in _OWN}
+    taken = set(_OWN)
     for group in registry.commands():
-        if isinstance(name := group.info.name, str) and name not in own:
-            own.add(name)
+        name = group.info.name
+        if not isinstance(name, str) or not name:
+            complain(["plugins: a command group has no name: give it one, typer.Typer(name='...')"])
+        elif name in taken:
+            complain([f"plugins: the command {name} is taken: rename the group"])
+        else:
+            taken.add(name)
             to.add_typer(group)

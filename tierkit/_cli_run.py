@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
+import trio
 import typer
+from attrs import evolve
 
 import tierkit
+from tierkit import Graph, GraphError
 
-from ._cli_common import DRAIN, Drain, File, Log, LogFormat, Plugins, read, registry_of, told
+from ._cli_common import DRAIN, Drain, File, Log, LogFormat, Plugins, complain, read, registry_of, told
+from ._cli_processes import Bound, Supervisor, child_command, parse_bound, until_orphaned
 
 __all__ = ["run"]
+
+
+class Processes(StrEnum):
+    """How the tiers are spread over processes."""
+
+    one = "one"
+    tier = "tier"
 
 
 @told
@@ -19,11 +31,34 @@ def run(
     site: Annotated[str | None, typer.Option(help="Run only what stands in this site.")] = None,
     host: Annotated[str | None, typer.Option(help="Run only what is on this host.")] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Run only this tier; repeatable.")] = None,
+    processes: Annotated[
+        Processes, typer.Option(help="One process for all tiers, or one for each; those are started again if they end.")
+    ] = Processes.one,
     plugin: Plugins = None,
     log: Log = LogFormat.text,
     drain: Drain = DRAIN,
+    bound: Annotated[dict[str, list[str]] | None, typer.Option(parser=parse_bound, hidden=True)] = None,
 ) -> None:
     """Run the tiers of a graph until Ctrl-C or SIGTERM: the first drains, the second drops."""
     registry = registry_of(plugin)
     graph = read(file, registry, site=site, host=host, only=only)
-    tierkit.run(graph, log=log.value, drain=drain, registry=registry)
+    if bound is not None:
+        # One of the processes of `--processes tier`.
+        alone = evolve(graph, control=None)
+        tierkit.run(alone, log=log.value, drain=drain, registry=registry, bound=bound, beside=until_orphaned)
+    elif processes is Processes.tier:
+        raise typer.Exit(_each_in_its_own(graph, str(file), plugin or (), log, drain))
+    else:
+        tierkit.run(graph, log=log.value, drain=drain, registry=registry)
+
+
+def _each_in_its_own(graph: Graph, file: str, plugins: list[str] | tuple[()], log: LogFormat, drain: float) -> int:
+    if problems := tierkit.check(graph):
+        raise GraphError(problems)
+    if graph.control is not None:
+        complain([f"control: nothing answers at {graph.control.address} with --processes tier: look at each tier"])
+
+    def command(name: str, bound: Bound) -> list[str]:
+        return list(child_command(file, name, bound, plugins=plugins, log=log.value, drain=drain))
+
+    return trio.run(Supervisor(graph, command).run)
