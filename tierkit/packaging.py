@@ -8,6 +8,8 @@ Theory of operation
 -------------------
 * Where there is video it *leads*: segments are cut at its keyframes, once `target` seconds are full.  Without
   video, sound leads and is cut by time.  Nothing that was announced is waited for longer than `patience`.
+* The pieces: `_packaging_segment.py` is the segment in the making, `_packaging_series.py` what joins one to the
+  next, `_packaging_window.py` what is served.
 * Nothing is taken on trust.  libav sees only packets that this library has built (`_packaging_tracks.py`),
   and a muxer lives for one segment (`_packaging_mpegts.py`).  Time is made monotonic (`_packaging_clock.py`).
 * A *break* ends the open segment, and the next begins at a keyframe with EXT-X-DISCONTINUITY.  Breaks are: a
@@ -27,7 +29,8 @@ from typing import Final
 from ._packaging_answer import answer, cors_headers, refuse_method
 from ._packaging_clock import JUMP, STRAY, Timeline
 from ._packaging_figures import Faults, PackagerStatistics, Packaging
-from ._packaging_segment import OpenSegment, Signature
+from ._packaging_segment import OpenSegment
+from ._packaging_series import Series
 from ._packaging_tracks import (
     AUDIO_SLOT,
     VIDEO_SLOT,
@@ -38,7 +41,7 @@ from ._packaging_tracks import (
     mp3_header,
     video_body,
 )
-from ._packaging_window import CHUNKLIST, PLAYLIST, Description, MediaSegment, Window
+from ._packaging_window import CHUNKLIST, PLAYLIST, MediaSegment, Window
 from .codecs import amf0
 from .codecs.flv_packet import Kind, classify
 from .codecs.rtmp_message import AUDIO, DATA, VIDEO
@@ -59,8 +62,6 @@ __all__ = [
 
 #: Ticks by which a keyframe may come early and still be cut at: stamps are rounded, and 29.97 is not 30.
 _EARLY: Final = 20 * 90
-#: Seconds by which EXT-X-PROGRAM-DATE-TIME may move at a cut; players bear ten times as much.
-_SLEW: Final = 0.005
 #: Milliseconds by which a picture may be shown after it is decoded; ten seconds are no reordering.
 _MAX_COMPOSITION: Final = 10_000
 #: Frames of sound on another clock, without a picture between them, before it goes on alone: ten seconds of AAC.
@@ -90,47 +91,37 @@ class Packager:
         cut: Callable[[], None] | None = None,
     ) -> None:
         self.packaging = how = packaging or Packaging()
-        self._wall = wall
-        self._faults = Faults(clock, tell)
-        self._cut_listener = cut
-        self._window = Window(
+        #: The finished segments and the playlists over them.
+        self.window = Window(
             size=how.window,
             keep=how.keep,
             target=how.target,
             first_sequence=first_sequence,
             keep_bytes=how.keep_bytes,
         )
+        self._series = Series(self.window, wall, cut)
+        self._faults = Faults(clock, tell)
+        self._timeline = Timeline()
         self._target = round(how.target * 90000)
         self._patience = round(how.patience * 90000)
-        self._timeline = Timeline()
         self._tracks: dict[int, VideoTrack | AudioTrack] = {}
-        self._announced_size: tuple[int, int] | None = None
-        self._open: OpenSegment | None = None
-        self._broken = False  # the next segment does not go on from the last
-        self._signature: Signature = ()
-        self._anchor = (0, 0.0)  # ticks, and the Unix time they stand for
         self._waiting_since: int | None = None  # timestamp of the first frame since nothing could begin
         self._strays = 0
         self._alone = False  # sound has been given up waiting for a picture
-        self._segments = self._forced_cuts = self._frames_dropped = 0
+        self._forced_cuts = self._frames_dropped = 0
 
     # --- what is served ---------------------------------------------------------------------------
 
     @property
-    def window(self) -> Window:
-        """The finished segments and the playlists over them."""
-        return self._window
-
-    @property
     def ready(self) -> bool:
         """Whether there is a segment to play."""
-        return len(self._window) > 0
+        return len(self.window) > 0
 
     def statistics(self) -> PackagerStatistics:
         """A snapshot."""
         return PackagerStatistics(
-            segments=self._segments,
-            bytes_kept=self._window.bytes,
+            segments=self._series.finished,
+            bytes_kept=self.window.bytes,
             faults=self._faults.faults,
             breaks=self._faults.breaks,
             forced_cuts=self._forced_cuts,
@@ -145,18 +136,18 @@ class Packager:
         self._timeline.stop()
         self._tracks.clear()
         self._faults.forget()
-        self._announced_size = None
-        self._window.renew()
+        self._series.announced_size = None
+        self.window.renew()
         self._waiting_since = None
         self._alone = False
 
     def finish(self) -> None:
         """The publisher has ended: what is open becomes the last segment."""
         try:
-            self._close(None)
+            self._close()
         except Exception as exc:
             self._faults.fault(f"the last segment is lost: {_words(exc)}")
-        self._broken = True
+        self._series.broken = True
 
     def receive(self, type_id: int, timestamp: int, payload: bytes) -> None:
         """One FLV message: RTMP type (8, 9, 18; others are ignored), milliseconds modulo 2**32, payload."""
@@ -188,7 +179,7 @@ class Packager:
             if isinstance(each, dict):
                 width, height = each.get("width"), each.get("height")
                 if isinstance(width, float) and isinstance(height, float) and 0 < width < 65536 and 0 < height < 65536:
-                    self._announced_size = (int(width), int(height))
+                    self._series.announced_size = (int(width), int(height))
 
     def _video(self, timestamp: int, payload: bytes) -> None:
         kind = classify(VIDEO, payload)
@@ -216,12 +207,12 @@ class Packager:
 
     def _place_video(self, timestamp: int, key: bool) -> int | None:
         """Where a picture goes, with a segment open for it; None where it cannot be used."""
-        segment = self._open
+        segment = self._series.open
         if segment is not None and segment.lead == AUDIO_SLOT:
             if not key:
                 return None
             self._picture_joins(segment)
-            segment = self._open
+            segment = self._series.open
         if segment is not None:
             dts = self._timeline.place(VIDEO_SLOT, timestamp, leads=True)
             if dts >= 0:
@@ -236,12 +227,11 @@ class Packager:
 
     def _picture_joins(self, segment: OpenSegment) -> None:
         """The first picture of a stream that was sound alone."""
-        if (self._segments and not self._broken) or self._timeline.end - segment.start >= self._target:
-            self._close(None)
+        if (self._series.finished and not self._series.broken) or self._timeline.end - segment.start >= self._target:
+            self._close()
         else:
             # It has only just begun: better without that moment of sound than with a segment of its own for it.
-            segment.abandon()
-            self._open = None
+            self._series.drop()
 
     def _cut_video(self, segment: OpenSegment, dts: int, key: bool) -> None:
         length = dts - segment.start
@@ -281,7 +271,7 @@ class Packager:
 
     def _place_audio(self, timestamp: int) -> int | None:
         """Where a frame of sound goes, with a segment open for it; None where it cannot be used."""
-        segment = self._open
+        segment = self._series.open
         if segment is None:
             if VIDEO_SLOT in self._tracks and not self._alone and not self._be_patient(timestamp):
                 return None
@@ -317,85 +307,32 @@ class Packager:
         if self._faults.held_off:
             return None
         if self._timeline.begin(timestamp):
-            self._broken = True
+            self._series.broken = True
         self._waiting_since = None
         self._strays = 0
         self._alone = lead == AUDIO_SLOT
         dts = self._timeline.place(lead, timestamp, leads=True)
         if dts < 0:  # sound from before the first picture
             return None
-        if self._broken:
-            self._anchor = (dts, self._wall())
-        self._open = self._segment(dts, lead)
+        self._series.start(dts, lead, self._tracks.values())
         return dts
 
-    def _segment(self, dts: int, lead: int) -> OpenSegment:
-        tracks = {slot: track for slot, track in self._tracks.items() if lead == VIDEO_SLOT or slot == AUDIO_SLOT}
-        return OpenSegment(dts, lead, tracks)
-
     def _add(self, slot: int, dts: int, pts: int, key: bool, data: bytes) -> None:
-        segment = self._open
-        assert segment is not None
-        if (slot == AUDIO_SLOT and segment.deaf) or not segment.add(slot, dts, pts, key, data):
+        if not self._series.add(slot, dts, pts, key, data):
             self._frames_dropped += 1
 
     def _cut(self, dts: int, lead: int) -> None:
-        self._close(dts)
-        self._follow_the_wall(dts)
-        self._open = self._segment(dts, lead)
+        self._series.cut(dts, lead, self._tracks.values())
 
     def _forced_cut(self, dts: int, lead: int) -> None:
         self._forced_cuts += 1
-        self._faults.tell(
-            f"no keyframe for {self.packaging.patience:g} s or {self.packaging.max_bytes} bytes: cut without one"
-        )
+        how = self.packaging
+        self._faults.tell(f"no keyframe for {how.patience:g} s or {how.max_bytes} bytes: cut without one")
         self._cut(dts, lead)
 
-    def _close(self, end: int | None) -> None:
-        """Finish the open segment, which lasts until `end`, or for as long as its frames do."""
-        segment, self._open = self._open, None
-        if segment is None or not segment.size:
-            return
-        if end is None:
-            end = self._timeline.end
-        try:
-            data = segment.finish()
-            if not data:
-                raise RuntimeError("a segment without bytes")
-        except BaseException:
-            segment.abandon()
-            self._broken = True
-            raise
-        broken = self._broken or segment.signature != self._signature
-        self._window.add(
-            data,
-            duration=max(end - segment.start, 90) / 90000,
-            at=self._time_of(segment.start),
-            # Of the very first there is nothing that it could go on from.
-            discontinuity=broken and self._segments > 0,
-            description=self._describe(segment),
-        )
-        self._broken, self._signature = False, segment.signature
-        self._segments += 1
-        if self._cut_listener is not None:
-            self._cut_listener()
-
-    def _describe(self, segment: OpenSegment) -> Description:
-        size = None
-        for track in segment.tracks:
-            if isinstance(track, VideoTrack):
-                size = track.size or self._announced_size
-        return Description(codecs=",".join(track.codec for track in segment.tracks), resolution=size)
-
-    def _time_of(self, dts: int) -> float:
-        at, then = self._anchor
-        return then + (dts - at) / 90000
-
-    def _follow_the_wall(self, dts: int) -> None:
-        """No encoder's clock is the true one: within a day they part by seconds.  Follow, too slowly to be seen."""
-        error = self._wall() - self._time_of(dts)
-        at, then = self._anchor
-        self._anchor = (at, then + max(-_SLEW, min(_SLEW, error / 16)))
+    def _close(self) -> None:
+        """Finish the open segment where its frames end."""
+        self._series.close(self._timeline.end)
 
     # --- what goes wrong --------------------------------------------------------------------------
 
@@ -414,10 +351,10 @@ class Packager:
         """End the open segment here; the next begins at a keyframe, and says that it does not go on from this."""
         self._faults.broke()
         try:
-            self._close(None)
+            self._close()
         except Exception as exc:
             self._faults.fault(_words(exc))
-        self._broken = True
+        self._series.broken = True
 
     # --- decoder configurations -------------------------------------------------------------------
 
@@ -426,19 +363,19 @@ class Packager:
         if old is not None and old.header == header:
             return  # repeated by many encoders
         self._tracks[VIDEO_SLOT] = VideoTrack(header, fourcc)
-        if self._open is not None and self._open.lead == VIDEO_SLOT:
-            self._close(None)
+        if self._series.open is not None and self._series.open.lead == VIDEO_SLOT:
+            self._close()
 
     def _audio_header(self, header: bytes, codec: str) -> None:
         old = self._tracks.get(AUDIO_SLOT)
         if old is not None and old.header == header:
             return
         self._tracks[AUDIO_SLOT] = AudioTrack(header, codec)
-        segment = self._open
+        segment = self._series.open
         if segment is None:
             return
         if segment.lead == AUDIO_SLOT:
-            self._close(None)
+            self._close()
         else:
             segment.deaf = True
 
