@@ -70,6 +70,8 @@ LEVELS = {
     "cli.": 12,
     "demo": 12,
     "demo.": 12,
+    "load": 12,
+    "load.": 12,
     "__main__": 13,
 }
 ADVICE = (

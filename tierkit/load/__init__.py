@@ -1,0 +1,15 @@
+"""The load tool as a library: thousands of honest viewers from one process.
+
+    report = await run_hls("http://edge:8080/live/s/playlist.m3u8", viewers=2000, seconds=60, ramp=20)
+    print(report.text())
+
+A viewer dials, asks and waits as a player does; most of them drop what they get inside the kernel, every nth reads
+all of it and checks that it goes on without a break.  For async programs on trio.
+"""
+
+from ._hls import run_hls as run_hls
+from ._playback import Playback as Playback
+from ._report import Quantiles as Quantiles
+from ._report import Report as Report
+
+__all__ = ["Playback", "Quantiles", "Report", "run_hls"]

@@ -1,0 +1,67 @@
+"""A playlist as a player understands it (RFC 8216), parsed once for all viewers that got the same bytes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from urllib.parse import urljoin
+
+import m3u8
+from attrs import frozen
+
+from tierkit.codecs.hls import read_playlist
+from tierkit.errors import RemoteProtocolError
+
+__all__ = ["Playlist", "Part", "parse"]
+
+
+@frozen
+class Part:
+    """One media segment.  `ends_at` is the wall time of its end (Unix seconds), None where nobody says."""
+
+    url: str
+    duration: float
+    discontinuity: bool = False
+    ends_at: float | None = None
+
+
+@frozen
+class Playlist:
+    """A media playlist, or a multivariant one, of which `variant` is then the first variant's URL."""
+
+    variant: str = ""
+    target_duration: float = 0.0
+    media_sequence: int = 0
+    parts: tuple[Part, ...] = ()
+    ended: bool = False
+
+    @property
+    def first(self) -> int:
+        """Where playback begins: three segments from the end of what is live (RFC 8216 section 6.3.3)."""
+        return self.media_sequence if self.ended else self.media_sequence + max(0, len(self.parts) - 3)
+
+
+# Viewers of one stream get the same bytes, and parsing takes longer than all else that a viewer does.
+@lru_cache(maxsize=256)
+def parse(body: bytes, url: str) -> Playlist:
+    """Raises RemoteProtocolError for what is none, or what cannot be played: ranges and keys are not supported."""
+    facts = read_playlist(body)
+    try:
+        parsed = m3u8.loads(body.decode("utf-8").removeprefix("\ufeff"))
+        if facts.multivariant:
+            return Playlist(variant=urljoin(url, parsed.playlists[0].uri))
+        parts = tuple(_part(each, url) for each in parsed.segments)
+    except Exception as error:
+        # The library raises what its regular expressions and int() happen to raise.
+        raise RemoteProtocolError(f"the playlist cannot be read: {type(error).__name__}: {error}") from None
+    if facts.target_duration <= 0:
+        raise RemoteProtocolError("the playlist has no EXT-X-TARGETDURATION (RFC 8216 section 4.3.3.1)")
+    return Playlist("", facts.target_duration, facts.media_sequence, parts, facts.ended)
+
+
+def _part(segment: m3u8.Segment, url: str) -> Part:
+    if segment.byterange:
+        raise ValueError("EXT-X-BYTERANGE is not supported")
+    duration = float(segment.duration)
+    begins = segment.current_program_date_time
+    ends_at = begins.timestamp() + duration if begins is not None else None
+    return Part(urljoin(url, segment.uri), duration, bool(segment.discontinuity), ends_at)

@@ -1,0 +1,209 @@
+"""A viewer's connection: a bare socket that thousands of one process can afford.
+
+What a viewer does not read is dropped in the kernel: `recv` with MSG_TRUNC on TCP counts and copies nothing
+(Linux, tcp(7); elsewhere the flag does no harm, and the bytes land in a scratch buffer that all share).  While it
+drops, SO_RCVLOWAT keeps it from being woken for every packet.  TLS has to be decrypted, so it is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from typing import Any
+
+import trio
+from attrs import field, frozen
+
+from tierkit import Address, Trust
+from tierkit.errors import AddressError, ConnectionLost, RemoteProtocolError, TierkitError
+
+__all__ = ["PATIENCE", "Refused", "Target", "Wire", "kind_of", "resolve"]
+
+#: Seconds without a byte after which a viewer gives up and dials again: hls.js's fragLoadingMaxTimeToFirstByteMs.
+PATIENCE = 10.0
+#: Bytes dropped by one call; never written on Linux, so it costs address space alone.
+_SCRATCH = bytearray(1 << 20)
+#: Bytes that wait in the kernel before a dropping viewer is woken: most of an untuned receive window.
+_LOW_WATER = 49152
+#: Reads in a row that found something, after which others get their turn.
+_BURST = 16
+
+
+class Refused(TierkitError):
+    """The server answered, and the answer was no; `kind` is what to count it as."""
+
+    def __init__(self, kind: str, message: str = "") -> None:
+        self.kind = kind
+        super().__init__(message or kind)
+
+
+def kind_of(error: BaseException) -> str:
+    """What a viewer's failure is counted as."""
+    if isinstance(error, Refused):
+        return error.kind
+    kinds: tuple[tuple[type[BaseException], str], ...] = (
+        (ConnectionRefusedError, "refused"),
+        (ConnectionResetError, "reset"),
+        (BrokenPipeError, "reset"),
+        (ConnectionLost, "closed"),
+        (TimeoutError, "timeout"),
+        (trio.TooSlowError, "timeout"),
+        (ssl.SSLError, "tls"),
+        (socket.gaierror, "name not found"),
+        (RemoteProtocolError, "protocol"),
+        (AddressError, "odd url"),
+    )
+    for kind, name in kinds:
+        if isinstance(error, kind):
+            return name
+    if isinstance(error, OSError) and error.errno is not None:
+        return errno.errorcode.get(error.errno, "os").lower()
+    return type(error).__name__
+
+
+@frozen
+class Target:
+    """A server, resolved: what every viewer dials."""
+
+    family: int
+    sockaddr: Any
+    server_name: str = ""
+    context: ssl.SSLContext | None = field(default=None, eq=False, repr=False)
+
+
+async def resolve(address: Address, trust: Trust | None = None) -> list[Target]:
+    """Every place that the address means, in the resolver's order.  Raises OSError where it means none."""
+    context = _context(trust or Trust()) if address.secure else None
+    name = (trust.server_name if trust else "") or address.host
+    found = await trio.socket.getaddrinfo(address.host, address.dial_port, type=socket.SOCK_STREAM)
+    return [Target(family, sockaddr, name, context) for family, _, _, _, sockaddr in found]
+
+
+def _context(trust: Trust) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=trust.ca or None)
+    if not trust.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Wire:
+    """One connection; use it from one task, inside one's own time limit."""
+
+    def __init__(self, sock: socket.socket, *, secure: bool) -> None:
+        self._sock = sock
+        self._secure = secure
+        self._low_water = 1
+        self._burst = 0
+
+    @classmethod
+    async def dial(cls, target: Target) -> Wire:
+        """Raises OSError; the caller limits the time."""
+        sock = socket.socket(target.family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await _connect(sock, target.sockaddr)
+            if target.context is not None:
+                sock = target.context.wrap_socket(
+                    sock, server_hostname=target.server_name, do_handshake_on_connect=False
+                )
+                await _shake(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return cls(sock, secure=target.context is not None)
+
+    def close(self) -> None:
+        """At once; says nothing to the server above TCP."""
+        self._sock.close()
+
+    async def send(self, data: bytes) -> None:
+        """All of it.  Raises OSError."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._sock.send(view) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                await trio.lowlevel.wait_writable(self._sock)
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(self._sock)
+
+    async def receive(self, limit: int = 65536) -> bytes:
+        """Something, at most `limit` bytes; empty at the end.  Raises OSError."""
+        self._wake_at(1)
+        while True:
+            try:
+                data = self._sock.recv(limit)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                await self._wait()
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+            else:
+                await self._take_turns()
+                return data
+
+    async def discard(self, limit: int) -> int:
+        """Drops at least one and at most `limit` bytes; 0 at the end.  Raises OSError."""
+        self._wake_at(min(limit, _LOW_WATER))
+        while True:
+            try:
+                count = self.discard_nowait(limit)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                await self._wait()
+            else:
+                await self._take_turns()
+                return count
+
+    def discard_nowait(self, limit: int) -> int:
+        """Like `discard`; raises BlockingIOError or ssl.SSLWantReadError where nothing is there."""
+        limit = min(limit, len(_SCRATCH))
+        if not self._secure:
+            return self._sock.recv_into(_SCRATCH, limit, socket.MSG_TRUNC)
+        try:
+            return self._sock.recv_into(_SCRATCH, limit)
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return 0
+
+    async def _wait(self) -> None:
+        self._burst = 0
+        await trio.lowlevel.wait_readable(self._sock)
+
+    async def _take_turns(self) -> None:
+        self._burst += 1
+        if self._burst >= _BURST:
+            self._burst = 0
+            await trio.lowlevel.checkpoint()
+
+    def _wake_at(self, count: int) -> None:
+        # TLS buffers whole records of its own, whatever the kernel has.
+        if count != self._low_water and not self._secure:
+            self._low_water = count
+            try:
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+            except OSError:  # it only saves time, and some systems have none
+                pass
+
+
+async def _connect(sock: socket.socket, sockaddr: Any) -> None:
+    try:
+        sock.connect(sockaddr)
+    except BlockingIOError:
+        await trio.lowlevel.wait_writable(sock)
+        failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failed:
+            raise OSError(failed, errno.errorcode.get(failed, "")) from None
+    else:
+        await trio.lowlevel.checkpoint()
+
+
+async def _shake(sock: ssl.SSLSocket) -> None:
+    while True:
+        try:
+            sock.do_handshake()
+            return
+        except ssl.SSLWantReadError:
+            await trio.lowlevel.wait_readable(sock)
+        except ssl.SSLWantWriteError:
+            await trio.lowlevel.wait_writable(sock)
