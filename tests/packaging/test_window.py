@@ -104,3 +104,14 @@ def test_the_bandwidth_is_the_peak_and_stands_still() -> None:
     etag = window.playlist_etag
     window.add(bytes(100), duration=0.1, at=0.0, discontinuity=True, description=Description(codecs="avc1.42c01e"))
     assert window.playlist_etag == etag
+
+
+def test_late_clients_get_less_where_segments_are_large_and_the_playlist_stays_whole() -> None:
+    window = Window(size=3, keep=10, target=2.0, first_sequence=0, keep_bytes=5000)
+    for _ in range(20):
+        window.add(bytes(1000), duration=2.0, at=0.0, discontinuity=False, description=Description(codecs=""))
+    assert [number for number in range(20) if window.segment(f"media_{number}.ts")] == [15, 16, 17, 18, 19]
+    for _ in range(5):
+        window.add(bytes(4000), duration=2.0, at=0.0, discontinuity=False, description=Description(codecs=""))
+    assert [number for number in range(25) if window.segment(f"media_{number}.ts")] == [22, 23, 24]
+    assert window.bytes == 12_000
