@@ -71,6 +71,8 @@ class Filler:
         self.old = flight.old
         #: What `start` has begun.
         self.entry: Entry | None = None
+        #: Whether it is stored once it is complete; else it is for those alone who wait and read meanwhile.
+        self.keep = True
         self._store = store
         self._flight = flight
 
@@ -198,7 +200,7 @@ class Store:
                 del self._flights[flight.key]
             self._failed += failure is not None and not isinstance(failure, (NotShared, StoreFull))
             if filler.entry is not None:
-                self._finish(filler.entry, failure, keep=current)
+                self._finish(filler.entry, failure, keep=current and filler.keep)
             elif not flight.landed:
                 flight.land(None, failure or NotShared(f"{flight.key} is not for others"))
             if flight.old is not None:

@@ -193,10 +193,17 @@ async def test_one_fetch_for_a_crowd_that_finds_nothing_usable(autojump_clock: M
         assert rig.origin.count(PLAYLIST) == 2
 
 
-async def test_one_404_for_a_crowd() -> None:
+@pytest.mark.parametrize("status", [404, 410, 403, 302])
+@pytest.mark.parametrize("fields", [[], [(b"Cache-Control", b"no-store")]])
+async def test_one_refusal_for_a_crowd(
+    status: int, fields: list[tuple[bytes, bytes]], autojump_clock: MockClock
+) -> None:
     async with open_edge() as rig:
-        assert {answer.status for answer in await crowd(rig, 100, "/live/next.ts")} == {404}
-        assert rig.origin.count("/live/next.ts") == 1
+        rig.origin.paths[SEGMENT] = Response(status, fields, b"")
+        rig.origin.delay = 1
+        assert {answer.status for answer in await crowd(rig, 100)} == {status}
+        shared = not fields or status in (404, 410)
+        assert rig.origin.count(SEGMENT) == (1 if shared else 101)
 
 
 async def test_a_crowd_does_not_queue_behind_what_is_not_for_others(autojump_clock: MockClock) -> None:

@@ -32,6 +32,9 @@ __all__ = [
 #: Bytes of the longest playlist that is read: a day of 2 s segments has about 2 MB.
 MAX_PLAYLIST = 4 << 20
 
+#: Seconds of the longest segment that is believed; what is longer counts as not told.
+LONGEST_SEGMENT = 3600.0
+
 Kind = Literal["playlist", "segment", "other"]
 
 # What Wowza, FFmpeg, Shaka and the DASH packagers call their media; everything else is "other".
@@ -63,11 +66,16 @@ class PlaylistFacts:
     """What a cache has to know of one version of a playlist."""
 
     multivariant: bool
-    #: Seconds; 0 for a multivariant playlist.
+    #: Seconds; 0 for a multivariant playlist, and where it is not told.
     target_duration: float = 0.0
+    #: Of the first segment that is listed.
     media_sequence: int = 0
+    #: How many discontinuities have left the window.
+    discontinuity_sequence: int = 0
     #: Seconds that the listed segments last together.
     window: float = 0.0
+    #: Seconds that a partial segment lasts at most (EXT-X-PART-INF); 0 without low latency.
+    part_target: float = 0.0
     #: EXT-X-ENDLIST: nothing will be added.
     ended: bool = False
 
@@ -88,14 +96,21 @@ def read_playlist(data: bytes) -> PlaylistFacts:
             return PlaylistFacts(multivariant=True)
         return PlaylistFacts(
             multivariant=False,
-            target_duration=float(parsed.target_duration or 0),
-            media_sequence=int(parsed.media_sequence or 0),
-            window=float(sum(segment.duration or 0 for segment in parsed.segments)),
+            target_duration=_seconds(parsed.target_duration),
+            media_sequence=max(0, int(parsed.media_sequence or 0)),
+            discontinuity_sequence=max(0, int(parsed.discontinuity_sequence or 0)),
+            window=sum(_seconds(segment.duration) for segment in parsed.segments),
+            part_target=_seconds(parsed.part_inf.part_target) if parsed.part_inf else 0.0,
             ended=bool(parsed.is_endlist),
         )
     except Exception as error:
         # The library raises what its regular expressions and int() happen to raise.
         raise RemoteProtocolError(f"the playlist cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _seconds(value: float | None) -> float:
+    # The library lets through what float() takes: signs, infinity and numbers that no segment has.
+    return float(value) if value is not None and 0 < value <= LONGEST_SEGMENT else 0.0
 
 
 @frozen(kw_only=True)

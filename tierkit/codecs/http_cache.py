@@ -11,13 +11,15 @@ stream needs them.  The lifetimes, with TD the target duration of the stream's m
 | segment | max(max-age, 6 TD, window) | - | 3 TD more |
 | other | max-age alone | what RFC 5861 directives say | what they say |
 | 404, 410 | at most 1 s | - | - |
+| other 3xx, 4xx | for those who wait already | - | - |
 | 5xx and all else | never | - | - |
 
 An answer that is stale when it arrives, because a parent served it so, is fresh for a moment all the same
 (TD / 8, at most 1 s): else each viewer of a child would mean a request to the parent.
 
 `no-cache` from an origin is overruled for playlists and segments, because a Wowza in its normal mode sends
-it with everything; `no-store` and `private` never are.
+it with everything; `private` and `no-store` never are.  A 404 that says `no-store`, as many say by default,
+still answers all who wait for it: a playlist that is not there yet must not mean a request for each viewer.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ __all__ = ["Lifetime", "age_of", "cache_control", "decide", "end_to_end", "not_m
 #: Target duration to assume where no playlist has been seen yet: Apple's recommendation (HLS authoring
 #: specification 7.5).
 ASSUMED_TARGET = 6.0
+#: Longest target duration that counts: a misspelt one must not freeze a stream.
+LONGEST_TARGET = 60.0
 #: What is stale on arrival is fresh for this part of a target duration, and for this many seconds at most.
 MOMENT_SHARE = 1 / 8
 LONGEST_MOMENT = 1.0
@@ -66,7 +70,7 @@ _HARMLESS_VARY = frozenset({"accept-encoding", "origin", "user-agent", "accept"}
 class Lifetime:
     """What may be done with an answer.  Seconds, counted from its arrival; `age` is what it had then."""
 
-    #: Whether others may have it too.
+    #: Whether others may have it too; without any lifetime only those who wait for it already.
     shared: bool
     fresh: float = 0.0
     #: Beyond `fresh`: served stale while one request revalidates it (RFC 5861 section 3).
@@ -74,8 +78,13 @@ class Lifetime:
     #: Beyond `fresh`: served stale when upstream fails (RFC 5861 section 4).
     if_error: float = 0.0
     age: float = 0.0
-    #: Why it is not shared, for Cache-Status and the curious.
+    #: Why it is not shared, for people.
     reason: str = ""
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is worth keeping for those who come later."""
+        return self.fresh + self.while_revalidated + self.if_error > 0
 
 
 def cache_control(headers: Headers) -> dict[str, str]:
@@ -126,21 +135,25 @@ def decide(
         window: seconds that the stream's playlist covers.
     """
     directives = cache_control(headers)
-    if reason := _private(directives, headers):
-        return Lifetime(shared=False, reason=reason)
     told = _seconds(directives, "s-maxage", "max-age")
+    if reason := _private(directives, headers, missing=status in (404, 410)):
+        return Lifetime(shared=False, reason=reason)
     if status in (404, 410):
+        told = 0.0 if "no-store" in directives else told
         return Lifetime(shared=True, fresh=min(NEGATIVE, NEGATIVE if told is None else told))
+    if 300 <= status < 500 and status not in (304, 401, 407):
+        return Lifetime(shared=True)
     if status not in (200, 203):
         return Lifetime(shared=False, reason=f"status {status}")
     age = age_of(headers)
+    target_duration = min(target_duration, LONGEST_TARGET)
     if kind == "playlist" and facts is not None:
         return _playlist(facts, told, age, target_duration)
     if kind == "segment":
         unit = target_duration or ASSUMED_TARGET
         return Lifetime(shared=True, fresh=max(told or 0.0, 6 * unit, window) + age, if_error=3 * unit, age=age)
-    if told is None or "no-cache" in directives:
-        return Lifetime(shared=False, reason="no lifetime given")
+    if told is None or "no-cache" in directives or get(headers, b"set-cookie") is not None:
+        return Lifetime(shared=False, reason="no lifetime given, or a cookie")
     return Lifetime(
         shared=True,
         fresh=told,
@@ -150,8 +163,8 @@ def decide(
     )
 
 
-def _private(directives: Mapping[str, str], headers: Headers) -> str:
-    for name in ("no-store", "private"):
+def _private(directives: Mapping[str, str], headers: Headers, *, missing: bool) -> str:
+    for name in ("private",) if missing else ("private", "no-store"):
         if name in directives:
             return name
     vary = {each.strip().lower() for each in (get(headers, b"vary") or b"").decode("latin-1").split(",")} - {""}
@@ -164,7 +177,7 @@ def _playlist(facts: PlaylistFacts, told: float | None, age: float, target: floa
     if facts.ended:
         return Lifetime(shared=True, fresh=60.0 if told is None else min(60.0, told), while_revalidated=60.0,
                         if_error=3600.0, age=age)  # fmt: skip
-    unit = facts.target_duration or target or ASSUMED_TARGET
+    unit = min(facts.target_duration, LONGEST_TARGET) or target or ASSUMED_TARGET
     half = unit / 2
     # `max-age=0` is a wish that cannot be granted, like `no-cache`: it would mean a request for each viewer.
     fresh = min(60.0, max(half, told or half)) if facts.multivariant else min(half, told or half)
@@ -172,12 +185,15 @@ def _playlist(facts: PlaylistFacts, told: float | None, age: float, target: floa
     return Lifetime(shared=True, fresh=max(fresh, age + moment), while_revalidated=half, if_error=3 * unit, age=age)
 
 
-def end_to_end(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """The fields of an answer that may go on: without those of the hop, and without Set-Cookie and Age."""
+def end_to_end(headers: Headers, *, alone: bool = False) -> list[tuple[bytes, bytes]]:
+    """The fields of an answer that may go on: without those of the hop, and without Set-Cookie and Age.
+
+    `alone` is for an answer that goes to one viewer, who asked for it: whose cookie and Age it keeps.
+    """
     named = {each.strip().lower() for each in (get(headers, b"connection") or b"").split(b",")}
     # `Connection: Cache-Control` must not strip what a cache below needs (RFC 9110 section 7.6.1).
     named -= {b"cache-control", b"age", b"host", b"authorization"}
-    dropped = _HOP | named | {b"set-cookie", b"age", b"via", b"date"}
+    dropped = _HOP | named | {b"via", b"date"} | (frozenset() if alone else {b"set-cookie", b"age"})
     return [(name, value) for name, value in headers if name not in dropped]
 
 

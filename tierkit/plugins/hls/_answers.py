@@ -44,12 +44,12 @@ class Answers:
         ours = b"1.1 " + self.pseudonym
         return b"Via", ours if before is None else before + b", " + ours
 
-    def forward(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        """The fields of an upstream's answer that go on to viewers.
+    def forward(self, headers: Headers, *, alone: bool = False) -> list[tuple[bytes, bytes]]:
+        """The fields of an upstream's answer that go on to viewers, or to the one who alone has asked for it.
 
         Where we answer for CORS, the upstream's own fields go: two values of one of them are an error to a browser.
         """
-        kept = end_to_end(headers)
+        kept = end_to_end(headers, alone=alone)
         if self.cors:
             kept = [each for each in kept if not each[0].lower().startswith(b"access-control-")]
         return [*kept, self.via(headers)]

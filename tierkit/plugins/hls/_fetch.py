@@ -129,7 +129,8 @@ class Fetcher:
             playlist, facts = await self._playlist(path, candidate, response)
         lifetime = self._lifetime(path, kind, response.status, response.headers, facts)
         if not lifetime.shared or (response.length or 0) > self.max_object:
-            self.passing.put(key, self.ctx.clock() + PASS_SECONDS)
+            if response.status in (200, 203):  # a refusal says nothing about what will come
+                self.passing.put(key, self.ctx.clock() + PASS_SECONDS)
             raise NotShared(lifetime.reason or f"larger than {self.max_object} bytes")
         meta = Meta(
             status=response.status,
@@ -139,6 +140,7 @@ class Fetcher:
             kind=kind,
             facts=facts,
         )
+        filler.keep = lifetime.kept
         if playlist is not None:
             filler.start(meta, len(playlist))
             filler.write(playlist)
@@ -192,7 +194,11 @@ class Fetcher:
         async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
             nonlocal taken
             taken = True
-            fields = [*self.answers.forward(response.headers), self.answers.how("passed"), *self.answers.cors]
+            fields = [
+                *self.answers.forward(response.headers, alone=True),
+                self.answers.how("passed"),
+                *self.answers.cors,
+            ]
             give.send_nowait(
                 Response(response.status, fields, partial(_relay, response), response.length, release=sent.set)
             )
