@@ -14,6 +14,7 @@ from ._check_network import read_exactly as read_exactly
 from ._memory import Dialled as Dialled
 from ._memory import Fault as Fault
 from ._memory import MemoryNetwork as MemoryNetwork
+from .counting import open_counting_proxy as open_counting_proxy
 
 #: Every check of `check_network`, for running them one by one.
 NETWORK_CHECKS = (*_LISTENING, *_MOVING, *_READING, *_ENDING)
