@@ -106,7 +106,7 @@ def _mermaid(graph: Graph) -> str:
 
 
 def _html(text: str) -> str:
-    for plain, entity in (("&", "#amp;"), ('"', "#quot;"), ("<", "#lt;"), (">", "#gt;"), ("\n", " ")):
+    for plain, entity in (("#", "#35;"), ("&", "#amp;"), ('"', "#quot;"), ("<", "#lt;"), (">", "#gt;"), ("\n", " ")):
         text = text.replace(plain, entity)
     return text
 
