@@ -11,6 +11,10 @@ import trio
 QUIET = ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
 
 
+#: Pictures decoded, sound as it is.
+MD5 = ["-map", "0:v", "-map", "0:a", "-c:a", "copy", "-f", "framemd5"]
+
+
 def make_clip(path: Path, *, seconds: int, size: str = "1280x720", video: bool = True, audio: bool = True) -> Path:
     """An FLV clip of `testsrc2` and a sine, H.264 in GOPs of one second and AAC, as an encoder would send it."""
     command = list(QUIET)
@@ -33,15 +37,25 @@ def publish_command(clip: Path, url: str) -> list[str]:
 
 
 def play_command(url: str, out: Path, *, seconds: float) -> list[str]:
-    """Decode `seconds` of a stream and write the MD5 of every picture and every audio frame."""
+    """Play `seconds` of a stream and write the MD5 of every decoded picture and every audio frame as it came.
+
+    Sound is not decoded: what ffmpeg's AAC decoder makes of a frame depends on where it began, in the last bit.
+    """
     opts = ["-rtmp_live", "live"] if url.startswith("rtmp") else ["-live_start_index", "-3"]
-    return [*QUIET, *opts, "-i", url, "-t", str(seconds), "-map", "0", "-f", "framemd5", str(out)]
+    return [*QUIET, *opts, "-i", url, "-t", str(seconds), *MD5, str(out)]
 
 
-def file_md5(clip: Path, out: Path) -> dict[str, list[str]]:
-    """The MD5s of a whole clip, by stream: what every player's must be a stretch of."""
-    subprocess.run([*QUIET, "-i", str(clip), "-map", "0", "-f", "framemd5", str(out)], check=True, timeout=300)
-    return read_md5(out)
+def file_md5(clip: Path) -> dict[str, list[str]]:
+    """The MD5s of a whole clip, by stream: what every player's must be a stretch of.
+
+    "audio" is as FLV and RTMP carry it, "adts" as MPEG-TS does: the same frames, each with its ADTS header.
+    """
+    out, ts = clip.with_suffix(".md5"), clip.with_suffix(".ts")
+    subprocess.run([*QUIET, "-i", str(clip), *MD5, str(out)], check=True, timeout=300)
+    found = read_md5(out)
+    subprocess.run([*QUIET, "-i", str(clip), "-map", "0:a", "-c", "copy", str(ts)], check=True, timeout=300)
+    subprocess.run([*QUIET, "-i", str(ts), "-c", "copy", "-f", "framemd5", str(out)], check=True, timeout=300)
+    return found | {"adts": read_md5(out)["audio"]}
 
 
 def read_md5(path: Path) -> dict[str, list[str]]:
