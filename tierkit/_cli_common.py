@@ -32,7 +32,10 @@ class LogFormat(StrEnum):
 
 def duration(text: str) -> float:
     """Seconds from "20", "20s" or "1m30s", for options that take a time."""
-    return parse_duration(str(text))
+    seconds = parse_duration(str(text))
+    if seconds < 0:
+        raise ValueError("give a time that is not negative")
+    return seconds
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A Python file that holds `graph`, or a .toml file.")]
