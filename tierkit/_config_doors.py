@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from tierkit import Address, Certificate, Limits, Listener, TierkitError, Trust
@@ -47,14 +47,14 @@ class Doors:
         if not isinstance(value, dict):
             address = self.address(name, key, value)
             return None if address is None else Listener(address)
-        self._problems.unknown(name, value, _LISTENER, f"{key}: ")
+        self._problems.unknown(name, value, _LISTENER, inside=key)
         if "address" not in value:
             self._problems.tell(name, key, f"{key}: {value!r} has no address: add address = ':PORT'")
             return None
         own = {each: value[each] for each in _CERTIFICATE if each in value}
         tables = [*([own] if own else []), *listed(value.get("certificates", []))]
         certificates = _each(self._certificate, name, key, tables)
-        proxies = self._problems.strings(name, "proxy_from", value.get("proxy_from", []))
+        proxies = self._strings(name, key, "proxy_from", value)
         address = self.address(name, key, value["address"])
         return None if address is None else Listener(address, certificates, proxies)
 
@@ -71,11 +71,22 @@ class Doors:
         if not isinstance(table, dict) or not isinstance(table.get("cert"), str):
             self._problems.tell(name, key, f"{key}: a certificate has no file: add cert = 'FILE', and key = 'FILE'")
             return None
-        self._problems.unknown(name, table, _CERTIFICATE, f"{key}: ")
-        names = self._problems.strings(name, "names", table.get("names", []))
-        if not self._problems.fits(name, "key", private := table.get("key", ""), str, "a file's name in quotes"):
+        self._problems.unknown(name, table, _CERTIFICATE, inside=key)
+        names = self._strings(name, key, "names", table)
+        private = table.get("key", "")
+        if not isinstance(private, str):
+            self._problems.tell(
+                name, key, f"{key}: key = {private!r} is of the wrong kind: write a file's name in quotes"
+            )
             return None
         return Certificate(self._file(table["cert"]), self._file(private), names)
+
+    def _strings(self, name: str, key: str, what: str, table: Mapping[str, object]) -> tuple[str, ...]:
+        values = listed(table.get(what, []))
+        if all(isinstance(each, str) for each in values):
+            return tuple(values)
+        self._problems.tell(name, key, f"{key}: {what} = {table[what]!r} is of the wrong kind: write a list of strings")
+        return ()
 
     def _file(self, text: str) -> str:
         # Relative to the file that names it: a service manager starts us in a folder of its own.

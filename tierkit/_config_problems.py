@@ -40,11 +40,12 @@ class Problems:
         """One for each problem, in the order of the file, each once."""
         return list(dict.fromkeys(line for _, line in sorted(self._found, key=lambda each: each[0])))
 
-    def unknown(self, name: str, table: Mapping[str, Any], known: Collection[str], where: str = "") -> None:
-        """Tell every key of `table` that is not known."""
+    def unknown(self, name: str, table: Mapping[str, Any], known: Collection[str], inside: str = "") -> None:
+        """Tell every key of `table` that is not known; `inside` is the key that the table is the value of."""
         for key in table:
             if key not in known:
-                self.tell(name, key, f"{where}key {key!r} is unknown: {closest(key, known)}")
+                line = f"key {key!r} is unknown: {closest(key, known)}"
+                self.tell(name, inside or key, f"{inside}: {line}" if inside else line)
 
     def fits(self, name: str, key: str, value: object, kind: type, what: str) -> bool:
         """Whether a value is of the right kind; told where it is not."""
@@ -69,16 +70,16 @@ class Problems:
         """
         begins = 0
         inside: list[str] = []
+        spelt = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
         for number, line in enumerate(self._text, 1):
             if line.lstrip().startswith("["):
                 inside = _header(line)
-                if name and not begins and inside[1:2] == [name]:
-                    begins = number
-                if inside[-1:] == [key] and (inside[1:2] == [name] or not name):
+                mine = inside[1:2] == [name] if name else key in inside[:1]
+                if mine and (not name or inside[-1] == key):
                     return number
-            elif (inside[1:2] == [name] if name else not inside) and re.match(
-                rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line
-            ):
+                if mine and not begins:
+                    begins = number
+            elif (inside[1:2] == [name] if name else len(inside) < 2) and spelt.match(line):
                 return number
         return begins
 

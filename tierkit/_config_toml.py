@@ -50,8 +50,8 @@ def read_toml(path: Path, registry: Registry) -> Graph:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         what, _, place = str(error).partition(" (at ")
-        number = re.match(r"line (\d+)", place)
-        raise GraphError([f"{path}{f':{number.group(1)}' if number else ''}: this is no TOML: {what}"]) from None
+        line = match.group(1) if (match := re.match(r"line (\d+)", place)) else len(text.splitlines())
+        raise GraphError([f"{path}:{line}: this is no TOML: {what}"]) from None
     except UnicodeDecodeError:
         raise GraphError([f"{path}: this is no TOML: write it in UTF-8"]) from None
     return _Reader(Problems(path, text), registry).graph(content)

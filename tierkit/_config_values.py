@@ -48,10 +48,8 @@ def parse_size(text: str) -> int:
 def parse_duration(text: str) -> float:
     """Seconds from "2s", "500ms", "1m30s", "2h" or "2.5".  Raises ValueError."""
     text = text.strip()
-    try:
-        return _number(text)
-    except ValueError:
-        pass
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return float(text)
     parts = list(_DURATION.finditer(text))
     if not parts or "".join(part.group() for part in parts) != text or any(p.group(2) not in _SECONDS for p in parts):
         raise ValueError("give a time such as 2s, 500ms or 1m30s")
@@ -62,7 +60,9 @@ def parse_duration(text: str) -> float:
 def _number(text: str) -> float:
     if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?", text):
         raise ValueError("give a number")
-    return float(text)
+    if abs(number := float(text)) == float("inf"):
+        raise ValueError("give a smaller number")
+    return number
 
 
 def read_value(value: object, hint: Any, *, unit: str = "", text: bool = False) -> Any:

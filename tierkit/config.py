@@ -56,6 +56,7 @@ def load_graph(file: str | Path, registry: Registry | None = None) -> Graph:
         raise GraphError([f"{path}: is it Python or TOML? Give a file whose name ends in .py or .toml"])
     try:
         if path.suffix == ".py":
+            path.open("rb").close()  # what the file itself fails to open is another matter
             return read_python(path)
         return read_toml(path, Registry.load() if registry is None else registry)
     except OSError as error:
