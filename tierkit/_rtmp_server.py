@@ -1,8 +1,11 @@
 """RTMP on a connection, the server's role: one publisher or player, over the live kit's streams.
 
-A reader task feeds the session; what the session wants to say leaves by itself while nobody plays, and over
-the player's cursor from then on, because a player's cursor is the only writer on its connection.  Media never
-passes through the session: the cursor sends what the stream's ring has encoded.
+One task a connection reads and feeds the session.  What the session wants to say leaves by that task while
+nobody plays, and over the player's cursor from then on, because a player's cursor is the only writer on its
+connection.  Media never passes through the session: the cursor sends what the stream's ring has encoded.
+
+A player's request is answered once its stream is on air, so that players see the order they know (begin, start,
+headers, keyframe) and a refusal is a refusal; `RTMPHost.patience` bounds the wait.
 
 Silence: a player is pinged every `PING_EVERY` seconds and dropped when it has not been heard of for
 `SILENCE`; a publisher that sends nothing for that long is half dead, and is dropped as well.
@@ -33,7 +36,7 @@ from .codecs.rtmp_session import (
     Unpublished,
 )
 from .codecs.rtmp_url import Route
-from .errors import ConnectionLost, RemoteProtocolError, TierkitError
+from .errors import RemoteProtocolError, TierkitError
 from .live import Busy, Publication, Stream
 
 __all__ = ["RTMPHost", "RTMPRefusal", "Sweeper", "serve_rtmp"]
@@ -42,8 +45,15 @@ __all__ = ["RTMPHost", "RTMPRefusal", "Sweeper", "serve_rtmp"]
 #: nginx-rtmp pings after 60 s and waits 30; Wowza drops a client that does not answer within 12.
 PING_EVERY = 30.0
 SILENCE = 75.0
-#: Seconds that a player has to take the last words before it is closed.
+#: Seconds that somebody who has stopped may stay without asking for anything else.
+IDLE = 60.0
+#: Seconds that a peer has to take the last words before it is closed.
 LAST_WORDS = 3.0
+#: Seconds between two looks at those who wait for a stream, and, in such looks, at everybody.
+LOOK = 1.0
+LOOKS_AT_ALL = 5
+#: Connections looked at before others get a turn: some 100 µs.
+BURST = 256
 
 
 class RTMPRefusal(TierkitError):
@@ -59,10 +69,12 @@ class RTMPHost(ABC):
 
     Attributes:
         sweeper: what looks after silent peers; the service runs it.
+        patience: seconds that a player waits for a stream that is not on air before it is refused.
     """
 
     ctx: Context
     sweeper: Sweeper
+    patience: float = 10.0
 
     def admit(self, request: ConnectRequested) -> None:
         """Raise RTMPRefusal to refuse a connection by what its `connect` says."""
@@ -76,18 +88,21 @@ class RTMPHost(ABC):
         """Begin to publish under a name.  Raises RTMPRefusal or Busy."""
 
     def joined(self, stream: Stream) -> None:
-        """A player has joined."""
+        """A player has come: it is in `stream.players`, and plays or waits."""
 
     def left(self, stream: Stream) -> None:
         """A player has left; the last one's departure may end a pull."""
 
 
 class Sweeper:
-    """Looks after those who are silent, for all connections of a service in one task."""
+    """Looks after all connections of a service, in one task."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._served: set[_Served] = set()
+        self._waiting: set[_Served] = set()
+        #: The tier drains: nobody new may begin.
+        self.leaving = False
 
     def __iter__(self) -> Iterator[_Served]:
         return iter(tuple(self._served))
@@ -98,53 +113,95 @@ class Sweeper:
         return sum(each.cursor is not None for each in self._served)
 
     @property
+    def waiting(self) -> int:
+        """How many wait for a stream that is not on air."""
+        return len(self._waiting)
+
+    @property
     def publishers(self) -> int:
         """How many publish now."""
         return sum(bool(each.publications) for each in self._served)
 
     async def run(self) -> None:
-        """Every few seconds: ping, and drop who has been silent for too long."""
+        """Refuse who has waited for too long; ping, and drop who has been silent for too long."""
+        looks = 0
         while True:
-            await trio.sleep(5.0)
+            await trio.sleep(LOOK)
+            looks += 1
             now = self._ctx.clock()
-            for served in tuple(self._served):
-                served.look(now)
+            for served in tuple(self._waiting):
+                served.look_at_wait(now)
+            if looks % LOOKS_AT_ALL == 0:
+                for index, served in enumerate(self):
+                    served.look(now)
+                    if index % BURST == BURST - 1:
+                        await trio.lowlevel.checkpoint()
 
     def draining(self) -> None:
-        """Tell the players that can go elsewhere to do so."""
-        for served in tuple(self._served):
+        """Let nobody new begin, and tell the players that can go elsewhere to do so."""
+        self.leaving = True
+        for served in self:
             served.drain()
 
     def kick(self, name: str, reason: str = "kicked") -> int:
         """End whoever plays or publishes a stream (or, with a ``*`` at its end, those that begin so)."""
-        prefix = name[:-1] if name.endswith("*") else None
+        wanted = "/" + name.lstrip("/")
         count = 0
-        for served in tuple(self._served):
-            if any(each == name or (prefix is not None and each.startswith(prefix)) for each in served.names()):
+        for served in self:
+            if any(_matches(each, wanted) for each in served.names()):
                 served.stop(reason)
                 count += 1
         return count
 
 
+def _matches(name: str, wanted: str) -> bool:
+    return name.startswith(wanted[:-1]) if wanted.endswith("*") else name == wanted
+
+
 class _Served:
     """One connection."""
+
+    __slots__ = (
+        "_ended",
+        "_heard",
+        "_idle_since",
+        "_pinged",
+        "_playing",
+        "_request",
+        "_scope",
+        "_sending",
+        "_since",
+        "_stopped",
+        "_stream",
+        "connection",
+        "ctx",
+        "cursor",
+        "host",
+        "publications",
+        "session",
+    )
 
     def __init__(self, connection: Connection, host: RTMPHost) -> None:
         self.connection = connection
         self.host = host
         self.ctx = host.ctx
-        self.session = ServerSession(os.urandom(1528), self.ctx.clock())
+        self._heard = self._pinged = self._since = self.ctx.clock()
+        self.session = ServerSession(os.urandom(32), self._heard)
         self.publications: dict[int, Publication] = {}
+        #: Set while it plays.
         self.cursor: Cursor | None = None
+        #: What it plays or waits for, and the message stream that it does so on.
         self._stream: Stream | None = None
         self._playing = 0
-        self._since = 0.0
         self._request = ConnectRequested("", "")
-        self._heard = self.ctx.clock()
-        self._pinged = self._heard
         self._scope = trio.CancelScope()
+        #: Why we gave it up: it gets no last words.
         self._stopped = ""
-        self._nursery: trio.Nursery | None = None
+        self._ended = False
+        #: The reader's task is in the middle of a write.
+        self._sending = False
+        #: Since when it does nothing, once it did something.
+        self._idle_since: float | None = None
 
     # --- the life of a connection ----------------------------------------------------------------
 
@@ -152,56 +209,72 @@ class _Served:
         self.host.sweeper._served.add(self)
         try:
             with self._scope:
-                async with trio.open_nursery() as nursery:
-                    await self._read(nursery)
-                    await self._say_last_words()
-                    nursery.cancel_scope.cancel()
+                await self._read()
+            if not self._stopped:
+                await self._say_last_words()
         finally:
             self.host.sweeper._served.discard(self)
+            name = next(iter(self.names()), "")
             for publication in self.publications.values():
                 publication.end(self._stopped or "it has disconnected")
             self._stop_playing()
-        if self._stopped:
-            self.ctx.emit(Dropped(peer=str(self.connection.peer), stream=self._name(), reason=self._stopped))
+            if self._stopped:
+                # It does not read, or is not to: what waits in the kernel for it is thrown away.
+                self.connection.abort()
+                self.ctx.emit(Dropped(peer=str(self.connection.peer), stream=name, reason=self._stopped))
 
-    async def _read(self, nursery: trio.Nursery) -> None:
-        while not self.session.closing:
+    async def _read(self) -> None:
+        session = self.session
+        while not session.closing:
             data = await self.connection.recv()
             if not data:
                 return
             self._heard = self.ctx.clock()
             try:
-                for event in self.session.receive(data, self._heard):
-                    await self._handle(event, nursery)
+                for event in session.receive(data, self._heard):
+                    await self._handle(event)
             except RemoteProtocolError:
-                await self._flush()
+                session.closing = True
+                await self._say_last_words()
                 raise
             await self._flush()
+            for publication in self.publications.values():
+                await publication.room()
 
     async def _flush(self) -> None:
         data = self.session.data_to_send()
-        if not data:
-            return
         if self.cursor is not None:
             self.cursor.reply(data)
-        else:
+        elif data:
+            await self._send(data)
+
+    async def _send(self, data: bytes) -> None:
+        """Write from the reader's task; a play that is answered meanwhile begins behind it."""
+        self._sending = True
+        try:
             await self.connection.send_all(data)
+        finally:
+            self._sending = False
+        self._begin_if_on_air()
 
     async def _say_last_words(self) -> None:
-        """Give a player the time to take what is queued for it; nothing of the stream leaves any more."""
-        if self.cursor is None or not self.cursor.alive:
+        """Give the peer the time to take what is queued for it, and wait for its end: a close with unread input
+        would be a reset, which destroys them on their way."""
+        cursor, self._ended = self.cursor, True
+        if cursor is not None and not cursor.alive:
             return
         with trio.move_on_after(LAST_WORDS):
-            rest = await self.cursor.leave()
-            await self.connection.send_all(rest + self.session.data_to_send())
-
-    async def _end_in_order(self) -> None:
-        await self._say_last_words()
-        self._scope.cancel()
+            rest = b"" if cursor is None else await cursor.leave()
+            words = rest + self.session.data_to_send()
+            if words or self.session.closing:
+                await self.connection.send_all(words)
+                self.connection.end_output()
+                while await self.connection.recv():
+                    pass
 
     # --- what it asks ----------------------------------------------------------------------------
 
-    async def _handle(self, event: ServerEvent, nursery: trio.Nursery) -> None:
+    async def _handle(self, event: ServerEvent) -> None:
         if isinstance(event, Media):
             if (publication := self.publications.get(event.stream_id)) is not None:
                 publication.send(event.type_id, event.timestamp, event.payload)
@@ -210,14 +283,14 @@ class _Served:
         elif isinstance(event, PublishRequested):
             await self._publish(event)
         elif isinstance(event, PlayRequested):
-            await self._play(event, nursery)
+            await self._play(event)
         elif isinstance(event, Unpublished):
             if (publication := self.publications.pop(event.stream_id, None)) is not None:
                 publication.end("it has unpublished")
+                self._idle_since = self._heard
         elif isinstance(event, PlayStopped):
             if event.stream_id == self._playing:
-                self._stop_playing()
-                self.session.closing = True
+                await self._leave()
         elif isinstance(event, PauseRequested):
             # A live stream goes on meanwhile; the player is answered, and sees what comes when it is back.
             self.session.accept_pause(event.stream_id, event.paused)
@@ -227,6 +300,8 @@ class _Served:
     def _connect(self, event: ConnectRequested) -> None:
         self._request = event
         try:
+            if self.host.sweeper.leaving:
+                raise RTMPRefusal("NetConnection.Connect.AppShutdown", "the server is about to stop")
             self.host.admit(event)
         except RTMPRefusal as refusal:
             self.session.reject_connect(refusal.code, str(refusal))
@@ -234,6 +309,7 @@ class _Served:
             self.session.accept_connect()
 
     async def _publish(self, event: PublishRequested) -> None:
+        self.connection.settled()
         try:
             publication = await self.host.publish(event.route, str(self.connection.peer))
         except Busy as error:
@@ -243,65 +319,90 @@ class _Served:
         else:
             publication.on_end = lambda: self.stop("another publisher has taken its name over")
             self.publications[event.stream_id] = publication
+            self._idle_since = None
             self.session.accept_publish(event.stream_id)
-            self.connection.settled()
 
-    async def _play(self, event: PlayRequested, nursery: trio.Nursery) -> None:
-        if self.cursor is not None or event.stream_id != 1:
-            # What the ring has encoded is for message stream 1.
-            self.session.reject_play(event.stream_id, "NetStream.Play.Failed", "one stream for each connection")
-            return
+    async def _play(self, event: PlayRequested) -> None:
+        self.connection.settled()
         try:
+            if self._stream is not None or event.stream_id != 1:
+                # What the ring has encoded is for message stream 1.
+                raise RTMPRefusal("NetStream.Play.Failed", "one stream for each connection: open another one")
             stream = await self.host.play(event.route, self._request)
         except RTMPRefusal as refusal:
             self.session.reject_play(event.stream_id, refusal.code, str(refusal))
             return
-        self.session.accept_play(event.stream_id)
-        self.connection.settled()
         self._stream, self._playing, self._since = stream, event.stream_id, self.ctx.clock()
-        self._nursery = nursery
+        self._idle_since = None
         stream.players.add(self)
-        self.cursor = stream.ring.attach(self.connection, self._given_up, first=self.session.data_to_send())
         self.host.joined(stream)
+        if not self._begin_if_on_air():
+            self.host.sweeper._waiting.add(self)
+
+    def _begin_if_on_air(self) -> bool:
+        """Answer a play whose stream is on air: from now on the cursor writes."""
+        stream = self._stream
+        if stream is None or not stream.on_air or self.cursor is not None or self._sending or self._ended:
+            return False
+        self.host.sweeper._waiting.discard(self)
+        self._since = self.ctx.clock()
+        self.session.accept_play(self._playing)
         self.ctx.emit(ViewerJoined(peer=str(self.connection.peer), stream=stream.name))
+        self.cursor = stream.ring.attach(self.connection, self._given_up, first=self.session.data_to_send())
+        return True
 
     def _given_up(self, reason: str) -> None:
         """The cursor cannot go on: with a reason where we give the player up."""
         self._stopped = self._stopped or reason
+        self._ended = True
         self._scope.cancel()
+
+    async def _leave(self) -> None:
+        """It has stopped playing; it may ask for something else on the same connection."""
+        cursor = self.cursor
+        if cursor is not None:
+            rest = await cursor.leave()
+            self._stop_playing()
+            await self._send(rest)
+        self._stop_playing()
+        self._idle_since = self._heard
 
     def _stop_playing(self) -> None:
         stream, cursor = self._stream, self.cursor
-        if stream is None or cursor is None:
+        if stream is None:
             return
-        self._stream = None
-        cursor.detach()
+        self._stream = self.cursor = None
+        self.host.sweeper._waiting.discard(self)
         stream.players.discard(self)
-        self.host.left(stream)
-        self.ctx.emit(
-            ViewerLeft(
-                peer=str(self.connection.peer),
-                stream=stream.name,
-                seconds=self.ctx.clock() - self._since,
-                bytes_out=self.connection.bytes_out,
-                skipped=cursor.skipped,
+        if cursor is not None:
+            cursor.detach()
+            self.ctx.emit(
+                ViewerLeft(
+                    peer=str(self.connection.peer),
+                    stream=stream.name,
+                    seconds=self.ctx.clock() - self._since,
+                    bytes_out=self.connection.bytes_out,
+                    skipped=cursor.skipped,
+                )
             )
-        )
+        self.host.left(stream)
 
     # --- what others ask of it -------------------------------------------------------------------
 
     def end(self, code: str, reason: str) -> None:
-        """The stream has ended for good."""
-        if self.cursor is not None and self.cursor.alive:
+        """Its stream has ended for good: tell it, and let it take what is on the way to it."""
+        if self._stream is None or self._ended:
+            return
+        if self.cursor is None:
+            self.session.reject_play(self._playing, "NetStream.Play.StreamNotFound", reason)
+        else:
             self.session.end_play(self._playing, code)
-            assert self._nursery is not None
-            self._nursery.start_soon(self._end_in_order, name=f"{self.ctx.tier} last words")
+        self._ended = True
+        self._scope.cancel()
 
     def resumed(self) -> None:
-        """A new publisher has begun."""
-        if self.cursor is not None and not self.cursor.sent:
-            self.session.resume_play(self._playing)
-            self.cursor.reply(self.session.data_to_send())
+        """A publisher has begun.  Who plays already goes on with the ring; who waits may begin."""
+        self._begin_if_on_air()
 
     def stop(self, reason: str) -> None:
         """End it now."""
@@ -326,14 +427,19 @@ class _Served:
                 self._pinged = now
                 self.session.ping(now)
                 self.cursor.reply(self.session.data_to_send())
+        elif self._stream is None and self._idle_since is not None and now - self._idle_since > IDLE:
+            self.stop(f"it has asked for nothing for {IDLE:g} s")
+
+    def look_at_wait(self, now: float) -> None:
+        """Refuse it where its stream has not come on air in time."""
+        if self._stream is not None and now - self._since >= self.host.patience:
+            name = self._stream.name
+            self.end("", self._stream.trouble or f"{name} is not on air")
 
     def names(self) -> list[str]:
-        """The streams that it publishes or plays."""
+        """The streams that it publishes, plays or waits for."""
         published = [each.stream.name for each in self.publications.values()]
         return [*published, self._stream.name] if self._stream is not None else published
-
-    def _name(self) -> str:
-        return next(iter(self.names()), "")
 
 
 async def serve_rtmp(connection: Connection, host: RTMPHost) -> None:
@@ -342,8 +448,4 @@ async def serve_rtmp(connection: Connection, host: RTMPHost) -> None:
     Raises RemoteProtocolError for what breaks the rules, after it was answered; ConnectionLost where the
     connection ends under us.
     """
-    served = _Served(connection, host)
-    try:
-        await served.run()
-    except* ConnectionLost:
-        pass
+    await _Served(connection, host).run()

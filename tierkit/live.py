@@ -136,8 +136,8 @@ class Stream:
         )
 
     def pinned(self) -> Iterator[tuple[int, bytes]]:
-        """Type and payload of what a newcomer needs first, metadata before sequence headers."""
-        for key in sorted(self._pinned, key=lambda key: (key[0] != DATA, key[0])):
+        """Type and payload of what a newcomer needs first: metadata, then all else in the order it came in."""
+        for key in sorted(self._pinned, key=lambda key: key[0] != DATA):
             yield key[0], self._pinned[key]
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
@@ -311,6 +311,11 @@ class Streams:
         if stream is None:
             stream = self._streams[name] = Stream(self, name)
         return stream
+
+    def discard(self, stream: Stream) -> None:
+        """Forget a stream that is off air and that nobody waits for; whatever else stays."""
+        if not stream.on_air and not stream.players and self._streams.get(stream.name) is stream:
+            del self._streams[stream.name]
 
     def expire(self, linger: float) -> list[Stream]:
         """End what has been off air for `linger` seconds, and forget it; call it now and then.

@@ -6,6 +6,7 @@ published and played, and where it comes from.  Asking: `pull` plays an upstream
 """
 
 from ._rtmp_client import Publisher as Publisher
+from ._rtmp_client import RTMPRefused as RTMPRefused
 from ._rtmp_client import RTMPTimeouts as RTMPTimeouts
 from ._rtmp_client import open_publisher as open_publisher
 from ._rtmp_client import pull as pull

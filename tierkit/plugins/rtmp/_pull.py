@@ -1,0 +1,170 @@
+"""One stream that is pulled from upstream, whatever the number of its players."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Protocol
+from zlib import crc32
+
+import trio
+
+from tierkit.live import Publication, Stream
+from tierkit.plugin import Address, Candidate, Context, NotServed, UpstreamError
+from tierkit.rtmp import RTMPRefused, RTMPTimeouts, pull
+
+__all__ = ["SCHEMES", "Pull"]
+
+SCHEMES = ("rtmp", "rtmps")
+#: Seconds before upstreams that are well are asked for a stream again that they did not have or that has ended:
+#: first, and at most.  An encoder that comes back is on air again within the players' patience.
+FIRST_REST = 0.5
+LONGEST_REST = 8.0
+#: How often a server may challenge one connection (authmod=adobe asks twice).
+MAX_CHALLENGES = 3
+
+
+class PullBounds(Protocol):
+    """The times that a pull goes by."""
+
+    @property
+    def grace(self) -> float:
+        """Seconds that it goes on without players."""
+
+    @property
+    def timeouts(self) -> RTMPTimeouts:
+        """How long servers may take."""
+
+
+class PullHost(Protocol):
+    """What a pull asks of its relay."""
+
+    ctx: Context
+    pull_failures: int
+
+    @property
+    def bounds(self) -> PullBounds:
+        """The times that it goes by."""
+
+    def lost(self, candidate: Candidate, reason: str) -> float:
+        """A server has failed."""
+
+    def back(self, candidate: Candidate) -> None:
+        """A server answers."""
+
+    def push_on(self, stream: Stream) -> None:
+        """The stream has come on air."""
+
+
+class Pull:
+    """One pull, from its first player to the end of the grace after its last one.
+
+    Attributes:
+        connected: whether media comes.
+        scope: cancel it to end the pull.
+    """
+
+    def __init__(self, host: PullHost, stream: Stream, extra: Mapping[str, object]) -> None:
+        self.stream = stream
+        self.connected = False
+        self.scope = trio.CancelScope()
+        self._host = host
+        self._extra = extra
+        self._rests = 0
+
+    def somebody_is_here(self) -> None:
+        """A player has come."""
+        self.scope.deadline = math.inf
+
+    def last_left(self) -> None:
+        """A player has left: where it was the last, the grace begins."""
+        if not self.stream.players:
+            grace = self._host.bounds.grace if self.stream.on_air else 0.0
+            self.scope.deadline = trio.current_time() + grace
+
+    async def run(self) -> None:
+        """Pull from one upstream after the other, for as long as the stream is wanted."""
+        upstream = self._host.ctx.upstream
+        with self.scope:
+            while True:
+                resting = math.inf
+                for candidate in upstream.candidates(SCHEMES, self.stream.name):
+                    if (rest := upstream.delay(candidate)) > 0:
+                        resting = min(resting, rest)
+                    elif await self._try(candidate):
+                        break  # what there was has ended: begin again with the first
+                    elif (rest := upstream.delay(candidate)) > 0:
+                        resting = min(resting, rest)
+                await trio.sleep(min(resting, self._rest()))
+
+    async def _try(self, candidate: Candidate) -> bool:
+        """Pull from one upstream until it ends; False where it never began.  Why is told to those who wait."""
+        stream = self.stream
+        before = stream.epochs
+        try:
+            code = await self._once(candidate)
+            stream.trouble = f"{candidate.name} has ended it ({code})"
+        except NotServed as error:
+            stream.trouble = str(error)
+        except UpstreamError as error:
+            self._host.pull_failures += 1
+            stream.trouble = str(error)
+            self._host.lost(candidate, error.reason)
+        began = stream.epochs != before
+        if began:
+            self._rests = 0
+        return began
+
+    async def _once(self, candidate: Candidate) -> str:
+        """Pull until the upstream ends it; returns its status code.  Raises NotServed or UpstreamError."""
+        publication: Publication | None = None
+
+        def started() -> Callable[[int, int, bytes], None]:
+            nonlocal publication
+            self.connected = True
+            self._host.back(candidate)
+            publication = self.stream.publish(candidate.name, takeover=True)
+            self._host.push_on(self.stream)
+            return publication.send
+
+        reason = "nobody plays it any more"
+        try:
+            code = await self._dial(candidate, started)
+            reason = f"{candidate.name} has ended it ({code})"
+            return code
+        except (NotServed, UpstreamError) as error:
+            reason = str(error)
+            raise
+        finally:
+            self.connected = False
+            if publication is not None:
+                publication.end(reason)
+
+    async def _dial(self, candidate: Candidate, started: Callable[[], Callable[[int, int, bytes], None]]) -> str:
+        source = candidate.source
+        target: Address | None = await source.target(self.stream.name, SCHEMES)
+        refused = UpstreamError(candidate.name, "refuses")
+        for _ in range(MAX_CHALLENGES):
+            if target is None:
+                break
+            try:
+                return await pull(
+                    self._host.ctx.network,
+                    target,
+                    started=started,
+                    room=self.stream.ring.room,
+                    trust=candidate.trust,
+                    connect_object={**source.connect_arguments(target), **self._extra},
+                    timeouts=self._host.bounds.timeouts,
+                )
+            except RTMPRefused as error:
+                refused = error
+                target = source.challenge(target, error.description)
+        raise refused
+
+    def _rest(self) -> float:
+        rest = min(LONGEST_REST, FIRST_REST * 2.0 ** min(self._rests, 16))
+        self._rests += 1
+        # Half fixed, half by name and number: tiers that lost a stream together do not return together.
+        drawn = crc32(f"{self._host.ctx.tier}{self.stream.name}{self._rests}".encode()) / 0xFFFFFFFF
+        return rest * (0.5 + 0.5 * drawn)
