@@ -326,8 +326,10 @@ class Packager:
 
     def _forced_cut(self, dts: int, lead: int) -> None:
         self._forced_cuts += 1
-        how = self.packaging
-        self._faults.tell(f"no keyframe for {how.patience:g} s or {how.max_bytes} bytes: cut without one")
+        segment, how = self._series.open, self.packaging
+        large = segment is not None and segment.size >= how.max_bytes
+        since = f"{how.max_bytes >> 20} MiB" if large else f"{how.patience:g} s"
+        self._faults.tell(f"no keyframe for {since}: the segment ends without one")
         self._cut(dts, lead)
 
     def _close(self) -> None:

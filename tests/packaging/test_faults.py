@@ -98,6 +98,15 @@ def test_what_libav_raises_costs_one_segment(monkeypatch: pytest.MonkeyPatch) ->
     assert sum(segment.duration for segment in studio.segments) > 6.5
 
 
+def test_what_libav_itself_refuses_gives_no_empty_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its muxer wants a sampling rate, and says so when the header is written: after the stream was added.
+    monkeypatch.setattr(mpegts.AudioTrack, "rate", property(lambda _: 0, lambda _, __: None), raising=False)
+    studio = package(signal(8, video=False))
+    assert studio.segments == ()
+    assert studio.told[0].startswith("HLS: libav: ")
+    assert studio.packager.statistics().faults > 1
+
+
 @pytest.mark.parametrize("method", ["__init__", "finish"])
 def test_a_muxer_that_never_works_gives_no_segments_and_harms_nothing(
     monkeypatch: pytest.MonkeyPatch, method: str
@@ -151,6 +160,7 @@ def test_no_more_keyframes_are_cut_for_after_patience() -> None:
     studio = package(tags, patience=4.0)
     assert all(segment.duration <= 4.1 for segment in studio.segments)
     assert studio.packager.statistics().forced_cuts == 3
+    assert studio.told[0] == "HLS: no keyframe for 4 s: the segment ends without one"
     assert len(of_kind("video", frames(studio.segments[1].data))) > 50
     assert first < 100
 

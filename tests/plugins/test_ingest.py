@@ -225,6 +225,27 @@ async def test_a_stream_that_never_becomes_one_is_answered_in_time(autojump_cloc
         assert trio.current_time() - asked == pytest.approx(3.0, abs=0.01)
 
 
+async def test_a_drain_does_not_wait_for_a_first_segment(autojump_clock: MockClock) -> None:
+    answers: list[int] = []
+    async with trio.open_nursery() as nursery:
+        async with studio(first_wait=60.0) as origin:
+
+            async def ask() -> None:
+                answers.append((await origin.ask("/live/s/playlist.m3u8")).status)
+
+            async def publish() -> None:
+                with pytest.raises(UpstreamError):
+                    await origin.publish([*signal(1), parse_tag(8, 90_000, b"\xaf\x01late")])
+
+            nursery.start_soon(publish)
+            await trio.sleep(0.5)
+            nursery.start_soon(ask)
+            await trio.sleep(0.5)
+            left = trio.current_time()
+        assert trio.current_time() - left <= 1.1
+    assert answers == [404]
+
+
 async def test_a_publisher_that_leaves_is_waited_for_then_forgotten(autojump_clock: MockClock) -> None:
     async with studio(linger=10.0) as origin:
         await origin.publish(signal(4))

@@ -188,7 +188,7 @@ class _Channel:
         self, stream: Stream, packaging: Packaging, *, sequence: int, now: float, tell: Callable[[str], None]
     ) -> None:
         self.stream = stream
-        self.packager = Packager(packaging, first_sequence=sequence, tell=tell, cut=self._cut)
+        self.packager = Packager(packaging, first_sequence=sequence, tell=tell, cut=self.wake)
         #: Set, and made anew, with each segment.
         self.news = trio.Event()
         self._epoch = stream.epochs
@@ -214,9 +214,10 @@ class _Channel:
 
     def close(self) -> None:
         self._unsubscribe()
-        self._cut()
+        self.wake()
 
-    def _cut(self) -> None:
+    def wake(self) -> None:
+        """Let those who wait for the next segment look again."""
         self.news.set()
         self.news = trio.Event()
 
@@ -268,6 +269,8 @@ class _Origin(Running, RTMPHost):
 
     def draining(self) -> None:
         self.sweeper.draining()
+        for channel in self._channels.values():
+            channel.wake()
 
     def kick(self, pattern: str) -> int:
         return self.sweeper.kick(pattern)
