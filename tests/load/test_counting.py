@@ -188,16 +188,19 @@ async def test_refused_connections_never_reach_the_server() -> None:
 
 
 async def test_a_stall_holds_bytes_back_and_loses_none() -> None:
-    async with echoing() as echo, open_counting_proxy(f"127.0.0.1:{echo.port}") as proxy:
-        async with await dial(proxy) as stream:
-            assert await said(stream, b"a") == b"a"
-            proxy.stall = True
-            await stream.send_all(b"b")
-            await trio.testing.wait_all_tasks_blocked(0.05)
-            assert (proxy.stall, proxy.sent) == (True, 1)
-            proxy.stall = False
-            with trio.fail_after(5):
-                assert await stream.receive_some(10) == b"b"
+    async with (
+        echoing() as echo,
+        open_counting_proxy(f"127.0.0.1:{echo.port}") as proxy,
+        await dial(proxy) as stream,
+    ):
+        assert await said(stream, b"a") == b"a"
+        proxy.stall = True
+        await stream.send_all(b"b")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert (proxy.stall, proxy.sent) == (True, 1)
+        proxy.stall = False
+        with trio.fail_after(5):
+            assert await stream.receive_some(10) == b"b"
 
 
 async def test_a_server_that_is_down_is_a_reset() -> None:

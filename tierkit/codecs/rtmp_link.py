@@ -66,6 +66,11 @@ class Link:
         """The size of outgoing chunks."""
         return self._writer.chunk_size
 
+    @property
+    def window(self) -> int:
+        """After how many bytes at most the peer hears from us, as it asked for and within our bounds."""
+        return self._window
+
     def data_to_send(self) -> bytes:
         """Everything that waits to be sent, once: whole messages."""
         data = b"".join(self._out)

@@ -11,5 +11,6 @@ from ._hls import run_hls as run_hls
 from ._playback import Playback as Playback
 from ._report import Quantiles as Quantiles
 from ._report import Report as Report
+from ._rtmp import run_rtmp as run_rtmp
 
-__all__ = ["Playback", "Quantiles", "Report", "run_hls"]
+__all__ = ["Playback", "Quantiles", "Report", "run_hls", "run_rtmp"]

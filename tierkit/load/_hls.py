@@ -8,7 +8,6 @@ was fetched is a "gap".
 
 from __future__ import annotations
 
-import ssl
 import time
 from functools import lru_cache
 from urllib.parse import urljoin
@@ -24,7 +23,7 @@ from ._playback import Playback
 from ._playlist import Part, Playlist, parse
 from ._report import Report, Tally
 from ._run import RETRY, attend, check_numbers, raise_descriptor_limit
-from ._wire import PATIENCE, Refused, Target, Wire, kind_of, resolve
+from ._wire import FAILURES, Refused, Target, kind_of, reachable, told
 
 __all__ = ["run_hls"]
 
@@ -32,7 +31,6 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MAX_REDIRECTS = 5
 #: Seconds that a player loads ahead: hls.js's maxBufferLength.  Only a recording lets it come so far.
 _MAX_AHEAD = 30.0
-_FAILURES = (OSError, trio.TooSlowError, TierkitError)
 
 
 async def run_hls(
@@ -78,27 +76,10 @@ async def _probe(house: _House, address: Address) -> None:
     viewer = HlsViewer(house, address.reveal(), reads=True)
     try:
         await viewer.load()
-    except Refused as error:
-        raise TierkitError(f"{address} cannot be watched: the server answers {error}: check the path") from None
-    except RemoteProtocolError as error:
-        raise TierkitError(f"{address} cannot be watched: {error}") from None
-    except _FAILURES as error:
-        reason = _reason(error)
-        raise TierkitError(
-            f"{address} cannot be watched: {reason}: is the server up, and is this its address?"
-        ) from None
+    except FAILURES as error:
+        raise TierkitError(f"{address} cannot be watched: {told(error)}") from None
     finally:
         viewer.leave(trio.current_time())
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, trio.TooSlowError):
-        return f"no answer within {PATIENCE:g} s"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate does not verify ({error.verify_message})"
-    if isinstance(error, ConnectionRefusedError):
-        return "nothing listens there"
-    return f"{kind_of(error)} ({error})" if str(error) else kind_of(error)
 
 
 class _House:
@@ -109,27 +90,13 @@ class _House:
         #: Wall time at zero of the event loop's clock: read once, so that a step of the former changes nothing.
         self.wall = time.time() - trio.current_time()
         self._trust = trust
-        self._found: dict[str, list[Target]] = {}
+        self._found: dict[str, Target] = {}
 
     async def connection(self, address: Address) -> HttpConnection:
         where = f"{address.scheme}://{address.authority}"
         if where not in self._found:
-            targets = await resolve(address, self._trust)
-            self._found[where] = await _reachable(targets)
-        host = address.authority
-        return HttpConnection(self._found[where][0], host, self.tally)
-
-
-async def _reachable(targets: list[Target]) -> list[Target]:
-    """The first place of several that takes a connection ("localhost" may be two, of which one listens)."""
-    for target in targets[:-1]:
-        try:
-            with trio.fail_after(PATIENCE):
-                (await Wire.dial(target)).close()
-        except (OSError, trio.TooSlowError):
-            continue
-        return [target]
-    return targets[-1:]
+            self._found[where] = await reachable(address, self._trust)
+        return HttpConnection(self._found[where], address.authority, self.tally)
 
 
 @lru_cache(maxsize=4096)
@@ -163,7 +130,7 @@ class HlsViewer:
             asked = trio.current_time()
             try:
                 playlist = await self.load()
-            except _FAILURES as error:
+            except FAILURES as error:
                 self._fail(kind_of(error))
                 self._url = ""
                 await trio.sleep(RETRY)
@@ -219,7 +186,7 @@ class HlsViewer:
             self._continuity.restart()
         try:
             _, answer = await self._get(part.url, keep=self._reads)
-        except _FAILURES as error:
+        except FAILURES as error:
             self._lost(kind_of(error))
             return
         now = trio.current_time()
@@ -262,6 +229,8 @@ class HlsViewer:
                 url = urljoin(url, answer.location)
                 continue
             if answer.status != 200:
-                raise Refused(f"http {answer.status}")
+                raise Refused(
+                    f"http {answer.status}", f"the server answers {answer.status} for {address}: check the path"
+                )
             return url, answer
-        raise Refused("too many redirects")
+        raise Refused("redirects", f"more than {_MAX_REDIRECTS} redirects, the last to {_address(url)}")

@@ -106,6 +106,8 @@ class Tally:
     bytes: int = 0
     startups: list[float] = field(factory=list)
     latencies: list[float] = field(factory=list)
+    #: RTMP: arrival minus media time, by clocks that have nothing in common.
+    offsets: list[float] = field(factory=list)
     errors: Counter[str] = field(factory=Counter)
     playbacks: list[Playback] = field(factory=list)
     #: Bytes that had come when the ramp was over.
@@ -113,6 +115,7 @@ class Tally:
 
     def report(self, *, viewers: int, seconds: float) -> Report:
         """The outcome, when every viewer has left."""
+        least = min(self.offsets, default=0.0)
         return Report(
             viewers=viewers,
             seconds=round(seconds, 3),
@@ -121,5 +124,5 @@ class Tally:
             stalls=sum(each.stalls for each in self.playbacks),
             stalled_viewers=sum(each.stalls > 0 for each in self.playbacks),
             errors=dict(sorted(self.errors.items())),
-            latency_ms=quantiles(self.latencies),
+            latency_ms=quantiles([*self.latencies, *(each - least for each in self.offsets)]),
         )

@@ -18,10 +18,12 @@ from attrs import field, frozen
 from tierkit import Address, Trust
 from tierkit.errors import AddressError, ConnectionLost, RemoteProtocolError, TierkitError
 
-__all__ = ["PATIENCE", "Refused", "Target", "Wire", "kind_of", "resolve"]
+__all__ = ["FAILURES", "PATIENCE", "Refused", "Target", "Wire", "kind_of", "reachable", "told"]
 
 #: Seconds without a byte after which a viewer gives up and dials again: hls.js's fragLoadingMaxTimeToFirstByteMs.
 PATIENCE = 10.0
+#: What a viewer counts and gets over; anything else is a fault of this program.
+FAILURES = (OSError, trio.TooSlowError, TierkitError)
 #: Bytes dropped by one call; never written on Linux, so it costs address space alone.
 _SCRATCH = bytearray(1 << 20)
 #: Bytes that wait in the kernel before a dropping viewer is woken: most of an untuned receive window.
@@ -72,8 +74,40 @@ class Target:
     context: ssl.SSLContext | None = field(default=None, eq=False, repr=False)
 
 
-async def resolve(address: Address, trust: Trust | None = None) -> list[Target]:
-    """Every place that the address means, in the resolver's order.  Raises OSError where it means none."""
+def told(error: BaseException) -> str:
+    """Why nothing can be watched at all, and what to do, for a person."""
+    if isinstance(error, (Refused, RemoteProtocolError, AddressError)):
+        return str(error)
+    if isinstance(error, trio.TooSlowError):
+        return f"no answer within {PATIENCE:g} s: is the stream on air?"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate does not verify ({error.verify_message}): give the authority that signed it"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS fails ({error.reason or error}): is this port one for TLS?"
+    if isinstance(error, socket.gaierror):
+        return "its host name is not known: is it spelt right?"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there: is the server up, and is this its port?"
+    return f"{kind_of(error)}: is the server up, and is this its address?"
+
+
+async def reachable(address: Address, trust: Trust | None = None) -> Target:
+    """The first place of those that the address means that takes connections, in the resolver's order.
+
+    "localhost" may mean two, of which one listens.  Raises OSError or trio.TooSlowError where none does.
+    """
+    targets = await _resolve(address, trust)
+    for target in targets[:-1]:
+        try:
+            with trio.fail_after(PATIENCE):
+                (await Wire.dial(target)).close()
+        except (OSError, trio.TooSlowError):
+            continue
+        return target
+    return targets[-1]
+
+
+async def _resolve(address: Address, trust: Trust | None) -> list[Target]:
     context = _context(trust or Trust()) if address.secure else None
     name = (trust.server_name if trust else "") or address.host
     found = await trio.socket.getaddrinfo(address.host, address.dial_port, type=socket.SOCK_STREAM)
@@ -165,6 +199,16 @@ class Wire:
             return self._sock.recv_into(_SCRATCH, limit)
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0
+
+    def discard_all(self) -> int:
+        """Drops what is there already, at the end of a run; the number of bytes."""
+        total = 0
+        try:
+            while count := self.discard_nowait(len(_SCRATCH)):
+                total += count
+        except OSError:  # nothing more, or the connection is gone
+            pass
+        return total
 
     async def _wait(self) -> None:
         self._burst = 0
