@@ -135,9 +135,13 @@ class Supervisor:
     async def _once(self, node: Node, ready: Callable[[], None]) -> int:
         """One life of a tier's process; returns its exit code."""
         command = list(self._command(node.name, self._bound))
-        process = await trio.lowlevel.open_process(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-        )
+        try:
+            process = await trio.lowlevel.open_process(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            )
+        except OSError as error:  # no memory or no descriptor just now: the others must not pay for that
+            self._tell(f"{node.name}: no process can be started: {error}")
+            return 1
         self._processes[node.name] = process
         try:
             if self._leaving.is_set():

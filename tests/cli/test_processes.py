@@ -6,6 +6,7 @@ output, an end at SIGTERM.  At the end stand real ones.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -182,6 +183,26 @@ async def test_odd_output_passes_through() -> None:
     assert await rig.supervisor.run() == 0
     assert sum(line.count("x") for line in rig.said) == 200_000
     assert "ready other http 127.0.0.1:1" in rig.said
+
+
+async def test_a_machine_without_room_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(shield=[SHIELD_READY + "wait()"], leaf=[LEAF_READY + "sys.exit(1)", LEAF_READY + "say('again'); wait()"])
+    rig.when["again"] = terminate_ourselves
+    really = trio.lowlevel.open_process
+    calls = 0
+
+    async def sometimes(*arguments: Any, **options: Any) -> trio.Process:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return await really(*arguments, **options)
+
+    monkeypatch.setattr(trio.lowlevel, "open_process", sometimes)
+    rig.scripts["leaf"].insert(1, "the one that is not started")
+    assert await rig.supervisor.run() == 0
+    assert rig.told[1].startswith("leaf: no process can be started: ")
+    assert len(rig.children) == 0
 
 
 def test_the_command_of_a_child() -> None:
