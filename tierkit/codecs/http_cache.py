@@ -61,6 +61,7 @@ _HOP = frozenset(
 )
 # RFC 9111 section 5.2: token [ "=" ( token / quoted-string ) ], taken apart without splitting at commas in quotes.
 _DIRECTIVE = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)(?:=("(?:[^"\\]|\\.)*"|[^",\s]*))?\s*(?:,|\Z)')
+_NAME = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)")
 _SECONDS = re.compile(r"[0-9]{1,10}\Z")
 # What we send upstream never differs by these, so an answer that does is one for all.
 _HARMLESS_VARY = frozenset({"accept-encoding", "origin", "user-agent", "accept"})
@@ -94,11 +95,14 @@ def cache_control(headers: Headers) -> dict[str, str]:
     position = 0
     while position < len(text):
         match = _DIRECTIVE.match(text, position)
-        if match is None or match.end() == position:
+        if match is None:
+            # A malformed one still says its name: `private = "x` is private.
+            if (name := _NAME.match(text, position)) is not None:
+                found.setdefault(name.group(1).lower(), "")
             comma = text.find(",", position)
             position = comma + 1 if comma >= 0 else len(text)
             continue
-        # The first of two wins nothing: the shorter lifetime is the safer reading (RFC 9111 section 4.2.1).
+        # Of two, the first one counts (RFC 9111 section 4.2.1).
         found.setdefault(match.group(1).lower(), (match.group(2) or "").strip('"'))
         position = match.end()
     return found
@@ -230,8 +234,8 @@ def parse_range(value: bytes, length: int | None) -> tuple[int, int | None] | No
     if not first:
         if not last or length is None:
             return None
-        if int(last) == 0:
-            raise ValueError("an empty suffix")
+        if int(last) == 0 or length == 0:
+            raise ValueError("an empty suffix, or nothing to have one")
         return max(0, length - int(last)), length
     start = int(first)
     if last and int(last) < start:

@@ -1,0 +1,280 @@
+"""What a shared cache may do with an answer: the table at the head of `http_cache`, line by line."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tierkit.codecs.hls import Kind, PlaylistFacts
+from tierkit.codecs.http1 import Headers
+from tierkit.codecs.http_cache import (
+    Lifetime,
+    age_of,
+    cache_control,
+    decide,
+    end_to_end,
+    not_modified,
+    parse_range,
+)
+
+LIVE = PlaylistFacts(multivariant=False, target_duration=6, window=18)
+SLOW = PlaylistFacts(multivariant=False, target_duration=10, window=30)
+MASTER = PlaylistFacts(multivariant=True)
+ENDED = PlaylistFacts(multivariant=False, target_duration=6, window=600, ended=True)
+
+
+def cc(value: str) -> Headers:
+    return [(b"cache-control", value.encode())]
+
+
+@pytest.mark.parametrize(
+    ("value", "directives"),
+    [
+        ("max-age=5, Public", {"max-age": "5", "public": ""}),
+        ("MAX-AGE=5,,  s-maxage = 7, x", {"max-age": "5", "s-maxage": "", "x": ""}),
+        ('private = "x', {"private": ""}),
+        ('private="set-cookie, x", max-age="5"', {"private": "set-cookie, x", "max-age": "5"}),
+        ("max-age=5, max-age=9", {"max-age": "5"}),
+        ("", {}),
+        (",,,", {}),
+        ("=5, max-age=1", {"max-age": "1"}),
+        ('x="unended, max-age=1', {"x": "", "max-age": "1"}),
+    ],
+)
+def test_directives(value: str, directives: dict[str, str]) -> None:
+    assert cache_control(cc(value)) == directives
+
+
+@given(st.text(max_size=60))
+def test_any_cache_control_can_be_read(value: str) -> None:
+    for name in cache_control([(b"cache-control", value.encode("utf-8", "surrogatepass"))]):
+        assert name == name.lower()
+
+
+@pytest.mark.parametrize(
+    ("value", "age"), [(b"5", 5), (b" 5 ", 5), (b"5, 7", 5), (b"-5", 0), (b"1e3", 0), (b"x", 0), (b"9999999999", 0)]
+)
+def test_age(value: bytes, age: float) -> None:
+    assert age_of([(b"age", value)]) == age
+
+
+#: class, facts, Cache-Control, then: fresh, stale while revalidated, stale if error.
+LIFETIMES: list[tuple[Kind, PlaylistFacts | None, str, float, float, float]] = [
+    # A media playlist: half its target duration, less where the origin says so, never more.
+    ("playlist", LIVE, "", 3, 3, 18),
+    ("playlist", LIVE, "max-age=1", 1, 3, 18),
+    ("playlist", LIVE, "max-age=86400", 3, 3, 18),
+    ("playlist", LIVE, "max-age=86400, s-maxage=2", 2, 3, 18),
+    ("playlist", LIVE, "no-cache", 3, 3, 18),
+    ("playlist", LIVE, "max-age=0", 3, 3, 18),
+    ("playlist", LIVE, "max-age=x", 3, 3, 18),
+    ("playlist", SLOW, "", 5, 5, 30),
+    ("playlist", PlaylistFacts(multivariant=False), "", 3, 3, 18),  # Apple's 6 s where nothing is told
+    ("playlist", PlaylistFacts(multivariant=False, target_duration=3600), "", 30, 30, 180),
+    # A multivariant playlist: half a target duration at least, a minute at most.
+    ("playlist", MASTER, "", 3, 3, 18),
+    ("playlist", MASTER, "max-age=1", 3, 3, 18),
+    ("playlist", MASTER, "max-age=20", 20, 3, 18),
+    ("playlist", MASTER, "max-age=86400", 60, 3, 18),
+    # One that has ended changes no more.
+    ("playlist", ENDED, "", 60, 60, 3600),
+    ("playlist", ENDED, "max-age=10", 10, 60, 3600),
+    # A segment: six target durations, its window, or what the origin says: the longest.
+    ("segment", None, "", 36, 0, 18),
+    ("segment", None, "max-age=1", 36, 0, 18),
+    ("segment", None, "no-cache", 36, 0, 18),
+    ("segment", None, "max-age=3600", 3600, 0, 18),
+    # Anything else: what it says, and nothing where it says nothing.
+    ("other", None, "max-age=5", 5, 0, 0),
+    ("other", None, "max-age=5, stale-while-revalidate=2, stale-if-error=9", 5, 2, 9),
+]
+
+
+@pytest.mark.parametrize(("kind", "facts", "value", "fresh", "stale", "error"), LIFETIMES)
+def test_lifetimes(
+    kind: Kind, facts: PlaylistFacts | None, value: str, fresh: float, stale: float, error: float
+) -> None:
+    found = decide(kind, 200, cc(value) if value else [], facts=facts)
+    assert found == Lifetime(shared=True, fresh=fresh, while_revalidated=stale, if_error=error)
+    assert found.kept
+
+
+def test_a_segment_knows_its_stream() -> None:
+    assert decide("segment", 200, [], target_duration=2, window=6).fresh == 12
+    assert decide("segment", 200, [], target_duration=2, window=7200).fresh == 7200
+    assert decide("segment", 200, [], target_duration=2).if_error == 6
+    assert decide("playlist", 200, [], facts=MASTER, target_duration=2).fresh == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "headers"),
+    [
+        ("playlist", 200, cc("no-store")),
+        ("playlist", 200, cc("private")),
+        ("segment", 200, cc("private, max-age=60")),
+        ("segment", 200, cc('private="x"')),
+        ("segment", 200, cc("max-age=60, no-store")),
+        ("segment", 404, cc("private")),
+        ("segment", 200, [(b"vary", b"Cookie")]),
+        ("segment", 200, [(b"vary", b"*")]),
+        ("segment", 200, [(b"vary", b"*, foo")]),
+        ("segment", 200, [(b"vary", b"Accept-Encoding, Authorization")]),
+        ("other", 200, []),
+        ("other", 200, cc("no-cache, max-age=5")),
+        ("other", 200, [*cc("max-age=5"), (b"set-cookie", b"a=b")]),
+        ("segment", 206, []),
+        ("segment", 304, []),
+        ("segment", 401, []),
+        ("segment", 407, []),
+        ("segment", 500, cc("max-age=60")),
+        ("segment", 503, cc("max-age=60")),
+        ("segment", 999, []),
+    ],
+)
+def test_what_is_not_for_others(kind: Kind, status: int, headers: Headers) -> None:
+    found = decide(kind, status, headers, facts=LIVE if kind == "playlist" else None)
+    assert not found.shared
+    assert found.reason
+
+
+def test_vary_by_what_we_never_vary_is_harmless() -> None:
+    assert decide("segment", 200, [(b"vary", b"Accept-Encoding, ORIGIN")]).shared
+
+
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize(
+    ("value", "fresh"), [("", 1), ("max-age=60", 1), ("max-age=0", 0), ("no-store", 0), ("no-cache", 1)]
+)
+def test_not_there(status: int, value: str, fresh: float) -> None:
+    found = decide("playlist", status, cc(value) if value else [])
+    assert (found.shared, found.fresh, found.kept) == (True, fresh, fresh > 0)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 403, 405, 414, 431])
+def test_refusals_and_redirections_are_for_those_who_wait(status: int) -> None:
+    found = decide("segment", status, cc("max-age=60"))
+    assert (found.shared, found.kept) == (True, False)
+
+
+@pytest.mark.parametrize(("age", "fresh"), [(0, 3), (2, 3), (3, 3.75), (5, 5.75), (100, 100.75)])
+def test_what_is_old_on_arrival_is_fresh_for_a_moment(age: int, fresh: float) -> None:
+    found = decide("playlist", 200, [(b"age", b"%d" % age)], facts=LIVE)
+    assert (found.age, found.fresh) == (age, pytest.approx(fresh))
+
+
+def test_a_segments_lifetime_begins_when_it_arrives() -> None:
+    assert decide("segment", 200, [(b"age", b"30")]).fresh == 36 + 30
+
+
+@given(
+    st.sampled_from(["playlist", "segment", "other"]),
+    st.integers(100, 599),
+    st.lists(st.tuples(st.sampled_from([b"cache-control", b"age", b"vary", b"expires"]), st.binary(max_size=40))),
+    st.floats(0, 1e6),
+    st.floats(0, 1e9),
+)
+def test_any_answer_has_a_bounded_lifetime(
+    kind: Kind, status: int, headers: Headers, target: float, window: float
+) -> None:
+    facts = PlaylistFacts(multivariant=False, target_duration=target, window=window) if kind == "playlist" else None
+    found = decide(kind, status, headers, facts=facts, target_duration=target, window=window)
+    for seconds in (found.fresh, found.while_revalidated, found.if_error, found.age):
+        assert 0 <= seconds < math.inf
+    if status >= 500:
+        assert not found.shared
+    if kind == "playlist" and found.shared and status == 200:
+        assert found.fresh - found.age <= 60
+
+
+# --- fields --------------------------------------------------------------------------------------
+
+
+def test_fields_of_the_hop_end_here() -> None:
+    kept = [(b"content-type", b"video/MP2T"), (b"etag", b'"1"'), (b"cache-control", b"max-age=5")]
+    hop = [
+        (b"connection", b"X-Odd, Cache-Control, keep-alive"), (b"x-odd", b"1"), (b"keep-alive", b"timeout=5"),
+        (b"transfer-encoding", b"chunked"), (b"content-length", b"5"), (b"te", b"x"), (b"trailer", b"x"),
+        (b"upgrade", b"h2c"), (b"proxy-authenticate", b"x"), (b"proxy-connection", b"x"), (b"via", b"1.1 x"),
+        (b"date", b"x"),
+    ]  # fmt: skip
+    personal = [(b"set-cookie", b"a=b"), (b"age", b"5")]
+    assert end_to_end([*hop, *kept, *personal]) == kept
+    assert end_to_end([*hop, *kept, *personal], alone=True) == [*kept, *personal]
+
+
+MODIFIED = (b"last-modified", b"Sat, 23 Nov 2013 20:00:00 GMT")
+TAGGED = [(b"etag", b'"a,b"'), MODIFIED]
+
+
+@pytest.mark.parametrize(
+    ("request_", "stored", "answer"),
+    [
+        ([], TAGGED, False),
+        ([(b"if-none-match", b"*")], TAGGED, True),
+        ([(b"if-none-match", b'"1"')], [(b"etag", b'"1"')], True),
+        ([(b"if-none-match", b'W/"1"')], [(b"etag", b'"1"')], True),
+        ([(b"if-none-match", b'"1"')], [(b"etag", b'W/"1"')], True),
+        ([(b"if-none-match", b'"0", "1"')], [(b"etag", b'"1"')], True),
+        ([(b"if-none-match", b'"2"')], [(b"etag", b'"1"')], False),
+        ([(b"if-none-match", b'"1"')], [MODIFIED], False),
+        ([(b"if-modified-since", MODIFIED[1])], TAGGED, True),
+        ([(b"if-none-match", b'"2"'), (b"if-modified-since", MODIFIED[1])], TAGGED, False),  # the tag wins
+        ([(b"if-modified-since", b"Sat, 23 Nov 2013 19:00:00 GMT")], TAGGED, False),
+        ([(b"if-modified-since", b"")], [], False),
+    ],
+)  # fmt: skip
+def test_conditions(request_: Headers, stored: Headers, answer: bool) -> None:
+    assert not_modified(request_, stored) is answer
+
+
+@pytest.mark.parametrize(
+    ("value", "length", "span"),
+    [
+        (b"bytes=0-0", 10, (0, 1)),
+        (b"bytes=2-", 10, (2, 10)),
+        (b"bytes=-3", 10, (7, 10)),
+        (b"bytes=-30", 10, (0, 10)),
+        (b"bytes=2-99", 10, (2, 10)),
+        (b" bytes=2-3 ", 10, (2, 4)),
+        (b"bytes=2-3", None, (2, 4)),
+        (b"bytes=2-", None, (2, None)),
+        (b"bytes=-3", None, None),
+        (b"bytes=3-2", 10, None),
+        (b"bytes=", 10, None),
+        (b"bytes=-", 10, None),
+        (b"bytes=0-1,2-3", 10, None),
+        (b"bytes = 0-1", 10, None),
+        (b"bytes=+0-1", 10, None),
+        (b"bytes=0_0-1", 10, None),
+        (b"bytes=0x0-1", 10, None),
+        ("bytes=\u0660-1".encode(), 10, None),
+        (b"bytes=0-" + b"9" * 30, 10, None),
+        (b"items=0-1", 10, None),
+    ],
+)
+def test_ranges(value: bytes, length: int | None, span: tuple[int, int | None] | None) -> None:
+    assert parse_range(value, length) == span
+
+
+@pytest.mark.parametrize(
+    ("value", "length"),
+    [(b"bytes=10-", 10), (b"bytes=10-12", 10), (b"bytes=-0", 10), (b"bytes=0-", 0), (b"bytes=-1", 0)],
+)
+def test_ranges_that_cannot_be_satisfied(value: bytes, length: int) -> None:
+    with pytest.raises(ValueError):
+        parse_range(value, length)
+
+
+@given(st.binary(max_size=30) | st.from_regex(rb"bytes=[0-9]{0,3}-[0-9]{0,3}", fullmatch=True), st.integers(0, 500))
+def test_a_range_lies_within_what_is_there(value: bytes, length: int) -> None:
+    try:
+        span = parse_range(value, length)
+    except ValueError:
+        return
+    if span is not None:
+        start, end = span
+        assert end is not None
+        assert 0 <= start < end <= length
