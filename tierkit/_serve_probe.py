@@ -89,9 +89,16 @@ async def _probe(process: Process, tier: Node, other: Node, schemes: tuple[str, 
                 url = str(target)
                 (await process.network.connect(target, trust=other.trust)).close()
                 problem = ""
-        except TierkitError as error:
-            problem = str(error)
+        except Exception as error:  # whatever a plugin's source does, the other upstreams are tried
+            problem = _told(error)
     return Probe(tier.name, other.name, url, problem, trio.current_time() - started)
+
+
+def _told(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    said = " ".join(str(error).split())
+    return said if isinstance(error, TierkitError) else f"{type(error).__name__}: {said}".removesuffix(": ")
 
 
 async def _source(stack: AsyncExitStack, process: Process, tier: Node, other: Node) -> LiveSource:
