@@ -14,15 +14,13 @@ Silence: a player is pinged every `PING_EVERY` seconds and dropped when it has n
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
 
 import trio
 
 from ._events import Dropped, ViewerJoined, ViewerLeft
 from ._fanout import Cursor
-from ._plugin import Context
 from ._ports import Connection
+from ._rtmp_host import RTMPHost, RTMPRefusal
 from .codecs.rtmp_session import (
     ConnectRequested,
     Media,
@@ -35,11 +33,10 @@ from .codecs.rtmp_session import (
     ServerSession,
     Unpublished,
 )
-from .codecs.rtmp_url import Route
-from .errors import RemoteProtocolError, TierkitError
+from .errors import RemoteProtocolError
 from .live import Busy, Publication, Stream
 
-__all__ = ["RTMPHost", "RTMPRefusal", "Sweeper", "serve_rtmp"]
+__all__ = ["serve_rtmp"]
 
 #: Seconds between pings of a player, and of silence after which it (or a publisher) is dropped.
 #: nginx-rtmp pings after 60 s and waits 30; Wowza drops a client that does not answer within 12.
@@ -49,113 +46,6 @@ SILENCE = 75.0
 IDLE = 60.0
 #: Seconds that a peer has to take the last words before it is closed.
 LAST_WORDS = 3.0
-#: Seconds between two looks at those who wait for a stream, and, in such looks, at everybody.
-LOOK = 1.0
-LOOKS_AT_ALL = 5
-#: Connections looked at before others get a turn: some 100 µs.
-BURST = 256
-
-
-class RTMPRefusal(TierkitError):
-    """A publisher or player is turned away, with an RTMP status code."""
-
-    def __init__(self, code: str, description: str) -> None:
-        self.code = code
-        super().__init__(description)
-
-
-class RTMPHost(ABC):
-    """What a service decides for those who connect to it.
-
-    Attributes:
-        sweeper: what looks after silent peers; the service runs it.
-        patience: seconds that a player waits for a stream that is not on air before it is refused.
-    """
-
-    ctx: Context
-    sweeper: Sweeper
-    patience: float = 10.0
-
-    def admit(self, request: ConnectRequested) -> None:
-        """Raise RTMPRefusal to refuse a connection by what its `connect` says."""
-
-    @abstractmethod
-    async def play(self, route: Route, request: ConnectRequested) -> Stream:
-        """The stream that a player asks for; it may still be off air.  Raises RTMPRefusal."""
-
-    @abstractmethod
-    async def publish(self, route: Route, peer: str) -> Publication:
-        """Begin to publish under a name.  Raises RTMPRefusal or Busy."""
-
-    def joined(self, stream: Stream) -> None:
-        """A player has come: it is in `stream.players`, and plays or waits."""
-
-    def left(self, stream: Stream) -> None:
-        """A player has left; the last one's departure may end a pull."""
-
-
-class Sweeper:
-    """Looks after all connections of a service, in one task."""
-
-    def __init__(self, ctx: Context) -> None:
-        self._ctx = ctx
-        self._served: set[_Served] = set()
-        self._waiting: set[_Served] = set()
-        #: The tier drains: nobody new may begin.
-        self.leaving = False
-
-    def __iter__(self) -> Iterator[_Served]:
-        return iter(tuple(self._served))
-
-    @property
-    def players(self) -> int:
-        """How many play now."""
-        return sum(each.cursor is not None for each in self._served)
-
-    @property
-    def waiting(self) -> int:
-        """How many wait for a stream that is not on air."""
-        return len(self._waiting)
-
-    @property
-    def publishers(self) -> int:
-        """How many publish now."""
-        return sum(bool(each.publications) for each in self._served)
-
-    async def run(self) -> None:
-        """Refuse who has waited for too long; ping, and drop who has been silent for too long."""
-        looks = 0
-        while True:
-            await trio.sleep(LOOK)
-            looks += 1
-            now = self._ctx.clock()
-            for served in tuple(self._waiting):
-                served.look_at_wait(now)
-            if looks % LOOKS_AT_ALL == 0:
-                for index, served in enumerate(self):
-                    served.look(now)
-                    if index % BURST == BURST - 1:
-                        await trio.lowlevel.checkpoint()
-
-    def draining(self) -> None:
-        """Let nobody new begin, and tell the players that can go elsewhere to do so."""
-        self.leaving = True
-        for served in self:
-            served.drain()
-
-    def kick(self, name: str, reason: str = "kicked") -> int:
-        """End whoever plays or publishes a stream (or, with a ``*`` at its end, those that begin so)."""
-        wanted = "/" + name.lstrip("/")
-        count = 0
-        for served in self:
-            if any(_matches(each, wanted) for each in served.names()):
-                served.stop(reason)
-                count += 1
-        return count
-
-
-def _matches(name: str, wanted: str) -> bool:
-    return name.startswith(wanted[:-1]) if wanted.endswith("*") else name == wanted
 
 
 class _Served:
@@ -206,14 +96,14 @@ class _Served:
     # --- the life of a connection ----------------------------------------------------------------
 
     async def run(self) -> None:
-        self.host.sweeper._served.add(self)
+        self.host.sweeper.served.add(self)
         try:
             with self._scope:
                 await self._read()
             if not self._stopped:
                 await self._say_last_words()
         finally:
-            self.host.sweeper._served.discard(self)
+            self.host.sweeper.served.discard(self)
             name = next(iter(self.names()), "")
             for publication in self.publications.values():
                 publication.end(self._stopped or "it has disconnected")
@@ -337,14 +227,14 @@ class _Served:
         stream.players.add(self)
         self.host.joined(stream)
         if not self._begin_if_on_air():
-            self.host.sweeper._waiting.add(self)
+            self.host.sweeper.waits.add(self)
 
     def _begin_if_on_air(self) -> bool:
         """Answer a play whose stream is on air: from now on the cursor writes."""
         stream = self._stream
         if stream is None or not stream.on_air or self.cursor is not None or self._sending or self._ended:
             return False
-        self.host.sweeper._waiting.discard(self)
+        self.host.sweeper.waits.discard(self)
         self._since = self.ctx.clock()
         self.session.accept_play(self._playing)
         self.ctx.emit(ViewerJoined(peer=str(self.connection.peer), stream=stream.name))
@@ -372,7 +262,7 @@ class _Served:
         if stream is None:
             return
         self._stream = self.cursor = None
-        self.host.sweeper._waiting.discard(self)
+        self.host.sweeper.waits.discard(self)
         stream.players.discard(self)
         if cursor is not None:
             cursor.detach()

@@ -10,7 +10,8 @@ from ._rtmp_client import RTMPRefused as RTMPRefused
 from ._rtmp_client import RTMPTimeouts as RTMPTimeouts
 from ._rtmp_client import open_publisher as open_publisher
 from ._rtmp_client import pull as pull
-from ._rtmp_server import RTMPHost as RTMPHost
-from ._rtmp_server import RTMPRefusal as RTMPRefusal
-from ._rtmp_server import Sweeper as Sweeper
+from ._rtmp_host import RTMPHost as RTMPHost
+from ._rtmp_host import RTMPRefusal as RTMPRefusal
+from ._rtmp_host import Served as Served
+from ._rtmp_host import Sweeper as Sweeper
 from ._rtmp_server import serve_rtmp as serve_rtmp

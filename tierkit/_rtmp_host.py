@@ -1,0 +1,150 @@
+"""What a service decides for those who connect to it by RTMP, and who looks after all of them together."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Protocol
+
+import trio
+
+from ._fanout import Cursor
+from ._plugin import Context
+from .codecs.rtmp_session import ConnectRequested
+from .codecs.rtmp_url import Route
+from .errors import TierkitError
+from .live import Publication, Stream
+
+__all__ = ["RTMPHost", "RTMPRefusal", "Served", "Sweeper"]
+
+#: Seconds between two looks at those who wait for a stream, and, in such looks, at everybody.
+LOOK = 1.0
+LOOKS_AT_ALL = 5
+#: Connections looked at before others get a turn: some 100 µs.
+BURST = 256
+
+
+class Served(Protocol):
+    """One connection, as the sweeper and a service see it."""
+
+    #: What it publishes, by message stream, and what it plays by.
+    publications: dict[int, Publication]
+    cursor: Cursor | None
+
+    def names(self) -> list[str]:
+        """The streams that it publishes, plays or waits for."""
+
+    def stop(self, reason: str) -> None:
+        """End it now."""
+
+    def drain(self) -> None:
+        """Let it go elsewhere, if it knows how."""
+
+    def look(self, now: float) -> None:
+        """Ping it, or drop it."""
+
+    def look_at_wait(self, now: float) -> None:
+        """Refuse it where its stream has not come on air in time."""
+
+
+class RTMPRefusal(TierkitError):
+    """A publisher or player is turned away, with an RTMP status code."""
+
+    def __init__(self, code: str, description: str) -> None:
+        self.code = code
+        super().__init__(description)
+
+
+class RTMPHost(ABC):
+    """What a service decides for those who connect to it.
+
+    Attributes:
+        sweeper: what looks after silent peers; the service runs it.
+        patience: seconds that a player waits for a stream that is not on air before it is refused.
+    """
+
+    ctx: Context
+    sweeper: Sweeper
+    patience: float = 10.0
+
+    def admit(self, request: ConnectRequested) -> None:
+        """Raise RTMPRefusal to refuse a connection by what its `connect` says."""
+
+    @abstractmethod
+    async def play(self, route: Route, request: ConnectRequested) -> Stream:
+        """The stream that a player asks for; it may still be off air.  Raises RTMPRefusal."""
+
+    @abstractmethod
+    async def publish(self, route: Route, peer: str) -> Publication:
+        """Begin to publish under a name.  Raises RTMPRefusal or Busy."""
+
+    def joined(self, stream: Stream) -> None:
+        """A player has come: it is in `stream.players`, and plays or waits."""
+
+    def left(self, stream: Stream) -> None:
+        """A player has left; the last one's departure may end a pull."""
+
+
+class Sweeper:
+    """Looks after all connections of a service, in one task."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self.served: set[Served] = set()
+        #: Those of them that wait for a stream which is not on air.
+        self.waits: set[Served] = set()
+        #: The tier drains: nobody new may begin.
+        self.leaving = False
+
+    def __iter__(self) -> Iterator[Served]:
+        return iter(tuple(self.served))
+
+    @property
+    def players(self) -> int:
+        """How many play now."""
+        return sum(each.cursor is not None for each in self.served)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a stream that is not on air."""
+        return len(self.waits)
+
+    @property
+    def publishers(self) -> int:
+        """How many publish now."""
+        return sum(bool(each.publications) for each in self.served)
+
+    async def run(self) -> None:
+        """Refuse who has waited for too long; ping, and drop who has been silent for too long."""
+        looks = 0
+        while True:
+            await trio.sleep(LOOK)
+            looks += 1
+            now = self._ctx.clock()
+            for served in tuple(self.waits):
+                served.look_at_wait(now)
+            if looks % LOOKS_AT_ALL == 0:
+                for index, served in enumerate(self):
+                    served.look(now)
+                    if index % BURST == BURST - 1:
+                        await trio.lowlevel.checkpoint()
+
+    def draining(self) -> None:
+        """Let nobody new begin, and tell the players that can go elsewhere to do so."""
+        self.leaving = True
+        for served in self:
+            served.drain()
+
+    def kick(self, name: str, reason: str = "kicked") -> int:
+        """End whoever plays or publishes a stream (or, with a ``*`` at its end, those that begin so)."""
+        wanted = "/" + name.lstrip("/")
+        count = 0
+        for served in self:
+            if any(_matches(each, wanted) for each in served.names()):
+                served.stop(reason)
+                count += 1
+        return count
+
+
+def _matches(name: str, wanted: str) -> bool:
+    return name.startswith(wanted[:-1]) if wanted.endswith("*") else name == wanted
