@@ -100,9 +100,9 @@ def _wrong(value: object, default: object, meta: Mapping[Any, Any]) -> str:
     if isinstance(default, int) and not isinstance(value, int):
         return f" is not a whole number: give a whole number{unit and ' of'}{unit}"
     if low is not None and value < low:
-        return f" is too small: give at least {low:g}{unit}"
+        return f" is too small: give at least {low:.15g}{unit}"
     if high is not None and value > high:
-        return f" is too large: give at most {high:g}{unit}"
+        return f" is too large: give at most {high:.15g}{unit}"
     return ""
 
 
