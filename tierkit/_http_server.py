@@ -12,18 +12,16 @@ again.  Requests that were sent ahead (pipelining) wait in the buffer for their 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
-from email.utils import formatdate
 from functools import lru_cache
-from http import HTTPStatus
 from typing import NamedTuple
 
 import h11
 import trio
 from attrs import define, field, frozen
 
-from ._ports import Blob, Connection
+from ._http_response import BodySink, Response, response_head, send, text_response
+from ._ports import Connection
 from .codecs.http1 import (
     ChunkedDecoder,
     Headers,
@@ -31,12 +29,11 @@ from .codecs.http1 import (
     find_head_end,
     get,
     is_host,
-    render_head,
     screen_request,
 )
 from .errors import ConnectionLost, RemoteProtocolError
 
-__all__ = ["BodySink", "Handler", "Request", "Response", "ServerTimeouts", "serve_http", "text_response"]
+__all__ = ["Answered", "Handler", "Request", "ServerTimeouts", "serve_http"]
 
 #: Largest request body that is read to its end only to keep the connection; beyond it is closed.
 MAX_DRAINED_BODY = 65536
@@ -142,96 +139,10 @@ class Request:
         return await self._body.read(limit)
 
 
-@define
-class Response:
-    """What a handler gives.
-
-    `body` is bytes, or an async function that is given a `BodySink` and writes to it; `length` is then the
-    number of bytes it will write, None where that is not known yet.  Content-Length, Transfer-Encoding,
-    Date and Connection are filled in.
-    """
-
-    status: int = 200
-    headers: list[tuple[bytes, bytes]] = field(factory=list)
-    body: bytes | Callable[[BodySink], Awaitable[None]] = b""
-    length: int | None = None
-    #: Close the connection after it.
-    close: bool = False
-    #: Called once it has been sent, or cannot be: lets go of whatever the body is read from.
-    release: Callable[[], None] | None = None
-
-
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-def text_response(status: int, text: str, *headers: tuple[bytes, bytes]) -> Response:
-    """A one-line answer for a person, never stored by anybody."""
-    fields = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Cache-Control", b"no-store"), *headers]
-    return Response(status, fields, text.encode() + b"\n")
-
-
-class BodySink:
-    """Where a handler writes a body: framing, stalls and byte counts are seen to."""
-
-    def __init__(self, connection: Connection, *, chunked: bool, left: int | None, stall: float) -> None:
-        self.connection = connection
-        self._chunked = chunked
-        self._left = left
-        self._stall = stall
-
-    async def write(self, data: bytes | memoryview) -> None:
-        """Send some of the body.  Raises ConnectionLost where the viewer has gone or takes nothing."""
-        if not data:
-            return
-        self._count(len(data))
-        if self._chunked:
-            data = b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
-        await _send(self.connection, data, self._stall)
-
-    async def sendfile(self, blob: Blob, offset: int, count: int) -> None:
-        """Send `count` bytes of a blob that it already has, by the kernel where that is possible."""
-        if not count:
-            return
-        self._count(count)
-        if self._chunked:
-            await _send(self.connection, b"%x\r\n" % count, self._stall)
-        end = offset + count
-        while offset < end:
-            sent = self.connection.sendfile_nowait(blob, offset, end - offset)
-            if not sent:
-                await _writable(self.connection, self._stall)
-            offset += sent
-        if self._chunked:
-            await _send(self.connection, b"\r\n", self._stall)
-
-    def _count(self, size: int) -> None:
-        if self._left is not None:
-            self._left -= size
-            if self._left < 0:
-                raise RuntimeError("the body is longer than the response said")
-
-    async def _end(self) -> None:
-        if self._left:
-            raise ConnectionLost(f"the body ended {self._left} bytes early")
-        if self._chunked:
-            await _send(self.connection, b"0\r\n\r\n", self._stall)
-
-
-async def _writable(connection: Connection, stall: float) -> None:
-    with trio.move_on_after(stall) as scope:
-        await connection.wait_writable()
-    if scope.cancelled_caught:
-        connection.abort()
-        raise ConnectionLost(f"the viewer took nothing for {stall:g} s")
-
-
-async def _send(connection: Connection, data: bytes | memoryview, stall: float) -> None:
-    sent = connection.send_nowait(data)
-    if sent < len(data):
-        view = memoryview(data)
-        while sent < len(view):
-            await _writable(connection, stall)
-            sent += connection.send_nowait(view[sent:])
+#: Told of each answer once it has left or cannot: the request, its status, and the bytes sent for it, head
+#: included.  Synchronous, and called for every request: for counters and logs, not for events.
+Answered = Callable[[Request, int, int], None]
 
 
 class _BodyReader:
@@ -293,9 +204,12 @@ class _BodyReader:
 class _Loop:
     """One connection's requests, one after the other."""
 
-    def __init__(self, connection: Connection, handler: Handler, timeouts: ServerTimeouts) -> None:
+    def __init__(
+        self, connection: Connection, handler: Handler, timeouts: ServerTimeouts, answered: Answered | None
+    ) -> None:
         self.connection = connection
         self.handler = handler
+        self.answered = answered
         self.timeouts = timeouts
         self.buffer = bytearray()
 
@@ -353,11 +267,14 @@ class _Loop:
                 # Nothing has been sent yet, so the viewer can be told; what went wrong is the guard's to tell.
                 await self.refuse(RemoteProtocolError("this server has failed to answer", hint=500))
                 raise
+            before = self.connection.bytes_out
             try:
                 keep = await self.respond(request, response, keep=head.keep_alive and not response.close)
             finally:
                 if response.release is not None:
                     response.release()
+                if self.answered is not None:
+                    self.answered(request, response.status, self.connection.bytes_out - before)
             if not (keep and await body.drain()):
                 await self.linger()
                 return
@@ -370,22 +287,22 @@ class _Loop:
         length = len(response.body) if isinstance(response.body, bytes) else response.length
         chunked = length is None and request.minor > 0 and not bare
         keep = keep and (length is not None or chunked or bare)
-        data = _head(response, length=length, chunked=chunked, keep=keep, minor=request.minor, bare=bare)
+        data = response_head(response, length=length, chunked=chunked, keep=keep, minor=request.minor)
         connection, stall = self.connection, self.timeouts.stall
         if isinstance(response.body, bytes):
             body = b"" if bare else response.body
             if len(body) <= JOINED_BODY:
-                await _send(connection, data + body, stall)
+                await send(connection, data + body, stall)
             else:
-                await _send(connection, data, stall)
-                await _send(connection, body, stall)
+                await send(connection, data, stall)
+                await send(connection, body, stall)
             return keep
-        await _send(connection, data, stall)
+        await send(connection, data, stall)
         if not bare:
             sink = BodySink(connection, chunked=chunked, left=length, stall=stall)
             try:
                 await response.body(sink)
-                await sink._end()
+                await sink.end()
             except BaseException:
                 # Never a clean end: whoever reads this must not take it for the whole.
                 connection.abort()
@@ -396,8 +313,8 @@ class _Loop:
         status = error.hint if isinstance(error.hint, int) else 400
         response = text_response(status, str(error))
         assert isinstance(response.body, bytes)
-        data = _head(response, length=len(response.body), chunked=False, keep=False, minor=1, bare=False)
-        await _send(self.connection, data + response.body, self.timeouts.stall)
+        data = response_head(response, length=len(response.body), chunked=False, keep=False, minor=1)
+        await send(self.connection, data + response.body, self.timeouts.stall)
         await self.linger()
 
     async def linger(self) -> None:
@@ -409,42 +326,17 @@ class _Loop:
                 taken += len(data)
 
 
-async def serve_http(connection: Connection, handler: Handler, timeouts: ServerTimeouts | None = None) -> None:
+async def serve_http(
+    connection: Connection,
+    handler: Handler,
+    timeouts: ServerTimeouts | None = None,
+    *,
+    answered: Answered | None = None,
+) -> None:
     """Answer the requests of one connection until it ends.
 
     A request that breaks the rules is answered (400, 408, 413, 414, 431, 505) and the RemoteProtocolError
-    goes on to the caller, who is the connection's guard.  Whatever else a handler raises ends the
-    connection; where a body had begun, by a reset.
+    goes on to the caller, who is the connection's guard.  Whatever else a handler raises is a 500, and goes on
+    to the guard too; what a body raises once it has begun ends the connection by a reset, never in order.
     """
-    await _Loop(connection, handler, timeouts or ServerTimeouts()).run()
-
-
-_second = (0, b"")
-
-
-def _date() -> bytes:
-    global _second
-    now = int(time.time())
-    if _second[0] != now:
-        _second = (now, formatdate(now, usegmt=True).encode())
-    return _second[1]
-
-
-def _head(response: Response, *, length: int | None, chunked: bool, keep: bool, minor: int, bare: bool) -> bytes:
-    status = response.status
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = "Unknown"
-    headers = list(response.headers)
-    if not any(name.lower() == b"date" for name, _ in headers):
-        headers.append((b"Date", _date()))
-    if chunked:
-        headers.append((b"Transfer-Encoding", b"chunked"))
-    elif length is not None and status >= 200 and status not in (204, 304):
-        headers.append((b"Content-Length", b"%d" % length))
-    if not keep:
-        headers.append((b"Connection", b"close"))
-    elif minor == 0:
-        headers.append((b"Connection", b"keep-alive"))
-    return render_head(b"HTTP/1.1 %d %s" % (status, phrase.encode()), headers)
+    await _Loop(connection, handler, timeouts or ServerTimeouts(), answered).run()

@@ -1,0 +1,147 @@
+"""Responses on a connection: heads, framing of bodies, and viewers who do not take them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from http import HTTPStatus
+
+import trio
+from attrs import define, field
+
+from ._ports import Blob, Connection
+from .codecs.http1 import render_head
+from .errors import ConnectionLost
+
+__all__ = ["BodySink", "Response", "response_head", "send", "text_response"]
+
+
+@define
+class Response:
+    """What a handler gives.
+
+    `body` is bytes, or an async function that is given a `BodySink` and writes to it; `length` is then the
+    number of bytes it will write, None where that is not known yet.  Content-Length, Transfer-Encoding,
+    Date and Connection are filled in.
+    """
+
+    status: int = 200
+    headers: list[tuple[bytes, bytes]] = field(factory=list)
+    body: bytes | Callable[[BodySink], Awaitable[None]] = b""
+    length: int | None = None
+    #: Close the connection after it.
+    close: bool = False
+    #: Called once it has been sent, or cannot be: lets go of whatever the body is read from.
+    release: Callable[[], None] | None = None
+
+
+def text_response(status: int, text: str, *headers: tuple[bytes, bytes]) -> Response:
+    """A one-line answer for a person, never stored by anybody."""
+    fields = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Cache-Control", b"no-store"), *headers]
+    return Response(status, fields, text.encode() + b"\n")
+
+
+class BodySink:
+    """Where a handler writes a body: framing, stalls and byte counts are seen to."""
+
+    def __init__(self, connection: Connection, *, chunked: bool, left: int | None, stall: float) -> None:
+        self.connection = connection
+        self._chunked = chunked
+        self._left = left
+        self._stall = stall
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Send some of the body.  Raises ConnectionLost where the viewer has gone or takes nothing."""
+        if not data:
+            return
+        self._count(len(data))
+        if self._chunked:
+            data = b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
+        await send(self.connection, data, self._stall)
+
+    async def sendfile(self, blob: Blob, offset: int, count: int) -> None:
+        """Send `count` bytes of a blob that it already has, by the kernel where that is possible."""
+        if not count:
+            return
+        self._count(count)
+        if self._chunked:
+            await send(self.connection, b"%x\r\n" % count, self._stall)
+        end = offset + count
+        while offset < end:
+            sent = self.connection.sendfile_nowait(blob, offset, end - offset)
+            if not sent:
+                await _writable(self.connection, self._stall)
+            offset += sent
+        if self._chunked:
+            await send(self.connection, b"\r\n", self._stall)
+
+    def _count(self, size: int) -> None:
+        if self._left is not None:
+            self._left -= size
+            if self._left < 0:
+                raise RuntimeError("the body is longer than the response said")
+
+    async def end(self) -> None:
+        """The body is complete.  Raises ConnectionLost where it is shorter than was said."""
+        if self._left:
+            raise ConnectionLost(f"the body ended {self._left} bytes early")
+        if self._chunked:
+            await send(self.connection, b"0\r\n\r\n", self._stall)
+
+
+async def _writable(connection: Connection, stall: float) -> None:
+    with trio.move_on_after(stall) as scope:
+        await connection.wait_writable()
+    if scope.cancelled_caught:
+        connection.abort()
+        raise ConnectionLost(f"the viewer took nothing for {stall:g} s")
+
+
+async def send(connection: Connection, data: bytes | memoryview, stall: float) -> None:
+    """Send everything.  A viewer that takes nothing for `stall` seconds is reset: ConnectionLost."""
+    sent = connection.send_nowait(data)
+    if sent < len(data):
+        view = memoryview(data)
+        while sent < len(view):
+            await _writable(connection, stall)
+            sent += connection.send_nowait(view[sent:])
+
+
+_second = (0, b"")
+
+
+def _date() -> bytes:
+    global _second
+    now = int(time.time())
+    if _second[0] != now:
+        _second = (now, formatdate(now, usegmt=True).encode())
+    return _second[1]
+
+
+def response_head(response: Response, *, length: int | None, chunked: bool, keep: bool, minor: int) -> bytes:
+    """The head of a response, with what its framing asks for.
+
+    Args:
+        length: of its body, None where that is not known.
+        chunked: whether the body comes in chunks.
+        keep: whether the connection carries another request.
+        minor: of the request's version, HTTP/1.minor.
+    """
+    status = response.status
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    headers = list(response.headers)
+    if not any(name.lower() == b"date" for name, _ in headers):
+        headers.append((b"Date", _date()))
+    if chunked:
+        headers.append((b"Transfer-Encoding", b"chunked"))
+    elif length is not None and status >= 200 and status not in (204, 304):
+        headers.append((b"Content-Length", b"%d" % length))
+    if not keep:
+        headers.append((b"Connection", b"close"))
+    elif minor == 0:
+        headers.append((b"Connection", b"keep-alive"))
+    return render_head(b"HTTP/1.1 %d %s" % (status, phrase.encode()), headers)
