@@ -65,6 +65,8 @@ class TinyOrigin:
     #: A segment from this number on is asked for and never answered.
     hang_from: int = 1 << 60
     frozen_at: float | None = None
+    #: Where to go instead, by path.
+    moved: dict[str, str] = field(factory=dict)
     seen: Counter[str] = field(factory=Counter)
     body_bytes: int = 0
     connections: int = 0
@@ -114,10 +116,17 @@ class TinyOrigin:
                     if not data:
                         return
                     buffer += data
+                    if not buffer[:1].isalpha():  # TLS, where none is spoken
+                        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+                        return
                 path = buffer[:end].split(b" ")[1].decode()
                 del buffer[: end + 4]
                 self.seen[path] += 1
                 status, body = await self.answer(path)
+                if path in self.moved:
+                    head = f"HTTP/1.1 302 Found\r\nLocation: {self.moved[path]}\r\nContent-Length: 0\r\n\r\n"
+                    await stream.send_all(head.encode())
+                    continue
                 await stream.send_all(self.encode(status, body))
                 self.body_bytes += len(body)
                 if self.framing == "close":

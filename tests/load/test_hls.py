@@ -2,22 +2,287 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
 import pytest
+import trio
+import trustme
 from trio.testing import MockClock
 
+from tierkit import Trust
+from tierkit.errors import TierkitError
 from tierkit.load import run_hls
+from tierkit.testing import open_counting_proxy
 
-from .support import TinyOrigin, serving
+from .support import TinyOrigin, packet, serving, ts
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 @pytest.mark.parametrize("read_every", [0, 1, 2])
 async def test_a_healthy_stream(fast_clock: MockClock, framing: str, read_every: int) -> None:
     async with serving(TinyOrigin(framing=framing)) as origin:
-        report = await run_hls(origin.url, viewers=4, seconds=4, read_every=read_every)
+        report = await run_hls(origin.url, viewers=4, seconds=4.3, read_every=read_every)
     assert report.errors == {}
     assert (report.viewers, report.stalls, report.stalled_viewers) == (4, 0, 0)
     assert report.startup_ms.p50 is not None
     assert (report.latency_ms.p50 is None) == (read_every == 0)
-    # One of each viewer, and one of the probe.
+    # Each viewer asks for the multivariant playlist once, as does the probe.
     assert origin.seen["/master.m3u8"] == 5
+    if framing != "close":
+        assert origin.connections == 5
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+@pytest.mark.parametrize("read_every", [0, 1])
+async def test_bytes_are_exact(fast_clock: MockClock, framing: str, read_every: int) -> None:
+    # A recording has an end: all bodies have come then, and the run ends early.
+    async with serving(TinyOrigin(framing=framing, vod=True, frozen_at=0.0)) as origin:
+        report = await run_hls(origin.url, viewers=3, seconds=60, read_every=read_every)
+        playlists = len(await _body(origin, "/master.m3u8")) + len(await _body(origin, "/live/media.m3u8"))
+    segments = sum(len(ts(number)) for number in range(94, 100))
+    assert report.errors == {}
+    assert report.bytes == 3 * (playlists + segments)
+    assert report.seconds < 30
+
+
+async def _body(origin: TinyOrigin, path: str) -> bytes:
+    _, body = await origin.answer(path)
+    return body
+
+
+async def test_a_live_stream_begins_three_segments_from_its_end(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin(frozen_at=0.0)) as origin:
+        await run_hls(origin.url, viewers=1, seconds=0.4)
+    assert sorted(each for each in origin.seen if each.endswith(".ts")) == [f"/live/{n}.ts" for n in (97, 98, 99)]
+
+
+async def test_playlists_are_asked_for_by_the_rules(fast_clock: MockClock) -> None:
+    # Nothing changes: half a target duration between two, but a whole one behind the first.
+    async with serving(TinyOrigin(frozen_at=0.0)) as origin:
+        await run_hls(origin.url, viewers=1, seconds=2.8)
+    # At 0, 1, 1.5, 2 and 2.5 s, and the probe.
+    assert origin.seen["/live/media.m3u8"] == 6
+
+
+async def test_a_server_that_stops_is_one_stall_for_each(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin(hang_from=101)) as origin:
+        report = await run_hls(origin.url, viewers=4, seconds=7, read_every=2)
+    assert (report.stalls, report.stalled_viewers, report.errors) == (4, 4, {})
+
+
+async def test_a_stream_that_stands_still_is_a_stall(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin(frozen_at=0.0)) as origin:
+        report = await run_hls(origin.url, viewers=2, seconds=5)
+    assert (report.stalls, report.errors) == (2, {})
+
+
+async def test_a_server_that_hangs_is_given_up(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin(hang_from=0)) as origin:
+        report = await run_hls(origin.url, viewers=2, seconds=13)
+    assert report.errors == {"timeout": 2}
+    assert report.startup_ms.p50 is None
+
+
+async def test_viewers_without_a_segment_are_counted(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin(hang_from=0)) as origin:
+        report = await run_hls(origin.url, viewers=2, seconds=1)
+    assert (report.errors, report.stalls) == ({"nothing came": 2}, 0)
+
+
+async def test_a_missing_segment_is_counted_and_left_behind(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin(status={"/live/101.ts": 404})) as origin:
+        report = await run_hls(origin.url, viewers=2, seconds=5, read_every=1)
+    assert report.errors == {"http 404": 2}
+    assert origin.seen["/live/102.ts"] == 2
+
+
+async def test_a_playlist_that_fails_is_asked_for_again(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin()) as origin, trio.open_nursery() as nursery:
+
+        async def fail_for_a_moment() -> None:
+            await trio.sleep(1.5)
+            origin.status["/live/media.m3u8"] = 503
+            await trio.sleep(1.3)
+            origin.status.clear()
+
+        nursery.start_soon(fail_for_a_moment)
+        report = await run_hls(origin.url, viewers=2, seconds=6)
+    assert set(report.errors) == {"http 503"}
+    assert origin.seen["/live/104.ts"] == 2
+
+
+async def test_segments_that_left_the_window_are_a_gap(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin()) as origin, trio.open_nursery() as nursery:
+
+        async def leap() -> None:
+            await trio.sleep(1.5)
+            origin._first += 20
+
+        nursery.start_soon(leap)
+        report = await run_hls(origin.url, viewers=2, seconds=4.3, read_every=1)
+    # Counted once; and what follows a gap need not continue anything.
+    assert report.errors == {"gap": 2}
+
+
+async def test_a_server_that_began_anew_is_seen(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin()) as origin, trio.open_nursery() as nursery:
+
+        async def back() -> None:
+            await trio.sleep(1.5)
+            origin._first -= 50
+
+        nursery.start_soon(back)
+        report = await run_hls(origin.url, viewers=2, seconds=4.3, read_every=1)
+    assert report.errors == {"sequence went back": 2}
+
+
+@pytest.mark.parametrize(
+    ("mangle", "kinds"),
+    [
+        (lambda body: body[:1880] + body[1880 + 188 * 3 :], {"continuity": 2}),
+        # The packet that is cut short is lost, too.
+        (lambda body: body[:-1], {"sync": 2, "continuity": 2}),
+        (lambda body: body + packet(0x101, 0, b"\0\0\1\xe0" + bytes(20)) + packet(0x101, 5, b"a"), {"continuity": 2}),
+    ],
+)
+async def test_reading_viewers_find_what_is_broken(
+    fast_clock: MockClock, mangle: Callable[[bytes], bytes], kinds: dict[str, int]
+) -> None:
+    def one(number: int, body: bytes) -> bytes:
+        return mangle(body) if number == 99 else body
+
+    async with serving(TinyOrigin(mangle=one)) as origin:
+        report = await run_hls(origin.url, viewers=4, seconds=2.3, read_every=2)
+    assert report.errors == kinds
+
+
+async def test_latency_is_against_the_playlists_dates(fast_clock: MockClock) -> None:
+    origin = TinyOrigin(vod=True, frozen_at=0.0)
+    origin._wall -= 30
+    async with serving(origin):
+        dated = await run_hls(origin.url, viewers=1, seconds=60)
+        origin.dated = False
+        undated = await run_hls(origin.url, viewers=1, seconds=60)
+    assert dated.latency_ms.p99 is not None
+    assert 30_000 < dated.latency_ms.p99 < 50_000
+    assert undated.latency_ms.p99 is None
+
+
+async def test_connections_that_break_are_counted_by_kind(fast_clock: MockClock) -> None:
+    async with (
+        serving(TinyOrigin(hang_from=101)) as origin,
+        open_counting_proxy(f"127.0.0.1:{origin.port}") as proxy,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def cut() -> None:
+            await trio.sleep(3)
+            proxy.cut()
+
+        nursery.start_soon(cut)
+        report = await run_hls(f"http://{proxy.address}/master.m3u8", viewers=3, seconds=3.5)
+    assert report.errors == {"reset": 3}
+
+
+async def test_an_idle_connection_may_be_closed(fast_clock: MockClock) -> None:
+    async with (
+        serving(TinyOrigin()) as origin,
+        open_counting_proxy(f"127.0.0.1:{origin.port}") as proxy,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def cut() -> None:
+            await trio.sleep(2.5)
+            proxy.cut()
+
+        nursery.start_soon(cut)
+        report = await run_hls(f"http://{proxy.address}/master.m3u8", viewers=3, seconds=5.3)
+    assert (report.errors, report.stalls) == ({}, 0)
+
+
+async def test_a_server_that_goes_away_is_refused(fast_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery, serving(TinyOrigin()) as origin:
+        found: list[dict[str, int]] = []
+
+        async def watch() -> None:
+            report = await run_hls(origin.url, viewers=2, seconds=5.3)
+            found.append(report.errors)
+
+        nursery.start_soon(watch)
+        await trio.sleep(2.5)
+    assert set(found[0]) == {"refused"}
+    assert found[0]["refused"] >= 4
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/nothing.m3u8", "answers 404 for http://127.0.0.1:[0-9]*/nothing.m3u8: check the path"),
+        ("/live/100.ts", "no.*playlist|not UTF-8|does not begin with #EXTM3U"),
+    ],
+)
+async def test_what_cannot_be_watched_is_one_line_before_the_crowd_comes(path: str, said: str) -> None:
+    async with serving(TinyOrigin()) as origin:
+        with pytest.raises(TierkitError, match=said) as caught:
+            await run_hls(f"http://127.0.0.1:{origin.port}{path}", viewers=50, seconds=1)
+        assert origin.connections == 1
+    assert "\n" not in str(caught.value)
+
+
+async def test_no_server_and_odd_urls_are_one_line() -> None:
+    async with serving(TinyOrigin()) as origin:
+        url = origin.url
+    with pytest.raises(TierkitError, match="nothing listens there"):
+        await run_hls(url, viewers=1, seconds=1)
+    with pytest.raises(TierkitError, match=r"write http://HOST:PORT/PATH.m3u8"):
+        await run_hls("rtmp://h/live/s", viewers=1, seconds=1)
+    with pytest.raises(TierkitError, match="positive"):
+        await run_hls(url, viewers=1, seconds=0)
+
+
+async def test_redirects_are_followed(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin(vod=True, frozen_at=0.0)) as origin, serving(TinyOrigin()) as first:
+        first.moved["/master.m3u8"] = origin.url
+        first.moved["/round.m3u8"] = "/round.m3u8"
+        report = await run_hls(first.url, viewers=1, seconds=60)
+        assert report.errors == {}
+        assert origin.seen["/live/99.ts"] == 1
+        with pytest.raises(TierkitError, match="more than 5 redirects"):
+            await run_hls(f"http://127.0.0.1:{first.port}/round.m3u8", viewers=1, seconds=1)
+
+
+@asynccontextmanager
+async def _secure(tmp_path: Path) -> AsyncIterator[tuple[TinyOrigin, Trust]]:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with serving(TinyOrigin(vod=True, frozen_at=0.0), context=context) as origin:
+        yield origin, Trust(ca=str(tmp_path / "ca.pem"))
+
+
+@pytest.mark.parametrize("read_every", [0, 1])
+async def test_tls(fast_clock: MockClock, tmp_path: Path, read_every: int) -> None:
+    async with _secure(tmp_path) as (origin, trust):
+        url = origin.url.replace("http:", "https:")
+        report = await run_hls(url, viewers=3, seconds=60, read_every=read_every, trust=trust)
+        assert report.errors == {}
+        # The probe's two playlists are no part of it.
+        playlists = len(await _body(origin, "/master.m3u8")) + len(await _body(origin, "/live/media.m3u8"))
+        assert report.bytes == origin.body_bytes - playlists
+        with pytest.raises(TierkitError, match="certificate does not verify"):
+            await run_hls(url, viewers=1, seconds=1)
+        async with serving(TinyOrigin()) as plain:
+            with pytest.raises(TierkitError, match="is this port one for TLS"):
+                await run_hls(plain.url.replace("http:", "https:"), viewers=1, seconds=1, trust=trust)
+
+
+async def test_bytes_of_the_ramp_are_left_out(fast_clock: MockClock) -> None:
+    # Both come, load a recording and are done inside the ramp; the second comes in its middle.
+    async with serving(TinyOrigin(vod=True, frozen_at=0.0)) as origin:
+        report = await run_hls(origin.url, viewers=2, seconds=5, ramp=10)
+    assert (report.bytes, report.errors) == (0, {})
+    assert origin.seen["/live/99.ts"] == 2

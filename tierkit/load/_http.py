@@ -74,14 +74,9 @@ class HttpConnection:
 
     async def _get(self, path: str, keep: bool) -> Answer:
         request = f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nUser-Agent: tierkit-load\r\nAccept: */*\r\n\r\n"
-        fresh = self._wire is None
-        try:
-            return await self._exchange(request.encode("ascii"), keep)
-        except (_NoAnswer, ConnectionResetError, BrokenPipeError):
-            # A server may close what is idle just as we ask (RFC 9112 section 9.3.1): that is no failure.
-            if fresh or self._scope.cancel_called:
-                raise
-        self.close()
+        # Servers close what is idle: that is no failure.  One that closes just as we ask is counted as one.
+        if self._wire is not None and not self._wire.idle():
+            self.close()
         return await self._exchange(request.encode("ascii"), keep)
 
     async def _exchange(self, request: bytes, keep: bool) -> Answer:
@@ -116,7 +111,7 @@ class HttpConnection:
                 continue  # 100 Continue and the like come before the answer
             data = await wire.receive(size)
             if not data:
-                raise ConnectionLost("the connection ended inside an answer's head") if buffer else _NoAnswer()
+                raise ConnectionLost("the connection ended before an answer")
             self._progress()
             buffer += data
 
@@ -180,10 +175,6 @@ class HttpConnection:
         # Moving a deadline costs the event loop something: not for every packet.
         if self._scope.deadline - now < PATIENCE / 2:
             self._scope.deadline = now + PATIENCE
-
-
-class _NoAnswer(ConnectionLost):
-    """The connection ended before the first byte of an answer."""
 
 
 def _read_head(data: bytes) -> _Head:

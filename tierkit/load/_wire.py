@@ -79,7 +79,7 @@ def told(error: BaseException) -> str:
     if isinstance(error, (Refused, RemoteProtocolError, AddressError)):
         return str(error)
     if isinstance(error, trio.TooSlowError):
-        return f"no answer within {PATIENCE:g} s: is the stream on air?"
+        return f"no answer within {PATIENCE:g} s: is this its port, and is the stream on air?"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate does not verify ({error.verify_message}): give the authority that signed it"
     if isinstance(error, ssl.SSLError):
@@ -152,6 +152,16 @@ class Wire:
     def close(self) -> None:
         """At once; says nothing to the server above TCP."""
         self._sock.close()
+
+    def idle(self) -> bool:
+        """Whether it is open with nothing to read: False once the server has closed it, or says what nobody asked."""
+        try:
+            self._sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            pass
+        return False
 
     async def send(self, data: bytes) -> None:
         """All of it.  Raises OSError."""
