@@ -288,12 +288,16 @@ async def open_store(budget: int, descriptors: Descriptors, *, victim: Victim = 
         descriptors: the process's budget, for memfds.
         victim: what to evict for room; the oldest by default.
     """
-    async with trio.open_nursery() as nursery:
-        store = Store(budget, descriptors, nursery, victim)
-        nursery.start_soon(store._pacer, name="store pacer")
-        try:
-            yield store
-        finally:
-            # Fills end first, each telling its readers; the nursery waits for them.  Then the memory goes.
-            nursery.cancel_scope.cancel()
-    store._close()
+    store = None
+    try:
+        async with trio.open_nursery() as nursery:
+            store = Store(budget, descriptors, nursery, victim)
+            nursery.start_soon(store._pacer, name="store pacer")
+            try:
+                yield store
+            finally:
+                # Fills end first, each telling its readers; the nursery waits for them.
+                nursery.cancel_scope.cancel()
+    finally:
+        if store is not None:
+            store._close()

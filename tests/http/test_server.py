@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tests.codecs.test_http1 import EVERY
-from tests.support_http import Answer, dial, hello, leave, open_server
+from tests.support_http import Answer, dial, hello, leave, open_door, open_server
 from tierkit.errors import ConnectionLost, RemoteProtocolError
-from tierkit.http import BodySink, Request, Response, ServerTimeouts, text_response
+from tierkit.http import BodySink, Request, Response, ServerTimeouts, serve_http, text_response
+from tierkit.plugin import Connection
 from tierkit.testing import MemoryNetwork
 
 GET = b"GET /a?b HTTP/1.1\r\nHost: server\r\n\r\n"
@@ -472,6 +473,28 @@ async def test_release_is_called_however_it_ends(network: MemoryNetwork) -> None
         gone.connection.abort()
         await trio.testing.wait_all_tasks_blocked()
     assert released == ["/good", "/bad", "/gone"]
+
+
+async def test_who_wants_to_know_is_told_what_left(network: MemoryNetwork) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def answered(request: Request, status: int, sent: int) -> None:
+        told.append((request.path, status, sent))
+
+    async def speak(connection: Connection) -> None:
+        async def handler(request: Request) -> Response:
+            return streamed(b"one", fail=ValueError()) if request.path == "/bad" else Response(204)
+
+        await serve_http(connection, handler, answered=answered)
+
+    async with open_door(network, "http://server:80", speak) as seen:
+        viewer = await dial(network)
+        await viewer.ask("/good")
+        await viewer.say(GET.replace(b"/a?b", b"/bad"))
+        with pytest.raises(ConnectionLost):
+            await viewer.rest()
+        assert [(path, status) for path, status, _ in told] == [("/good", 204), ("/bad", 200)]
+        assert sum(sent for _, _, sent in told) == seen.connections[0].bytes_out
 
 
 async def test_a_viewer_who_vanishes_harms_nobody(network: MemoryNetwork) -> None:

@@ -240,6 +240,17 @@ async def test_readers_of_a_store_that_ends_get_an_error(autojump_clock: MockClo
     assert sorted(ends) == ["k: the tier ends", "other: the tier ends"]
 
 
+async def test_a_store_that_is_cancelled_gives_its_memory_back() -> None:
+    with trio.CancelScope() as scope:
+        async with small_store() as store:
+            await stored(store, "k", bytes(100_000))
+            assert store.descriptors.memfds == 1
+            scope.cancel()
+            await trio.sleep(1)
+    assert scope.cancelled_caught
+    assert store.descriptors.memfds == 0
+
+
 # --- revalidation --------------------------------------------------------------------------------
 
 
