@@ -13,6 +13,10 @@ __all__ = ["Faults", "PackagerStatistics", "Packaging"]
 _TOLD: Final = 1.0
 #: A stream that breaks twice within this many seconds is held off for as long.
 _HOLD_OFF: Final = 1.0
+#: Segments a second, and at once, whatever the timestamps say: half a millisecond each is one per cent of a
+#: core.  A publisher that sends a file as fast as it can makes some thirty of a minute.
+_CUTS: Final = 20.0
+_CUTS_AT_ONCE: Final = 60.0
 #: Different things that a stream may be told once each.
 _ONCE: Final = 16
 
@@ -65,6 +69,7 @@ class Faults:
         self._last_told = self._last_break = self._held_until = float("-inf")
         self._untold = 0
         self._once: set[str] = set()
+        self._cuts, self._counted = _CUTS_AT_ONCE, clock()
 
     @property
     def held_off(self) -> bool:
@@ -83,6 +88,16 @@ class Faults:
         if now - self._last_break < _HOLD_OFF:
             self._held_until = now + _HOLD_OFF
         self._last_break = now
+
+    def spend_a_cut(self) -> bool:
+        """Whether one more segment may be made now: timestamps may run faster than time, but not for nothing."""
+        now = self._clock()
+        self._cuts = min(_CUTS_AT_ONCE, self._cuts + (now - self._counted) * _CUTS)
+        self._counted = now
+        if self._cuts < 1:
+            return False
+        self._cuts -= 1
+        return True
 
     def forget(self) -> None:
         """A new publisher may be told again what the last one was told once."""

@@ -15,7 +15,8 @@ Theory of operation
 * A *break* ends the open segment, and the next begins at a keyframe with EXT-X-DISCONTINUITY.  Breaks are: a
   malformed picture, an error of libav, a jump of time, another publisher.  A change of the decoder
   configuration shows by itself, as segments know their `signature`.
-* A stream that breaks again within a second is held off for one, so that garbage cannot buy a segment a frame.
+* A stream that breaks again within a second is held off for one, and cuts are rationed, so that neither garbage
+  nor timestamps can buy a segment a frame.
 * Sound on a clock of its own is left out until the picture follows it, or stays away.
 * `receive` never raises: faults are counted and told, at most one line a second.
 """
@@ -303,8 +304,8 @@ class Packager:
     # --- segments ---------------------------------------------------------------------------------
 
     def _start(self, lead: int, timestamp: int) -> int | None:
-        """Open a segment whose first frame has this timestamp; None while the stream is held off."""
-        if self._faults.held_off:
+        """Open a segment whose first frame has this timestamp; None while the stream is held off or rationed."""
+        if self._faults.held_off or not self._faults.spend_a_cut():
             return None
         if self._timeline.begin(timestamp):
             self._series.broken = True
@@ -322,6 +323,8 @@ class Packager:
             self._frames_dropped += 1
 
     def _cut(self, dts: int, lead: int) -> None:
+        if not self._faults.spend_a_cut():
+            raise RemoteProtocolError("the timestamps run many times faster than time")
         self._series.cut(dts, lead, self._tracks.values())
 
     def _forced_cut(self, dts: int, lead: int) -> None:

@@ -134,6 +134,48 @@ def test_garbage_all_the_time_buys_one_segment_a_second_at_most() -> None:
     assert any("more)" in line for line in studio.told)
 
 
+@pytest.mark.parametrize("type_id", [AUDIO, VIDEO])
+def test_timestamps_alone_buy_no_segments(type_id: int) -> None:
+    tags = signal(4, audio=type_id == AUDIO, video=type_id == VIDEO)
+    header = next(t for t in tags if t.kind.is_sequence_header)
+    frame = next(t for t in tags if t.type_id == type_id and (type_id == AUDIO or t.kind.is_keyframe) and t != header)
+    fast = [parse_tag(type_id, index * 2000, frame.payload) for index in range(5000)]
+    studio = Studio(WIDE).send([header, *fast], realtime=False).finish()
+    assert studio.packager.statistics().segments < 70
+    assert any("faster than time" in line for line in studio.told)
+    # And back to normal, once it behaves.
+    studio.now += 5
+    studio.packager.restart()
+    studio.send(signal(4)).finish()
+    assert [round(segment.duration) for segment in studio.segments[-2:]] == [2, 2]
+
+
+@pytest.mark.parametrize("type_id", [AUDIO, VIDEO])
+def test_changing_configurations_buy_no_segments(type_id: int) -> None:
+    one = signal(4, audio=type_id == AUDIO, video=type_id == VIDEO)
+    other = signal(4, audio=type_id == AUDIO, video=type_id == VIDEO, width=192, height=108, sample_rate=48000)
+    pairs = []
+    for tags in (one, other):
+        header = next(t for t in tags if t.kind.is_sequence_header)
+        coded = pictures(tags) if type_id == VIDEO else sounds(tags)
+        pairs.append((header, coded[0]))
+    studio = Studio(WIDE)
+    for index in range(2000):
+        for tag in pairs[index % 2]:
+            studio.packager.receive(type_id, index, tag.payload)
+    studio.finish()
+    assert 2 < studio.packager.statistics().segments < 70
+
+
+def test_a_minute_at_once_is_fine() -> None:
+    studio = Studio(WIDE)
+    for index in range(15):
+        studio.send(signal(4), shift=index * 4000, realtime=False)
+    studio.finish()
+    assert studio.told == []
+    assert len(studio.segments) == 30
+
+
 def test_codecs_that_cannot_be_packaged_are_told_once() -> None:
     opus = [parse_tag(AUDIO, at, b"\x91Opus" + bytes(50)) for at in range(0, 4000, 20)]
     screen = [parse_tag(VIDEO, at, b"\x13" + bytes(50)) for at in range(0, 4000, 40)]
@@ -242,6 +284,7 @@ def test_the_wrap_of_mpegts_clock_is_no_event() -> None:
         for tag in tone[:2]:
             studio.packager.receive(tag.type_id, tag.timestamp + shift, tag.payload)
         shift += step
+        studio.now += step / 1000
     studio.send(signal(8, video=False), shift=shift).send(signal(8, video=False), shift=shift + 8000)
     studio.send(signal(8, video=False), shift=shift + 16000).finish()
     assert studio.packager.statistics().faults == 0

@@ -272,7 +272,7 @@ def hevc(seconds: float) -> list[Tag]:
             return len(data)
 
     with av.open(Sink(), "w", format="flv") as out:
-        params = "log-level=none:pools=none:frame-threads=1:keyint=25:min-keyint=25:scenecut=0:bframes=2"
+        params = "log-level=none:pools=none:frame-threads=1:keyint=25:min-keyint=25:scenecut=0:bframes=2:open-gop=0"
         stream = out.add_stream("libx265", rate=25, options={"preset": "ultrafast", "x265-params": params})
         stream.width, stream.height, stream.pix_fmt = 128, 72, "yuv420p"
         for index in range(round(seconds * 25)):
