@@ -211,6 +211,12 @@ async def test_a_server_that_is_down_is_a_reset() -> None:
             await stream.receive_some(1)
 
 
+async def test_a_failure_inside_comes_out_as_it_is() -> None:
+    with pytest.raises(KeyError):
+        async with open_counting_proxy("127.0.0.1:9"):
+            raise KeyError
+
+
 async def test_the_load_tool_and_the_proxy_agree(fast_clock: trio.testing.MockClock) -> None:
     async with serving(TinyOrigin()) as origin, open_counting_proxy(f"127.0.0.1:{origin.port}") as proxy:
         report = await run_hls(f"http://{proxy.address}/master.m3u8", viewers=3, seconds=3.3, read_every=3)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from urllib.parse import urljoin
 
 import trio
 
@@ -20,7 +19,7 @@ from tierkit.errors import AddressError, RemoteProtocolError, TierkitError
 from ._http import Answer, HttpConnection
 from ._mpegts import Continuity, summarise
 from ._playback import Playback
-from ._playlist import Part, Playlist, parse
+from ._playlist import Part, Playlist, join, parse
 from ._report import Report, Tally
 from ._run import RETRY, attend, check_numbers, raise_descriptor_limit
 from ._wire import FAILURES, Refused, Target, kind_of, reachable, told
@@ -60,11 +59,11 @@ async def run_hls(
     address = Address.parse(url)
     if address.scheme not in ("http", "https") or address.unix or address.wildcard:
         raise AddressError(f"{address} cannot be watched over HLS: write http://HOST:PORT/PATH.m3u8, or https")
-    raise_descriptor_limit()
+    raise_descriptor_limit(viewers)
     house = _House(trust)
     await _probe(house, address)
     tally = house.tally = Tally()
-    begin = address.reveal()
+    begin = join(address.reveal(), "")
 
     def make(number: int) -> HlsViewer:
         return HlsViewer(house, begin, reads=read_every > 0 and number % read_every == 0)
@@ -73,7 +72,7 @@ async def run_hls(
 
 
 async def _probe(house: _House, address: Address) -> None:
-    viewer = HlsViewer(house, address.reveal(), reads=True)
+    viewer = HlsViewer(house, join(address.reveal(), ""), reads=True)
     try:
         await viewer.load()
     except FAILURES as error:
@@ -117,6 +116,7 @@ class HlsViewer:
         self._playback = Playback()
         self._continuity = Continuity()
         self._next: int | None = None  # media sequence number
+        self._live = False  # what is fetched has only just been listed
         self._begun = trio.current_time()
         self._finished = False
         self._seen = False  # anything at all: a segment, or a failure
@@ -167,6 +167,8 @@ class HlsViewer:
 
     async def _play(self, playlist: Playlist) -> None:
         last = playlist.media_sequence + len(playlist.parts)
+        # What was listed before we came is as old as it must be: it says nothing of the delivery's latency.
+        self._live = self._next is not None
         if self._next is None or last < self._next:
             if self._next is not None:
                 self._lost("sequence went back")
@@ -198,7 +200,7 @@ class HlsViewer:
             self._check(part, answer)
 
     def _check(self, part: Part, answer: Answer) -> None:
-        if part.ends_at is not None:
+        if self._live and part.ends_at is not None:
             self._tally.latencies.append(self._house.wall + trio.current_time() - part.ends_at)
         # Packed audio and fMP4 have no counters to look at.
         if answer.body[:1] == b"\x47" or part.url.partition("?")[0].endswith(".ts"):
@@ -226,7 +228,7 @@ class HlsViewer:
                 connection = self._connections[where] = await self._house.connection(address)
             answer = await connection.get(address.target, keep=keep)
             if answer.status in _REDIRECTS and answer.location:
-                url = urljoin(url, answer.location)
+                url = join(url, answer.location)
                 continue
             if answer.status != 200:
                 raise Refused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from urllib.parse import urljoin
+from urllib.parse import quote, urldefrag, urljoin
 
 import m3u8
 from attrs import frozen
@@ -11,7 +11,10 @@ from attrs import frozen
 from tierkit.codecs.hls import read_playlist
 from tierkit.errors import RemoteProtocolError
 
-__all__ = ["Playlist", "Part", "parse"]
+__all__ = ["Part", "Playlist", "join", "parse"]
+
+#: Seconds of the longest segment that is believed.
+_LONGEST = 3600.0
 
 
 @frozen
@@ -40,6 +43,19 @@ class Playlist:
         return self.media_sequence if self.ended else self.media_sequence + max(0, len(self.parts) - 3)
 
 
+def join(base: str, reference: str) -> str:
+    """The URL that `reference` means at `base`, as it is asked for: no fragment, and spaces and the like encoded.
+
+    Raises RemoteProtocolError where it means none.
+    """
+    try:
+        url, _ = urldefrag(urljoin(base, reference))
+    except ValueError:
+        raise RemoteProtocolError("the server names an odd URL") from None
+    # What RFC 3986 section 2.2 reserves stays, and so does what is encoded already.
+    return quote(url, safe="%/:?#[]@!$&'()*+,;=~|")
+
+
 # Viewers of one stream get the same bytes, and parsing takes longer than all else that a viewer does.
 @lru_cache(maxsize=256)
 def parse(body: bytes, url: str) -> Playlist:
@@ -48,7 +64,7 @@ def parse(body: bytes, url: str) -> Playlist:
     try:
         parsed = m3u8.loads(body.decode("utf-8").removeprefix("\ufeff"))
         if facts.multivariant:
-            return Playlist(variant=urljoin(url, parsed.playlists[0].uri))
+            return Playlist(variant=join(url, parsed.playlists[0].uri))
         parts = tuple(_part(each, url) for each in parsed.segments)
     except Exception as error:
         # The library raises what its regular expressions and int() happen to raise.
@@ -62,6 +78,8 @@ def _part(segment: m3u8.Segment, url: str) -> Part:
     if segment.byterange:
         raise ValueError("EXT-X-BYTERANGE is not supported")
     duration = float(segment.duration)
+    if not 0 <= duration <= _LONGEST:
+        raise ValueError(f"a segment of {duration:g} s")
     begins = segment.current_program_date_time
     ends_at = begins.timestamp() + duration if begins is not None else None
-    return Part(urljoin(url, segment.uri), duration, bool(segment.discontinuity), ends_at)
+    return Part(join(url, segment.uri), duration, bool(segment.discontinuity), ends_at)

@@ -55,8 +55,9 @@ class Report:
     stalled_viewers: int
     #: How often each kind of failure occurred, such as "http 404", "refused", "gap", "continuity".
     errors: dict[str, int]
-    #: HLS: now minus EXT-X-PROGRAM-DATE-TIME of a segment's end; None where the playlist has none.  RTMP:
-    #: arrival minus media time, above the least that any reading player saw.  Reading viewers alone.
+    #: HLS: now minus EXT-X-PROGRAM-DATE-TIME of a segment's end, for segments that were listed after the viewer
+    #: came; None where the playlist has no dates.  RTMP: arrival minus media time, above the least that any reading
+    #: player saw.  Reading viewers alone.
     latency_ms: Quantiles
 
     @property

@@ -78,7 +78,7 @@ async def run_rtmp(
     address = Address.parse(url)
     if address.scheme not in ("rtmp", "rtmps") or address.unix or address.wildcard:
         raise AddressError(f"{address} cannot be played over RTMP: write rtmp://HOST:PORT/APP/NAME, or rtmps")
-    raise_descriptor_limit()
+    raise_descriptor_limit(viewers)
     house = _House(address)
     await _probe(house, trust)
     house.tally = tally = Tally()

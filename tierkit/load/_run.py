@@ -11,10 +11,12 @@ from tierkit.errors import TierkitError
 
 from ._report import Report, Tally
 
-__all__ = ["Viewer", "attend"]
+__all__ = ["RETRY", "Viewer", "attend", "check_numbers", "raise_descriptor_limit"]
 
 #: Seconds between two attempts of a viewer that fails: players retry about once a second.
 RETRY = 1.0
+#: Descriptors for all else.
+_SPARE = 32
 
 
 class Viewer(Protocol):
@@ -27,14 +29,23 @@ class Viewer(Protocol):
         """The run is over: take the last figures, and close."""
 
 
-def raise_descriptor_limit() -> None:
-    """To the hard limit: every viewer is a descriptor."""
+def raise_descriptor_limit(viewers: int) -> None:
+    """To the hard limit: every viewer is a descriptor.  Raises TierkitError where that is not enough."""
     try:
         import resource
     except ImportError:  # no such limit here
         return
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    except (ValueError, OSError):  # some systems refuse "unlimited"
+        pass
+    if soft != resource.RLIM_INFINITY and viewers + _SPARE > soft:
+        raise TierkitError(
+            f"{viewers} viewers need {viewers + _SPARE} descriptors, and this process may have {soft}: "
+            "raise the limit (ulimit -Hn), or share the viewers out over several runs"
+        )
 
 
 def check_numbers(viewers: int, seconds: float, ramp: float, read_every: int) -> None:

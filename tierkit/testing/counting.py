@@ -184,9 +184,15 @@ async def open_counting_proxy(target: Address | str, *, host: str = "127.0.0.1")
     listeners = await trio.open_tcp_listeners(0, host=host)
     port = listeners[0].socket.getsockname()[1]
     proxy = CountingProxy(address, Address(host=host, port=port))
+    failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, proxy._serve, listeners)
         try:
             yield proxy
+        except Exception as error:
+            # Raised again outside, so that it is not wrapped in a group of one: tests say `pytest.raises` around this.
+            failure = error
         finally:
             nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
