@@ -35,6 +35,7 @@ from ._model import Node as Node
 from ._model import Origin as Origin
 from ._model import Relay as Relay
 from ._model import Tier as Tier
+from ._net import RealNetwork as RealNetwork
 from ._registry import PluginInfo as PluginInfo
 from ._registry import Registry as Registry
 from ._run import explain as explain

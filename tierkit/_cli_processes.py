@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 
 import trio
 
@@ -51,6 +51,7 @@ class Supervisor:
         say: Callable[[str], None] = lambda line: print(line, flush=True),
         tell: Callable[[str], None] = lambda line: complain([line]),
         jitter: Callable[[], float] = random.random,
+        heard: Callable[[str], AbstractAsyncContextManager[int]] | None = None,
     ) -> None:
         """Look after the tiers that run in `graph`.
 
@@ -58,16 +59,23 @@ class Supervisor:
             command: the command line for a tier, given its name and where all tiers so far are bound.
             say: takes the lines that children write to standard output.
             tell: takes what there is to tell about children, a line each.
+            heard: surrounds each life of a child, given its name; yields a descriptor that it reports to.
         """
         self._graph = graph
         self._command = command
         self._say = say
         self._tell = tell
         self._jitter = jitter
+        self._heard = heard
         self._processes: dict[str, trio.Process] = {}
         self._bound: dict[str, list[str]] = {}
         self._leaving = trio.Event()
         self._code = 0
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it was told to end."""
+        return self._leaving.is_set()
 
     async def run(self) -> int:
         """Start the tiers and keep them until SIGTERM or SIGINT; returns the exit code."""
@@ -135,9 +143,15 @@ class Supervisor:
     async def _once(self, node: Node, ready: Callable[[], None]) -> int:
         """One life of a tier's process; returns its exit code."""
         command = list(self._command(node.name, self._bound))
+        if self._heard is None:
+            return await self._live(node, ready, command, ())
+        async with self._heard(node.name) as pipe:
+            return await self._live(node, ready, [*command, "--report", str(pipe)], (pipe,))
+
+    async def _live(self, node: Node, ready: Callable[[], None], command: list[str], pipes: tuple[int, ...]) -> int:
         try:
             process = await trio.lowlevel.open_process(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, pass_fds=pipes
             )
         except OSError as error:  # no memory or no descriptor just now: the others must not pay for that
             self._tell(f"{node.name}: no process can be started: {error}")

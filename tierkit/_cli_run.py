@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import trio
@@ -10,10 +11,11 @@ import typer
 from attrs import evolve
 
 import tierkit
-from tierkit import Graph, GraphError
+from tierkit import Graph, GraphError, GraphHandle, Registry
 
 from ._cli_common import DRAIN, Drain, File, Log, LogFormat, Plugins, complain, read, registry_of, told
 from ._cli_processes import Bound, Supervisor, child_command, parse_bound, until_orphaned
+from ._cli_reports import Reports, report_to
 
 __all__ = ["run"]
 
@@ -38,6 +40,7 @@ def run(
     log: Log = LogFormat.text,
     drain: Drain = DRAIN,
     bound: Annotated[dict[str, list[str]] | None, typer.Option(parser=parse_bound, hidden=True)] = None,
+    report: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the tiers of a graph until Ctrl-C or SIGTERM: the first drains, the second drops."""
     registry = registry_of(plugin)
@@ -45,20 +48,35 @@ def run(
     if bound is not None:
         # One of the processes of `--processes tier`.
         alone = evolve(graph, control=None)
-        tierkit.run(alone, log=log.value, drain=drain, registry=registry, bound=bound, beside=until_orphaned)
+        beside = partial(_as_a_child, report)
+        tierkit.run(alone, log=log.value, drain=drain, registry=registry, bound=bound, beside=beside)
     elif processes is Processes.tier:
-        raise typer.Exit(_each_in_its_own(graph, str(file), plugin or (), log, drain))
+        raise typer.Exit(_each_in_its_own(graph, registry, str(file), plugin or (), log, drain))
     else:
         tierkit.run(graph, log=log.value, drain=drain, registry=registry)
 
 
-def _each_in_its_own(graph: Graph, file: str, plugins: list[str] | tuple[()], log: LogFormat, drain: float) -> int:
+async def _as_a_child(report: int | None, handle: GraphHandle) -> None:
+    async with trio.open_nursery() as nursery:
+        if report is not None:
+            nursery.start_soon(report_to, report, handle)
+        await until_orphaned(handle)
+        nursery.cancel_scope.cancel()
+
+
+def _each_in_its_own(
+    graph: Graph, registry: Registry, file: str, plugins: list[str] | tuple[()], log: LogFormat, drain: float
+) -> int:
     if problems := tierkit.check(graph):
         raise GraphError(problems)
-    if graph.control is not None:
-        complain([f"control: nothing answers at {graph.control.address} with --processes tier: look at each tier"])
 
     def command(name: str, bound: Bound) -> list[str]:
         return list(child_command(file, name, bound, plugins=plugins, log=log.value, drain=drain))
 
-    return trio.run(Supervisor(graph, command).run)
+    async def main() -> int:
+        reports = Reports(graph, registry, leaving=lambda: supervisor.leaving, tell=lambda line: complain([line]))
+        supervisor = Supervisor(graph, command, heard=reports.heard)
+        async with reports.answering():
+            return await supervisor.run()
+
+    return trio.run(main)

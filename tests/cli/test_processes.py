@@ -250,7 +250,6 @@ def test_real_tiers_find_each_other_and_drain(file: Path) -> None:
     assert answer in (502, 503, 504)
     assert running.returncode == 0, err
     assert "shield: upstream o:" in err
-    assert err.splitlines()[0].startswith("control: nothing answers at http://127.0.0.1:0 with --processes tier")
 
 
 def fetch(address: str, path: str) -> int:

@@ -1,0 +1,176 @@
+"""What the processes of `--processes tier` tell, and the control address that answers for all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from tierkit import Address, Edge, Graph, Origin, Registry, open_graph
+from tierkit._cli_reports import EVERY, LINE, Reports, report_to
+from tierkit.events import PluginFailed
+from tierkit.testing import MemoryNetwork
+
+from ..core.fakes import Echo
+
+ROOT = Path(__file__).parent.parent.parent
+SHIELD = Edge("shield", upstream=Origin("o", "http://o"), listen="http://127.0.0.1:80", serves=Echo())
+GRAPH = Graph.of(Edge("leaf", upstream=SHIELD, listen="http://127.0.0.1:81", serves=Echo()), control=":0")
+
+
+def told(*, ready: bool = True, **tier: Any) -> bytes:
+    statistics = {"process": {"uptime": 3.0}, "tiers": {"shield": {"state": "running", **tier}}}
+    return json.dumps({"ready": ready, "statistics": statistics}).encode() + b"\n"
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.leaving = False
+        self.lines: list[str] = []
+        self.reports = Reports(GRAPH, Registry(), leaving=lambda: self.leaving, tell=self.lines.append)
+
+    @property
+    def states(self) -> list[str]:
+        return [tier["state"] for tier in self.reports.statistics()["tiers"].values()]
+
+
+async def seen(good: Callable[[], bool]) -> None:
+    """Until what went through a pipe is there; pipes are the kernel's, so there is nothing else to wait for."""
+    with trio.fail_after(10):
+        while not good():  # noqa: ASYNC110
+            await trio.sleep(0.001)
+
+
+async def test_the_last_line_of_each_child_counts() -> None:
+    rig = Rig()
+    assert rig.states == ["down", "down"]
+    async with rig.reports.heard("shield") as shield, rig.reports.heard("leaf") as leaf:
+        assert rig.states == ["starting", "starting"]
+        second = told(connections=2, addresses=["http://127.0.0.1:80"])
+        os.write(shield, told(connections=1) + second[:20])
+        os.write(leaf, json.dumps({"ready": True, "statistics": {}}).encode() + b"\n")
+        await seen(lambda: rig.states == ["running", "unknown"])
+        assert rig.reports.statistics()["tiers"]["shield"]["connections"] == 1
+        os.write(shield, second[20:])
+        await seen(lambda: rig.reports.statistics()["tiers"]["shield"]["connections"] == 2)
+        found = rig.reports.statistics()
+        assert found["process"] == {"ready": True}
+        assert found["processes"]["shield"]["uptime"] == 3.0
+        assert found["processes"]["shield"]["starts"] == 1
+        assert rig.reports.ready
+        assert rig.reports.addresses("shield") == (Address.parse("http://127.0.0.1:80"),)
+        rig.leaving = True
+        assert not rig.reports.ready
+        assert rig.states[0] == "draining"
+    assert rig.states == ["down", "down"]
+    assert rig.reports.statistics()["tiers"]["shield"]["connections"] == 2  # what it told last
+
+
+async def test_a_child_that_talks_nonsense_is_not_heard() -> None:
+    rig = Rig()
+    async with rig.reports.heard("shield") as shield:
+        # The last line of a piece counts, so each nonsense goes through the pipe by itself.
+        for nonsense in (b"\n", b"{\n", b"[]\n", b'{"ready": 1}\n', b'{"ready": true, "statistics": 7}\n', b"\xff\n"):
+            rig.reports._children["shield"].hear(nonsense)
+        assert rig.states[0] == "starting"
+        assert rig.reports.statistics()["processes"]["shield"]["told_ago"] is None
+        os.write(shield, b"nonsense\n" + told())
+        await seen(lambda: rig.states[0] == "running")
+
+
+async def test_a_line_without_end_is_not_kept() -> None:
+    rig = Rig()
+    async with rig.reports.heard("shield") as shield, trio.lowlevel.FdStream(os.dup(shield)) as pipe:
+        os.set_blocking(shield, False)
+        with trio.move_on_after(0.2) as scope:  # nobody reads on, so it gets stuck
+            await pipe.send_all(b"x" * (LINE + 2_000_000) + b"\n" + told())
+        assert scope.cancelled_caught
+        assert rig.states[0] == "starting"
+
+
+async def test_a_child_tells_until_nobody_listens(autojump_clock: trio.testing.MockClock) -> None:
+    reader, writer = os.pipe()
+    network = MemoryNetwork()
+    async with open_graph(Graph.of(SHIELD), network=network, registry=Registry()) as handle:
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(report_to, writer, handle)
+                await trio.sleep(EVERY * 2.5)
+                lines = [json.loads(line) for line in os.read(reader, 1 << 16).splitlines()]
+                os.close(reader)
+    assert [line["ready"] for line in lines] == [True, True, True]
+    assert lines[-1]["statistics"]["tiers"]["shield"]["addresses"] == ["http://127.0.0.1:80"]
+
+
+def test_what_a_handle_is_asked_besides() -> None:
+    rig = Rig()
+    assert rig.reports.running("leaf") == {}
+    assert rig.reports.control_routes() == ()
+    rig.reports.emit(PluginFailed(plugin="p", reason="broke"))
+    assert rig.lines == ["plugin p: broke"]
+
+
+# --- real processes ----------------------------------------------------------------------------------
+
+REAL = """
+from tierkit import Edge, Graph, Origin
+from tierkit.plugins.hls import HLS
+shield = Edge("shield", upstream=Origin("o", "http://127.0.0.1:9"), listen="127.0.0.1:0", serves=HLS())
+graph = Graph.of(Edge("leaf", upstream=shield, listen="127.0.0.1:0", serves=HLS()), control="unix:{control}")
+"""
+
+
+def ask(control: Path, path: str) -> tuple[int, bytes]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(control))
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def until(good: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not good():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets here")
+def test_one_address_answers_for_all_processes(tmp_path: Path) -> None:
+    control = tmp_path / "control"
+    file = tmp_path / "graph.py"
+    file.write_text(REAL.format(control=control))
+    command = [sys.executable, "-m", "tierkit", "run", str(file), "--processes", "tier", "--drain", "1"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as running,
+        ExitStack() as stack,
+    ):
+        stack.callback(running.kill)
+        assert running.stdout is not None
+        first = running.stdout.readline().split()
+        running.stdout.readline()
+        until(lambda: ask(control, "/readyz") == (200, b"shield running\nleaf running\n"))
+        found = json.loads(ask(control, "/statistics")[1])
+        assert found["tiers"]["shield"]["addresses"] == [f"http://{first[3]}"]
+        assert {each["starts"] for each in found["processes"].values()} == {1}
+        os.kill(found["processes"]["shield"]["pid"], signal.SIGKILL)
+        until(lambda: json.loads(ask(control, "/statistics")[1])["processes"]["shield"]["starts"] == 2)
+        until(lambda: ask(control, "/readyz")[0] == 200)
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=20)
+    assert running.returncode == 0, err
+    assert "shield: its process was ended by SIGKILL: it is started again" in err
+    assert not control.exists()

@@ -1,0 +1,164 @@
+"""What the processes of ``--processes tier`` tell about themselves, and the one address that answers for all.
+
+A child writes one JSON line a second into a pipe that it was born with: whether it is ready, and its
+statistics.  The parent keeps each child's last line, and is, towards the control address, a handle like that
+of any graph.  Nobody waits for anybody: a scrape is at most a second late, and says by how much.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from tierkit import Address, Graph, GraphHandle, RealNetwork, Registry
+from tierkit.events import Event
+from tierkit.plugin import ControlRoute, Handle, Running
+
+__all__ = ["Reports", "report_to"]
+
+#: Seconds between two lines; Prometheus asks every 15 s by default, people look every second.
+EVERY = 1.0
+#: Bytes of one line: some ten thousand streams with their statistics.  A child that says more is not heard.
+LINE = 8 << 20
+
+
+async def report_to(descriptor: int, handle: GraphHandle) -> None:
+    """In a child: tell what there is to tell until nobody listens."""
+    async with trio.lowlevel.FdStream(descriptor) as pipe:
+        while True:
+            told = {"pid": os.getpid(), "ready": handle.ready, "statistics": handle.statistics()}
+            line = json.dumps(told).encode() + b"\n"
+            try:
+                await pipe.send_all(line)
+            except trio.BrokenResourceError:
+                return
+            await trio.sleep(EVERY)
+
+
+@define
+class _Child:
+    """What one child has told last."""
+
+    alive: bool = False
+    starts: int = 0
+    pid: int | None = None
+    ready: bool = False
+    heard_at: float = 0.0
+    statistics: dict[str, Any] = field(factory=dict)
+
+    def hear(self, line: bytes) -> None:
+        """Keep what a line says; one that is none changes nothing, and then `told_ago` grows."""
+        try:
+            told = json.loads(line)
+            self.ready, self.statistics, self.pid = bool(told["ready"]), dict(told["statistics"]), told.get("pid")
+        except (ValueError, KeyError, TypeError):
+            return
+        self.heard_at = trio.current_time()
+
+
+class Reports(Handle):
+    """The children together, as one handle: what the control address looks at.
+
+    Args:
+        registry: brings the companions, the control address among them.
+        leaving: whether the parent was told to end; children drain then, and report no more.
+        tell: takes what is told by events, a line each.
+    """
+
+    def __init__(
+        self, graph: Graph, registry: Registry, *, leaving: Callable[[], bool], tell: Callable[[str], None]
+    ) -> None:
+        self.graph = graph
+        self.network = RealNetwork()
+        self._registry = registry
+        self._leaving = leaving
+        self._tell = tell
+        self._children = {node.name: _Child() for node in graph.running}
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[None]:
+        """Run the companions for as long as the block lasts.  Raises what they raise, ListenError for one."""
+        async with AsyncExitStack() as stack:
+            for companion in self._registry.companions():
+                await stack.enter_async_context(companion.open(self))
+            yield
+
+    @asynccontextmanager
+    async def heard(self, name: str) -> AsyncIterator[int]:
+        """Listen to a child for as long as the block lasts; yields the descriptor that it is to write to."""
+        child = self._children[name]
+        reader, writer = os.pipe()
+        try:
+            async with trio.lowlevel.FdStream(reader) as pipe, trio.open_nursery() as nursery:
+                nursery.start_soon(self._hear, child, pipe, name=f"hears {name}")
+                child.alive, child.ready, child.starts = True, False, child.starts + 1
+                yield writer
+                nursery.cancel_scope.cancel()
+        finally:
+            child.alive = child.ready = False
+            os.close(writer)
+
+    async def _hear(self, child: _Child, pipe: trio.lowlevel.FdStream) -> None:
+        waiting = b""
+        async for piece in pipe:
+            *lines, waiting = (waiting + piece).split(b"\n")
+            if len(waiting) > LINE:
+                return
+            if lines:
+                child.hear(lines[-1])
+
+    # --- as a handle -----------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether every child lives, says that it is, and none was told to end."""
+        return not self._leaving() and all(each.alive and each.ready for each in self._children.values())
+
+    def addresses(self, tier: str) -> tuple[Address, ...]:
+        """Where a tier is bound, as far as it has told."""
+        told = self._children[tier].statistics.get("tiers", {}).get(tier, {})
+        return tuple(map(Address.parse, told.get("addresses", ())))
+
+    def running(self, tier: str) -> Mapping[str, Running]:
+        """None: the live services are in the children."""
+        return {}
+
+    def statistics(self) -> dict[str, Any]:
+        """What the children have told last, in the shape of one process's statistics, and each process's own."""
+        tiers = {name: self._tier(name, child) for name, child in self._children.items()}
+        processes = {
+            name: {
+                **child.statistics.get("process", {}),
+                "pid": child.pid,
+                "alive": child.alive,
+                "starts": child.starts,
+                "told_ago": trio.current_time() - child.heard_at if child.statistics else None,
+            }
+            for name, child in self._children.items()
+        }
+        return {"process": {"ready": self.ready}, "processes": processes, "tiers": tiers}
+
+    def _tier(self, name: str, child: _Child) -> dict[str, Any]:
+        told = dict(child.statistics.get("tiers", {}).get(name, {}))
+        if not child.alive:
+            told["state"] = "down"
+        elif not child.ready:
+            told["state"] = "starting"
+        elif self._leaving():
+            told["state"] = "draining"
+        told.setdefault("state", "unknown")  # a child of another version: the control address counts on it
+        return told
+
+    def control_routes(self) -> tuple[ControlRoute, ...]:
+        """The control routes that the loaded plugins bring."""
+        return tuple(self._registry.control_routes())
+
+    def emit(self, event: Event) -> None:
+        """Tell an event; there are few here."""
+        self._tell(event.text)
