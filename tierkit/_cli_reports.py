@@ -50,13 +50,13 @@ class _Child:
     pid: int | None = None
     ready: bool = False
     heard_at: float = 0.0
-    statistics: dict[str, Any] = field(factory=dict)
+    told: dict[str, Any] = field(factory=dict)
 
     def hear(self, line: bytes) -> None:
         """Keep what a line says; one that is none changes nothing, and then `told_ago` grows."""
         try:
-            told = json.loads(line)
-            self.ready, self.statistics, self.pid = bool(told["ready"]), dict(told["statistics"]), told.get("pid")
+            said = json.loads(line)
+            self.ready, self.told, self.pid = bool(said["ready"]), dict(said["statistics"]), said.get("pid")
         except (ValueError, KeyError, TypeError):
             return
         self.heard_at = trio.current_time()
@@ -122,7 +122,7 @@ class Reports(Handle):
 
     def addresses(self, tier: str) -> tuple[Address, ...]:
         """Where a tier is bound, as far as it has told."""
-        told = self._children[tier].statistics.get("tiers", {}).get(tier, {})
+        told = self._children[tier].told.get("tiers", {}).get(tier, {})
         return tuple(map(Address.parse, told.get("addresses", ())))
 
     def running(self, tier: str) -> Mapping[str, Running]:
@@ -134,18 +134,18 @@ class Reports(Handle):
         tiers = {name: self._tier(name, child) for name, child in self._children.items()}
         processes = {
             name: {
-                **child.statistics.get("process", {}),
+                **child.told.get("process", {}),
                 "pid": child.pid,
                 "alive": child.alive,
                 "starts": child.starts,
-                "told_ago": trio.current_time() - child.heard_at if child.statistics else None,
+                "told_ago": trio.current_time() - child.heard_at if child.told else None,
             }
             for name, child in self._children.items()
         }
         return {"process": {"ready": self.ready}, "processes": processes, "tiers": tiers}
 
     def _tier(self, name: str, child: _Child) -> dict[str, Any]:
-        told = dict(child.statistics.get("tiers", {}).get(name, {}))
+        told = dict(child.told.get("tiers", {}).get(name, {}))
         if not child.alive:
             told["state"] = "down"
         elif not child.ready:
