@@ -73,10 +73,10 @@ class Timeline:
         last = self._last_in.get(slot, latest)
         if not (at >= last - BACK and at <= latest + AHEAD):
             return JUMP if leads else STRAY
-        if at < self._base_in and slot not in self._last_in:
-            # From before the first picture: there is nothing to hear it with.
+        if at < self._base_in and slot not in self._last_in and not leads:
+            # From before the first picture: there is nothing to see with it.
             return STRAY
-        out = self._base_out + (at - self._base_in) * _TICKS
+        out = self._base_out + max(at - self._base_in, 0) * _TICKS
         before = self._last_out.get(slot, -1)
         if out <= before:
             out = before + 1

@@ -312,9 +312,7 @@ class Packager:
         self._waiting_since = None
         self._strays = 0
         self._alone = lead == AUDIO_SLOT
-        dts = self._timeline.place(lead, timestamp, leads=True)
-        if dts < 0:  # sound from before the first picture
-            return None
+        dts = self._timeline.place(lead, timestamp, leads=True)  # neither JUMP nor STRAY, as it has just begun here
         self._series.start(dts, lead, self._tracks.values())
         return dts
 

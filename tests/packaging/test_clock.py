@@ -40,6 +40,13 @@ def test_sound_from_before_the_first_picture_is_left_out() -> None:
     assert clock.place(AUDIO, 5000, leads=False) == 0
 
 
+def test_a_leader_from_before_the_line_begins_where_it_does() -> None:
+    clock = line(5000)
+    assert clock.place(AUDIO, 5000, leads=True) == 0
+    assert not clock.begin(4500)
+    assert clock.place(VIDEO, 4500, leads=True) == 0
+
+
 def test_many_small_steps_back_are_one_large_one() -> None:
     clock = line(5000)
     clock.place(VIDEO, 5000, leads=True)
