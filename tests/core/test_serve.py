@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import pkgutil
 import signal
@@ -407,7 +408,7 @@ def statistics_classes() -> Iterator[type]:
         for value in list(vars(importlib.import_module(module.name)).values()):
             if isinstance(value, type) and value.__module__.startswith("tierkit"):
                 for method in ("statistics", "figures", "streams"):
-                    if method in vars(value):
+                    if inspect.isfunction(vars(value).get(method)):  # a field may be called so too
                         hints = typing.get_type_hints(vars(value)[method])
                         yield from _attrs_in(hints.get("return"), seen)
 
