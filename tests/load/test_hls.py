@@ -25,7 +25,7 @@ from .support import TinyOrigin, packet, serving, ts
 @pytest.mark.parametrize("read_every", [0, 1, 2])
 async def test_a_healthy_stream(fast_clock: MockClock, framing: str, read_every: int) -> None:
     async with serving(TinyOrigin(framing=framing)) as origin:
-        report = await run_hls(origin.url, viewers=4, seconds=4.3, read_every=read_every)
+        report = await run_hls(origin.url, viewers=4, seconds=3.3, read_every=read_every)
     assert report.errors == {}
     assert (report.viewers, report.stalls, report.stalled_viewers) == (4, 0, 0)
     assert report.startup_ms.p50 is not None

@@ -156,14 +156,15 @@ class HttpConnection:
 
     async def _to_the_end(self, wire: Wire, rest: bytes, body: list[bytes] | None) -> int:
         size = 0
-        while rest:
+        while True:
             self._take(rest, body)
             size += len(rest)
             if size > MAX_BODY:
                 raise RemoteProtocolError(f"an answer of more than {MAX_BODY} bytes")
             rest = await wire.receive()
+            if not rest:
+                return size
             self._progress()
-        return size
 
     def _take(self, data: bytes, body: list[bytes] | None) -> None:
         self._tally.bytes += len(data)
