@@ -257,6 +257,48 @@ async def test_credentials_are_passed_on_and_nothing_is_stored() -> None:
         assert rig.statistics().store.objects == 1
 
 
+async def test_head_of_what_is_passed_on() -> None:
+    async with open_edge() as rig:
+        answer = await rig.get(SEGMENT, "Authorization: Basic xyz", method="HEAD")
+        assert (answer.status, answer.body, answer.get(b"content-length")) == (200, b"", b"11")
+        assert rig.origin.asked[0].method == "HEAD"
+
+
+async def test_a_range_and_a_condition_of_what_is_passed_on() -> None:
+    async with open_edge() as rig:
+        seen = rig.origin.asked
+        rig.origin.paths[SEGMENT] = Response(206, [(b"Content-Range", b"bytes 0-1/11")], b"se")
+        answer = await rig.get(SEGMENT, "Authorization: x", "Range: bytes=0-1", 'If-Range: "1"')
+        assert (answer.status, answer.body, answer.get(b"content-range")) == (206, b"se", b"bytes 0-1/11")
+        assert (seen[0].get(b"range"), seen[0].get(b"if-range")) == (b"bytes=0-1", b'"1"')
+        rig.origin.paths[SEGMENT] = Response(304)
+        assert (await rig.get(SEGMENT, "Authorization: x", 'If-None-Match: "1"')).status == 304
+
+
+async def test_a_304_that_nobody_asked_for_is_a_bad_answer() -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[SEGMENT] = Response(304)
+        answer = await rig.get()
+        assert answer.status == 502
+        assert b"answered 304" in answer.body
+
+
+async def test_a_source_that_fails_is_one_viewers_500(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+
+        def broken(*args: object) -> bool:
+            raise ValueError("a bug in a plugin")
+
+        edge = rig.handle.running("edge")["hls"]
+        (candidate,) = edge.ctx.upstream.candidates(("http",))  # type: ignore[attr-defined]
+        candidate.source.observe = broken
+        for fields in ([], ["Authorization: x"]):
+            assert (await rig.get(SEGMENT, *fields)).status == 500
+        del candidate.source.observe
+        for fields in ([], ["Authorization: x"]):
+            assert (await rig.get(SEGMENT, *fields)).status == 200
+
+
 async def test_a_set_cookie_reaches_only_whom_it_was_for() -> None:
     async with open_edge() as rig:
         rig.origin.paths[SEGMENT] = plain(b"x", (b"Set-Cookie", b"me=1"))

@@ -15,7 +15,7 @@ from attrs import evolve
 
 import tierkit
 from tierkit.codecs.hls import MAX_PLAYLIST, Kind, PlaylistFacts, classify, read_playlist
-from tierkit.codecs.http1 import Headers, get
+from tierkit.codecs.http1 import Headers, content_length, get
 from tierkit.codecs.http_cache import Lifetime, decide
 from tierkit.events import UpstreamBack, UpstreamLost
 from tierkit.http import BodySink, ClientResponse, HttpClient, Request, Response
@@ -97,7 +97,9 @@ class Fetcher:
             headers += [(name, value) for field, name in CONDITIONS if (value := get(old.meta.headers, field))]
 
         async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
-            if response.status == 304 and old is not None:
+            if response.status == 304:
+                if old is None:
+                    raise BadAnswer(candidate.name, "answered 304, which was not asked for")
                 self._confirm(filler, path, response)
             else:
                 await self._store(filler, path, key, candidate, response)
@@ -199,9 +201,9 @@ class Fetcher:
                 self.answers.how("passed"),
                 *self.answers.cors,
             ]
-            give.send_nowait(
-                Response(response.status, fields, partial(_relay, response), response.length, release=sent.set)
-            )
+            # To HEAD, the length is that of the body which would have come.
+            length = content_length(response.headers) if request.method == "HEAD" else response.length
+            give.send_nowait(Response(response.status, fields, partial(_relay, response), length, release=sent.set))
             await sent.wait()
 
         async def ask() -> None:
