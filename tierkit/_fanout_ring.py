@@ -100,7 +100,16 @@ class Ring:
             self._evict(log.end)
 
     def close_syncs(self) -> None:
-        """Nobody may begin at what was appended so far: the headers have changed."""
+        """Nobody who comes from now on may begin at what was appended so far: the headers have changed.
+
+        Players that have waited for a keyframe which has just come begin at it: nothing else may come for them.
+        """
+        if self.log.sync is not None:
+            waiting = [each for each in self.cursors if each.ready and each.position == WAITING]
+            if waiting:
+                self.log.seal()
+            for cursor in waiting:
+                cursor.push()
         self.log.close_syncs()
 
     async def room(self) -> None:

@@ -87,6 +87,21 @@ async def test_changed_headers_close_what_came_before(autojump_clock: MockClock)
         assert kinds(bytes(there.got)) == "HKpppKpp"
 
 
+async def test_who_waited_for_a_keyframe_gets_it_though_the_headers_change_behind_it(autojump_clock: MockClock) -> None:
+    async with bench() as b:
+        waits, there = b.tap(), b.tap()
+        b.join(waits)
+        b.join(there)
+        b.write("p")
+        b.write("K")
+        b.write("p")
+        b.ring.close_syncs()  # before any pass
+        b.join(late := b.tap())
+        await trio.sleep(1)
+        assert kinds(bytes(waits.got)) == kinds(bytes(there.got)) == "HKp"
+        assert not late.got
+
+
 async def test_a_gop_beyond_its_bound_is_not_kept(autojump_clock: MockClock) -> None:
     async with bench(FanoutPolicy(gop_bytes=500_000)) as b:
         await b.gops(1, 60, size=10_000, gap=0.04)
