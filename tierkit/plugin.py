@@ -17,12 +17,6 @@ from ._fanout import Pump as Pump
 from ._fanout import PumpStatistics as PumpStatistics
 from ._fanout import Ring as Ring
 from ._fanout import RingStatistics as RingStatistics
-from ._fanout import Cursor as Cursor
-from ._fanout import FanoutPolicy as FanoutPolicy
-from ._fanout import Pump as Pump
-from ._fanout import PumpStatistics as PumpStatistics
-from ._fanout import Ring as Ring
-from ._fanout import RingStatistics as RingStatistics
 from ._model import Node as Node
 from ._model import Origin as Origin
 from ._plugin import Candidate as Candidate

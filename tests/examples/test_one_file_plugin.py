@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_through_an_installed_entry_point(tmp_path: Path) -> None:
 async def test_ffmpeg_on_both_ends(tmp_path: Path) -> None:
     clip = tmp_path / "clip.ts"
     make = ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25", "-t", "6"]
-    subprocess.run([*make, "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", str(clip)], check=True, timeout=60)
+    await trio.run_process([*make, "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", str(clip)])
     probe = trio.socket.socket()
     await probe.bind(("127.0.0.1", 0))
     port = probe.getsockname()[1]
@@ -130,7 +131,7 @@ async def test_ffmpeg_on_both_ends(tmp_path: Path) -> None:
         trio.open_nursery() as nursery,
     ):
         command = [*encode, f"tcp://127.0.0.1:{port}?listen=1"]
-        nursery.start_soon(lambda: trio.run_process(command, check=False, capture_stderr=True))
+        nursery.start_soon(partial(trio.run_process, command, check=False, capture_stderr=True))
         url = str(handle.addresses("relay")[0])
         with trio.fail_after(40):
             watch = ["ffmpeg", "-loglevel", "error", "-i", url, "-frames:v", "50", "-f", "framemd5", "-"]

@@ -43,7 +43,7 @@ class Browser:
 
     async def screenshot(self, path: Path) -> None:
         data = await trio.to_thread.run_sync(partial(_call, "GET", self._base + "/screenshot"))
-        path.write_bytes(base64.b64decode(data))
+        await trio.Path(path).write_bytes(base64.b64decode(data))
 
     async def _post(self, path: str, body: object) -> Any:
         return await trio.to_thread.run_sync(partial(_call, "POST", self._base + path, body))

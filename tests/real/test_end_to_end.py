@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -83,12 +82,12 @@ async def test_every_player_gets_what_was_published_frame_for_frame(
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certificate]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     folder = tmp_path_factory.mktemp("tls")
     issued = trustme.CA().issue_cert("127.0.0.1", "localhost")
     pem = folder / "edge.pem"
     issued.private_key_and_cert_chain_pem.write_to_path(str(pem))
-    yield Certificate(str(pem))
+    return Certificate(str(pem))
 
 
 async def watches(browser: Browser, url: str, *, seconds: float) -> None:
