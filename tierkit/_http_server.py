@@ -12,6 +12,7 @@ again.  Requests that were sent ahead (pipelining) wait in the buffer for their 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import NamedTuple
@@ -62,6 +63,8 @@ class ServerTimeouts:
     body: float = 30.0
     #: Without taking a single byte of what we send.
     stall: float = 30.0
+    #: From the first byte of an answer to its last; infinite, because an answer may be a stream.
+    answer: float = math.inf
 
 
 class _Head(NamedTuple):
@@ -269,7 +272,7 @@ class _Loop:
                 raise
             before = self.connection.bytes_out
             try:
-                keep = await self.respond(request, response, keep=head.keep_alive and not response.close)
+                keep = await self.timed(request, response, keep=head.keep_alive and not response.close)
             finally:
                 if response.release is not None:
                     response.release()
@@ -280,6 +283,13 @@ class _Loop:
                 return
             if self.buffer:  # requests sent ahead are answered without reading, so without a checkpoint
                 await trio.lowlevel.checkpoint()
+
+    async def timed(self, request: Request, response: Response, *, keep: bool) -> bool:
+        with trio.move_on_after(self.timeouts.answer) as scope:
+            return await self.respond(request, response, keep=keep)
+        assert scope.cancelled_caught
+        self.connection.abort()
+        raise ConnectionLost(f"the viewer took more than {self.timeouts.answer:g} s for one answer")
 
     async def respond(self, request: Request, response: Response, *, keep: bool) -> bool:
         """Send a response; returns whether the connection can carry another."""

@@ -316,6 +316,26 @@ async def test_a_viewer_who_takes_nothing_is_reset(network: MemoryNetwork, autoj
     assert isinstance(seen.ends[0], ConnectionLost)
 
 
+async def test_a_viewer_who_takes_little_at_a_time_has_a_bound(
+    network: MemoryNetwork, autojump_clock: MockClock
+) -> None:
+    async def handler(request: Request) -> Response:
+        return streamed(*[bytes(100_000)] * 10) if request.path == "/a" else Response(200, [], bytes(1_000_000))
+
+    for path in (b"/a", b"/b"):
+        async with open_server(network, handler, timeouts=ServerTimeouts(stall=30, answer=100)) as seen:
+            viewer = await dial(network)
+            await viewer.say(GET.replace(b"/a", path))
+            for _ in range(9):
+                await trio.sleep(10)
+                await viewer.connection.recv(1)
+            assert seen.ends == []
+            await trio.sleep(11)
+            assert [str(each) for each in seen.ends] == ["the viewer took more than 100 s for one answer"]
+            with pytest.raises(ConnectionLost, match="reset"):
+                await viewer.rest()
+
+
 async def test_a_drain_wakes_an_idle_connection_and_spares_a_request_that_crossed(network: MemoryNetwork) -> None:
     async with open_server(network, hello) as seen:
         idle, crossed = await dial(network), await dial(network)

@@ -76,6 +76,13 @@ class HLS(Service):
         maximum=3600,
         unit="s",
     )
+    send_timeout: float = option(
+        600.0,
+        "Time that a viewer may take for one answer: what is being read cannot be evicted. Varnish has 600 s, too.",
+        minimum=1,
+        maximum=86400,
+        unit="s",
+    )
 
     def problems(self) -> list[str]:
         """What is wrong with this recipe by itself, one line each."""
@@ -92,7 +99,7 @@ class HLS(Service):
         timeouts = ClientTimeouts(
             connect=self.connect_timeout, first_byte=self.first_byte_timeout, between_bytes=self.between_bytes_timeout
         )
-        viewers = ServerTimeouts(idle=self.idle_timeout, stall=self.stall_timeout)
+        viewers = ServerTimeouts(idle=self.idle_timeout, stall=self.stall_timeout, answer=self.send_timeout)
         bounds = Bounds(viewers=viewers, waiters=self.max_waiters, fetches=self.max_fetches)
         client = HttpClient(ctx.network, ctx.clock, timeouts=timeouts)
         answers = Answers(ctx.tier, self.cors)
