@@ -27,8 +27,8 @@ Theory of operation
 Memory, for each ring: the current GOP (`gop_bytes` at most, else it is not kept), what the slowest player that is
 within bounds still needs (`soft_bytes` beyond where it began), and one pass of new messages (`MAX_PENDING`, then the
 writer waits).  So at most gop_bytes + soft_bytes + MAX_PENDING, whatever the number of players, and as a rule the
-current GOP alone.  For each player: the cursor (under 400 bytes), and while it is slow a task (3 kB), a view of the
-batch in which its unfinished message stands, and at most MAX_REPLIES bytes of replies.
+current GOP alone; and 40 bytes for each message kept.  For each player: the cursor (500 bytes), and while it is slow
+a task (3 kB), a view of the batch in which its unfinished message stands, and at most MAX_REPLIES bytes of replies.
 """
 
 from ._fanout_cursor import MAX_REPLIES, Cursor

@@ -93,7 +93,7 @@ class Cursor:
         self.skipped = 0
         #: Bytes of the ring that it was sent.
         self.sent = 0
-        #: When it last got on, on the ring's clock.
+        #: While it is behind: when it last got on, on the ring's clock.
         self.moved = 0.0
         #: How far behind it began: what it may fall behind counts from there.
         self.base_bytes = 0
@@ -146,8 +146,8 @@ class Cursor:
         """Send what fits; what does not fit is left to a waiter."""
         try:
             done = self._advance()
-        except ConnectionLost:
-            self.end("")
+        except Exception as error:
+            self.fail(error)
             return
         if not done:
             self.block()
@@ -155,7 +155,7 @@ class Cursor:
     def block(self) -> None:
         """A write was short: a task of its own waits until it has caught up."""
         self.blocked = True
-        self.moved = self.ring.log.at
+        self.moved = self.ring.log.clock()
         self.ring.lags(self)
 
     def end(self, reason: str) -> None:
@@ -164,6 +164,10 @@ class Cursor:
             self.reason = reason
             self.detach()
             self._on_end(reason)
+
+    def fail(self, error: Exception) -> None:
+        """A send has raised: that ends this player, and nobody else."""
+        self.end("" if isinstance(error, ConnectionLost) else f"{type(error).__name__}: {error}")
 
     async def catch_up(self) -> None:
         """Write until it is at the head again.  The body of the waiter, run by the pump."""
@@ -176,8 +180,8 @@ class Cursor:
                         self.blocked = False
                         self.ring.caught_up(self)
                         return
-        except ConnectionLost:
-            self.end("")
+        except Exception as error:
+            self.fail(error)
         finally:
             self._scope = None
             self._finished.set()
@@ -253,7 +257,8 @@ class Cursor:
                     return True
                 elif not self._send_ring(data):
                     return False
-            self.moved = log.at
+            if self.blocked:
+                self.moved = log.clock()
         return False
 
     def _send_own(self) -> bool:

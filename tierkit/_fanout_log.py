@@ -68,9 +68,9 @@ class Log:
         #: Position behind the last byte appended.
         self.tail = 0
         #: When the newest batch was sealed.
-        self.at = 0.0
+        self.at = clock()
+        self.clock = clock
         self.messages = 0
-        self._clock = clock
         self._pending: list[bytes] = []
         self._ends: list[int] = []
         self._batches: list[Batch] = []
@@ -111,7 +111,7 @@ class Log:
         if not self._pending:
             return None
         data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
-        self.at = self._clock()
+        self.at = self.clock()
         batch = Batch(self.end, data, self._ends, self.at)
         self._batches.append(batch)
         self._starts.append(self.end)

@@ -13,7 +13,6 @@ from ._fanout_log import FanoutPolicy
 from ._fanout_ring import Ring
 from ._plugin import Shared
 from ._ports import Network
-from .errors import ConnectionLost
 
 __all__ = ["Pump", "PumpStatistics"]
 
@@ -105,8 +104,8 @@ class Pump(Shared):
         self._sends += 1
         try:
             taken = cursor.send(data)
-        except ConnectionLost:
-            cursor.end("")
+        except Exception as error:  # of this connection alone, whatever it is
+            cursor.fail(error)
             return
         cursor.position += taken
         cursor.sent += taken

@@ -130,7 +130,6 @@ class Ring:
         if not self.cursors or (sync is not None and sync.position >= self.log.end):
             self.log.seal()
         cursor = Cursor(self, connection, on_end)
-        cursor.moved = self.log.at
         self.cursors[cursor] = None
         if first:
             cursor.reply(first)
@@ -171,7 +170,10 @@ class Ring:
     def settle(self, upto: int) -> None:
         """After a pass: judge those who lag, evict what nobody needs (nothing from `upto` on), let the writer go on."""
         for cursor in tuple(self.lagging):
-            cursor.judge()
+            try:
+                cursor.judge()
+            except Exception as error:
+                cursor.fail(error)
         self._evict(upto)
         self._passed.unpark_all()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Protocol
@@ -39,6 +40,9 @@ class Served(Protocol):
 
     def drain(self) -> None:
         """Let it go elsewhere, if it knows how."""
+
+    def say_farewell(self) -> None:
+        """End it in order: the tier is about to stop."""
 
     def look(self, now: float) -> None:
         """Ping it, or drop it."""
@@ -86,7 +90,14 @@ class RTMPHost(ABC):
 
 
 class Sweeper:
-    """Looks after all connections of a service, in one task."""
+    """Looks after all connections of a service, in one task.
+
+    Attributes:
+        farewell: seconds that players and publishers have to go elsewhere once the tier drains; then they are
+            ended in order.
+    """
+
+    farewell: float = 5.0
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -95,6 +106,7 @@ class Sweeper:
         self.waits: set[Served] = set()
         #: The tier drains: nobody new may begin.
         self.leaving = False
+        self._farewell_at = math.inf
 
     def __iter__(self) -> Iterator[Served]:
         return iter(tuple(self.served))
@@ -123,6 +135,10 @@ class Sweeper:
             now = self._ctx.clock()
             for served in tuple(self.waits):
                 served.look_at_wait(now)
+            if now >= self._farewell_at:
+                self._farewell_at = math.inf
+                for served in self:
+                    served.say_farewell()
             if looks % LOOKS_AT_ALL == 0:
                 for index, served in enumerate(self):
                     served.look(now)
@@ -132,6 +148,7 @@ class Sweeper:
     def draining(self) -> None:
         """Let nobody new begin, and tell the players that can go elsewhere to do so."""
         self.leaving = True
+        self._farewell_at = self._ctx.clock() + self.farewell
         for served in self:
             served.drain()
 

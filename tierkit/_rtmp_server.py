@@ -305,6 +305,14 @@ class _Served:
             self.session.request_reconnect()
             self.cursor.reply(self.session.data_to_send())
 
+    def say_farewell(self) -> None:
+        """End it in order: the tier is about to stop."""
+        if self._stream is not None:
+            self.end("NetStream.Play.UnpublishNotify", "the server is about to stop")
+        elif not self._ended:
+            self.session.closing = self._ended = True
+            self._scope.cancel()
+
     def look(self, now: float) -> None:
         """Ping it, or drop it."""
         if self.publications:

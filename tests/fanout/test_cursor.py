@@ -359,3 +359,26 @@ def test_any_pattern_of_writability_gives_whole_messages_in_a_legal_order(
             assert (found.lagging, found.waiting, found.dropped) == (0, 0, 0)
 
     trio.run(play, clock=MockClock(autojump_threshold=0))
+
+
+async def test_a_connection_that_raises_oddly_ends_its_player_alone(autojump_clock: MockClock) -> None:
+    def odd() -> None:
+        raise ValueError("odd")
+
+    async with bench() as b:
+        bad, good = b.tap(), b.tap()
+        cursor = b.join(bad)
+        b.join(good)
+        bad._on_send = odd
+        await b.gops(2)
+        assert b.ended == [(cursor, "ValueError: odd")]
+        assert kinds(bytes(good.got)) == "HKppKpp"
+
+
+async def test_who_waited_long_for_the_first_message_is_not_slow(autojump_clock: MockClock) -> None:
+    async with bench(FanoutPolicy(hard_seconds=5)) as b:
+        slow = b.tap(room=3)
+        await trio.sleep(1000)
+        b.join(slow, first=message("R", 1))
+        await b.gops(1)
+        assert b.ended == []

@@ -101,7 +101,7 @@ class RTMP(Service):
     )
     farewell: float = option(
         5.0,
-        "Time that players have to go elsewhere once the tier drains; then they are told that the stream has ended.",
+        "Time that players and publishers have to go elsewhere once the tier drains; then they are ended in order.",
         minimum=0,
         maximum=3600,
         unit="s",

@@ -109,6 +109,7 @@ class Relay(Running, RTMPHost):
         self.live.policy = policy
         self.bounds = bounds
         self.patience = bounds.patience
+        self.sweeper.farewell = bounds.farewell
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -147,15 +148,9 @@ class Relay(Running, RTMPHost):
 
     def draining(self) -> None:
         self.sweeper.draining()
-        self._nursery.start_soon(self._say_farewell, name=f"{self.ctx.tier} says farewell")
 
     def kick(self, pattern: str) -> int:
         return self.sweeper.kick(pattern)
-
-    async def _say_farewell(self) -> None:
-        await trio.sleep(self.bounds.farewell)
-        for stream in self.live:
-            stream.end("NetStream.Play.UnpublishNotify", f"{self.ctx.tier} is about to stop")
 
     async def expire(self) -> None:
         """End streams that have been off air for too long."""
