@@ -183,6 +183,22 @@ async def test_one_revalidation_for_a_crowd_that_is_served_stale(autojump_clock:
         assert rig.statistics().stale == 200
 
 
+async def test_a_failing_origin_is_not_asked_by_everybody_again(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = Response(503)
+        await trio.sleep(0.6 * TD)
+        start = trio.current_time()
+        for _ in range(100):
+            assert (await rig.get(PLAYLIST)).body == playlist()
+            await trio.sleep(0.1)
+        assert trio.current_time() - start < 10.5  # nobody waited
+        assert rig.origin.count(PLAYLIST) <= 12  # once a second
+        rig.origin.paths[PLAYLIST] = plain(playlist(9))
+        await trio.sleep(1)
+        assert (await rig.get(PLAYLIST)).body == playlist(9)
+
+
 async def test_one_fetch_for_a_crowd_that_finds_nothing_usable(autojump_clock: MockClock) -> None:
     async with open_edge() as rig:
         await rig.get(PLAYLIST)

@@ -201,10 +201,10 @@ class Edge(Running):
             return await self._serve(stored, request, "hits")
         fill = partial(self.fetcher.fill, path=path, key=key, via=self.answers.via(request.headers))
         if stored is not None and stored.meta.usable_while_revalidated(now):
-            if self._may_fetch(key) and not self.fetcher.resting:
+            if self._may_fetch(key) and not self.fetcher.resting(key):
                 self.store.fill(key, fill)
             return await self._serve(stored, request, "stale")
-        if stored is not None and stored.meta.usable_if_error(now) and self.fetcher.resting:
+        if stored is not None and stored.meta.usable_if_error(now) and self.fetcher.resting(key):
             # Upstream failed a moment ago: nobody waits for it to fail again.
             return await self._serve(stored, request, "stale_if_error")
         under_way = self.store.flight(key)

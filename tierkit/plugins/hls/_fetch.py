@@ -42,6 +42,8 @@ SCHEMES = ("http", "https")
 #: stream changes its mind sooner), and that one found no room.
 PASS_SECONDS = 10.0
 FULL_SECONDS = 1.0
+#: Seconds for which a key that failed is not asked for again while something stale can be served instead.
+FAIL_SECONDS = 1.0
 #: Playlists longer than this are parsed in a thread: some 25 µs a segment, and nobody waits for a day of DVR.
 LONG_PLAYLIST = 65536
 #: Which stored field makes which condition of a revalidation (RFC 9110 section 13.1).
@@ -75,6 +77,7 @@ class Fetcher:
         self.streams: Memory[StreamFacts] = Memory()
         #: Until when a key is passed on without trying to store it.
         self.passing: Memory[float] = Memory()
+        self._failing: Memory[float] = Memory()
         #: Requests that are being passed on now.
         self.passes = 0
         #: So far.
@@ -82,9 +85,10 @@ class Fetcher:
         self._nursery = nursery
         self._down: set[str] = set()
 
-    @property
-    def resting(self) -> bool:
-        """Whether every upstream has failed a moment ago: asking again now would only wait for the same."""
+    def resting(self, key: str) -> bool:
+        """Whether this key, or every upstream, has failed a moment ago: asking again would only wait for the same."""
+        if (self._failing.get(key) or 0.0) > self.ctx.clock():
+            return True
         candidates = self.ctx.upstream.candidates(SCHEMES)
         return bool(candidates) and all(self.ctx.upstream.delay(each) > 0 for each in candidates)
 
@@ -109,6 +113,10 @@ class Fetcher:
         except StoreFull:
             self.passing.put(key, self.ctx.clock() + FULL_SECONDS)
             raise
+        except UpstreamError:
+            self._failing.put(key, self.ctx.clock() + FAIL_SECONDS)
+            raise
+        self._failing.forget(key)
 
     def _confirm(self, filler: Filler, path: str, response: ClientResponse) -> None:
         """A 304: what is stored lives on, with what the new head says of its lifetime (RFC 9111 section 4.3.4)."""
