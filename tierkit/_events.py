@@ -29,6 +29,7 @@ __all__ = [
     "UpstreamLost",
     "UpstreamBack",
     "AcceptPaused",
+    "CertificateKept",
     "LoopBlocked",
     "PluginFailed",
     "StreamFault",
@@ -246,6 +247,18 @@ class AcceptPaused(Event):
     @property
     def text(self) -> str:
         return f"{self.tier}: accepting pauses {self.seconds:g} s: {self.reason}"
+
+
+@frozen(kw_only=True)
+class CertificateKept(Event):
+    """A certificate file that has changed is no good: the listener goes on with the one before."""
+
+    address: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: {self.address} keeps its old certificate: {self.reason}"
 
 
 @frozen(kw_only=True)

@@ -298,8 +298,7 @@ async def _obey(signals: Any, leave: trio.Event, everything: trio.CancelScope, h
     async for number in signals:
         if number == signal.SIGHUP:
             for handle in handles:
-                for problem in handle.reload_certificates():
-                    handle.emit(PluginFailed(plugin="certificates", reason=problem))
+                handle.reload_certificates()  # what is wrong with them, each tier tells as an event
         elif leave.is_set():
             everything.cancel()
         else:

@@ -25,6 +25,7 @@ from ._address import Address
 from ._check import listen_address
 from ._events import (
     AcceptPaused,
+    CertificateKept,
     ConnectionFailed,
     Draining,
     PluginFailed,
@@ -211,7 +212,7 @@ class LiveTier:
             async with trio.open_nursery() as acceptors:
                 for door in self.doors:
                     acceptors.start_soon(self._accept, door, connections, name=f"{self.node.name} accepts")
-                acceptors.start_soon(self._tell_refusals, name=f"{self.node.name} refusals")
+                acceptors.start_soon(self._tell_troubles, name=f"{self.node.name} refusals")
                 self.state, self._since = "running", self.process.clock()
                 addresses = tuple(door.address for door in self.doors)
                 self.process.emit(TierStarted(tier=self.node.name, addresses=addresses))
@@ -247,7 +248,7 @@ class LiveTier:
 
         def welcome(connection: Connection) -> None:
             host = connection.peer.host
-            if self._admission.admit(host):  # told once a second by _tell_refusals
+            if self._admission.admit(host):  # told once a second by _tell_troubles
                 self._refused += 1
                 connection.abort()
                 return
@@ -260,9 +261,16 @@ class LiveTier:
 
         await accept_loop(door, on_connection=welcome, on_pause=pause, burst=self.node.limits.accept_burst)
 
-    async def _tell_refusals(self) -> None:
+    async def _tell_troubles(self) -> None:
+        told = dict.fromkeys(self.doors, "")
         while True:
             await trio.sleep(1)
+            for door in self.doors:
+                if door.trouble and door.trouble != told[door]:
+                    self.process.emit(
+                        CertificateKept(tier=self.node.name, address=str(door.address), reason=door.trouble)
+                    )
+                told[door] = door.trouble
             for reason, peer, count in self._admission.due(self.process.clock()):
                 self.process.emit(Refused(tier=self.node.name, peer=peer, reason=reason, count=count))
 
@@ -281,7 +289,7 @@ class LiveTier:
                 if connection.peer.host != host:  # a PROXY header told us who it really is
                     self._admission.release(host)
                     host = connection.peer.host
-                    if self._admission.admit(host):  # told once a second by _tell_refusals
+                    if self._admission.admit(host):  # told once a second by _tell_troubles
                         self._refused += 1
                         host = ""
                         connection.abort()

@@ -1,6 +1,7 @@
 """The events, public: see `tierkit._events` for what an event may and may not be used for."""
 
 from ._events import AcceptPaused as AcceptPaused
+from ._events import CertificateKept as CertificateKept
 from ._events import ConnectionFailed as ConnectionFailed
 from ._events import Draining as Draining
 from ._events import Dropped as Dropped

@@ -157,8 +157,8 @@ class _Desk:
         token = self.handle.graph.control_token
         if not token:
             return text_response(403, "this graph has no control_token, so nothing can be changed here: give it one")
-        shown = (request.get(b"authorization") or b"").removeprefix(b"Bearer ")
-        if not hmac.compare_digest(shown, token.encode()):
+        scheme, _, shown = (request.get(b"authorization") or b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(shown.strip(), token.encode()):
             return text_response(
                 401, "show the graph's control_token: Authorization: Bearer TOKEN", (b"WWW-Authenticate", b"Bearer")
             )

@@ -1,0 +1,41 @@
+"""A certificate that was renewed badly: the old one stays, and somebody hears of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import trio
+import trustme
+
+from tierkit import Certificate, Graph, Listener, Origin, RealNetwork, Registry, Trust, open_graph
+from tierkit.events import CertificateKept
+
+from .fakes import Echo, Record
+
+
+async def test_a_bad_renewal_is_told_once_and_the_old_certificate_stays(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    pem, ca = tmp_path / "echo.pem", tmp_path / "ca.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    authority.cert_pem.write_to_path(str(ca))
+    listener = Listener("https://127.0.0.1:0", certificates=Certificate(str(pem)))
+    origin = Origin("echo", listen=listener, serves=Echo())
+    told = Record()
+    network = RealNetwork()
+    registry = Registry.load(installed=False)
+    async with open_graph(Graph.of(origin), registry=registry, network=network, observers=[told], drain=0) as handle:
+        (address,) = handle.addresses("echo")
+        await trio.Path(pem).write_text("not a certificate")
+        os.utime(pem, ns=(1, 1))  # whatever the clock of the file system, it has changed
+        handle.reload_certificates()
+        with trio.fail_after(10):
+            while not any(isinstance(event, CertificateKept) for event in told):
+                await trio.sleep(0.05)
+            connection = await network.connect(address, trust=Trust(ca=str(ca)))
+            connection.close()
+            await trio.sleep(1.2)  # it is looked at once a second, and told once
+    (event,) = [each for each in told if isinstance(each, CertificateKept)]
+    assert event.tier == "echo"
+    assert event.text.startswith(f"echo: https://127.0.0.1:{address.port} keeps its old certificate: ")
+    assert str(pem) in event.reason

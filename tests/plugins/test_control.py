@@ -1,0 +1,165 @@
+"""The control address: what it answers, and to whom it does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tierkit import Graph, GraphHandle, ListenError, Registry, Relay, open_graph
+from tierkit.http import HttpClient
+from tierkit.plugin import Address, ControlAnswer, ControlRequest, ControlRoute, hookimpl
+from tierkit.plugins import control, rtmp
+from tierkit.plugins.rtmp import RTMP
+from tierkit.testing import MemoryNetwork
+
+
+async def _purge(request: ControlRequest) -> ControlAnswer:
+    return ControlAnswer(body=f"purged {request.query['path']} {request.body.decode()}\n".encode())
+
+
+@hookimpl
+def tierkit_control_routes() -> Sequence[ControlRoute]:
+    return [ControlRoute("POST", "/purge", _purge, changes=True)]
+
+
+CONTROL = Address.parse("http://127.0.0.1:9000")
+
+
+@asynccontextmanager
+async def opened(token: str = "") -> AsyncIterator[tuple[MemoryNetwork, GraphHandle]]:
+    registry = Registry()
+    registry.add("control", control)
+    registry.add("rtmp", rtmp)
+    registry.add("purger", SimpleNamespace(tierkit_control_routes=tierkit_control_routes))
+    assert registry.failures == []
+    network = MemoryNetwork()
+    relay = Relay("relay", listen="rtmp://127.0.0.1:1935", serves=RTMP())
+    graph = Graph.of(relay, control=":9000", control_token=token)
+    async with open_graph(graph, network=network, registry=registry, drain=5) as handle:
+        yield network, handle
+
+
+async def ask(
+    network: MemoryNetwork, method: str, path: str, *headers: tuple[bytes, bytes]
+) -> tuple[int, dict[bytes, bytes], bytes]:
+    client = HttpClient(network, trio.current_time)
+    where, _, query = path.partition("?")
+    async with client.request(method, CONTROL.with_(path=where, query=query), headers) as response:
+        found = response.status, dict(response.headers), await response.read(1 << 20)
+    client.close()
+    return found
+
+
+async def test_a_bare_port_means_loopback(autojump_clock: MockClock) -> None:
+    async with opened() as (_, handle):
+        assert handle.graph.control is not None
+        assert str(handle.graph.control.address) == "http://127.0.0.1:9000"
+
+
+async def test_healthz_and_readyz(autojump_clock: MockClock) -> None:
+    async with opened() as (network, _):
+        assert (await ask(network, "GET", "/healthz"))[::2] == (200, b"ok\n")
+        assert (await ask(network, "GET", "/readyz"))[::2] == (200, b"relay running\n")
+        assert (await ask(network, "HEAD", "/readyz"))[::2] == (200, b"")
+
+
+async def test_statistics_are_json_and_not_for_caches(autojump_clock: MockClock) -> None:
+    async with opened() as (network, _):
+        status, headers, body = await ask(network, "GET", "/statistics")
+        assert status == 200
+        assert headers[b"content-type"] == b"application/json"
+        assert headers[b"cache-control"] == b"no-store"
+        told = json.loads(body)
+        assert told["process"]["ready"] is True
+        assert told["tiers"]["relay"]["addresses"] == ["rtmp://127.0.0.1:1935"]
+        assert told["tiers"]["relay"]["services"]["rtmp"]["players"] == 0
+
+
+async def test_it_answers_while_the_tiers_drain(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        async with opened() as (network, _):
+            # A viewer who stays makes the drain last.
+            viewer = await network.connect(Address.parse("rtmp://127.0.0.1:1935"))
+
+            async def look() -> None:
+                await trio.sleep(1)
+                status, _, body = await ask(network, "GET", "/readyz")
+                assert (status, body) == (503, b"relay draining\n")
+                assert (await ask(network, "GET", "/healthz"))[0] == 200
+
+            nursery.start_soon(look)
+        viewer.close()
+
+
+async def test_what_is_not_there_says_what_is(autojump_clock: MockClock) -> None:
+    async with opened() as (network, _):
+        status, _, body = await ask(network, "GET", "/nothing")
+        assert status == 404
+        assert body == b"nothing is here; there are /healthz /purge /readyz /statistics\n"
+        status, headers, _ = await ask(network, "GET", "/purge")
+        assert (status, headers[b"allow"]) == (405, b"POST")
+
+
+async def test_changes_are_refused_without_a_token_in_the_graph(autojump_clock: MockClock) -> None:
+    async with opened() as (network, _):
+        status, _, body = await ask(network, "POST", "/purge?path=/live", (b"Authorization", b"Bearer"))
+        assert status == 403
+        assert b"control_token" in body
+
+
+@pytest.mark.parametrize("shown", [None, b"Bearer wrong", b"secret", b"Bearer", b"Basic c2VjcmV0", b"Bearer \xff"])
+async def test_changes_are_refused_without_the_token(shown: bytes | None, autojump_clock: MockClock) -> None:
+    async with opened("secret") as (network, _):
+        headers = [] if shown is None else [(b"Authorization", shown)]
+        status, fields, body = await ask(network, "POST", "/purge?path=/live", *headers)
+        assert status == 401
+        assert fields[b"www-authenticate"] == b"Bearer"
+        assert b"secret" not in body.replace(b"control_token", b"")
+
+
+async def test_changes_are_made_with_the_token(autojump_clock: MockClock) -> None:
+    async with opened("secret") as (network, _):
+        answer = await ask(network, "POST", "/purge?path=/live/s", (b"Authorization", b"Bearer secret"))
+        assert answer[::2] == (200, b"purged /live/s \n")
+
+
+async def test_a_silent_caller_is_cut_after_ten_seconds(autojump_clock: MockClock) -> None:
+    async with opened() as (network, _):
+        caller = await network.connect(CONTROL)
+        before = trio.current_time()
+        assert await caller.recv() == b""
+        assert trio.current_time() - before == pytest.approx(10, abs=0.1)
+
+
+async def test_too_many_callers_are_turned_away_and_the_first_are_served(autojump_clock: MockClock) -> None:
+    async with opened() as (network, _):
+        callers = [await network.connect(CONTROL) for _ in range(control.MAX_CONNECTIONS)]
+        await trio.sleep(1)
+        late = await network.connect(CONTROL)
+        await late.send_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        with pytest.raises(Exception, match="reset"):
+            await late.recv()
+        await callers[0].send_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await callers[0].recv()).startswith(b"HTTP/1.1 200")
+        callers[1].close()
+        await trio.sleep(1)
+        assert (await ask(network, "GET", "/healthz"))[0] == 200
+
+
+async def test_a_taken_port_is_one_line(autojump_clock: MockClock) -> None:
+    network = MemoryNetwork()
+    registry = Registry()
+    registry.add("control", control)
+    relay = Relay("relay", listen="rtmp://127.0.0.1:1935", serves=RTMP())
+    from tierkit import Listener
+
+    await network.listen(Listener("http://127.0.0.1:9000"))
+    with pytest.raises(ListenError, match="9000"):
+        async with open_graph(Graph.of(relay, control=":9000"), network=network, registry=registry):
+            pytest.fail("must not start")
