@@ -313,6 +313,29 @@ async def test_a_connection_that_was_closed_meanwhile_is_not_used(network: Memor
         assert client.connected == 2
 
 
+async def test_what_comes_unasked_between_requests_answers_none(network: MemoryNetwork) -> None:
+    evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    unasked = trio.Event()
+
+    async def speak(connection: Connection) -> None:
+        await connection.recv()
+        await connection.send_all(OK)
+        await unasked.wait()
+        await connection.send_all(evil)
+        await trio.sleep_forever()
+
+    async with open_door(network, AT, speak):
+        client = client_on(network)
+        async with client.request("GET", URL) as response:
+            assert await response.read(100) == b"hello"
+        assert client.connections == 1
+        unasked.set()
+        await trio.testing.wait_all_tasks_blocked()
+        async with client.request("GET", URL) as response:
+            assert await response.read(100) == b"hello"
+        assert client.connected == 2
+
+
 @pytest.mark.parametrize("end", ["close", "abort"])
 async def test_a_connection_that_dies_as_we_ask_is_tried_once_more(network: MemoryNetwork, end: str) -> None:
     # The server answers once on each connection, then reads the next request and ends without a word.
