@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import pickle
+
 import pytest
 import trio
 import trio.testing
+from attrs import fields
 from trio.testing import MockClock
 
 from tierkit.events import UpstreamBack, UpstreamLost
 from tierkit.http import Request, Response
-from tierkit.plugins.hls import HLS
+from tierkit.plugin import StoreStatistics
+from tierkit.plugins.hls import HLS, HLSStatistics, tierkit_services
 
 from .edge_rig import PLAYLIST, SEGMENT, TD, dripping, open_edge, plain, playlist
 
@@ -562,3 +567,28 @@ async def test_a_draining_edge_sends_its_viewers_away() -> None:
         rig.handle.running("edge")["hls"].draining()
         assert (await viewer.ask(SEGMENT)).get(b"connection") == b"close"
         assert await viewer.rest() == b""
+
+
+# --- the recipe ----------------------------------------------------------------------------------
+
+
+def test_the_recipe_is_a_value() -> None:
+    recipe = HLS(cache_bytes=64 << 20)
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
+    assert len({recipe, HLS(cache_bytes=64 << 20), HLS()}) == 2
+    assert HLS().problems() == []
+    assert [problem.partition("=")[0] for problem in HLS(cache_bytes=1, max_waiters=0).problems()] == [
+        "option cache_bytes",
+        "option max_waiters",
+    ]
+    assert list(tierkit_services()) == [HLS]
+
+
+async def test_every_figure_says_how_it_adds_up_and_json_can_carry_it() -> None:
+    async with open_edge() as rig:
+        await rig.get()
+        found = rig.handle.statistics()
+        told = json.loads(json.dumps(found))["tiers"]["edge"]["services"]["hls"]
+        assert (told["misses"], told["store"]["objects"]) == (1, 1)
+        for kind in (HLSStatistics, StoreStatistics):
+            assert all(each.metadata.get("merge") in ("sum", "max", "last") for each in fields(kind)), kind
