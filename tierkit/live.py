@@ -152,8 +152,11 @@ class Stream:
 
         return cancel
 
-    def publish(self, publisher: str, *, takeover: bool = False) -> Publication:
-        """Begin to publish.  With `takeover` a publisher that is there already is ended, else raises Busy."""
+    def publish(self, publisher: str, *, takeover: bool = False, pulled: bool = False) -> Publication:
+        """Begin to publish.  With `takeover` a publisher that is there already is ended, else raises Busy.
+
+        `pulled` says that this tier has fetched it: no publisher has come to us, and no event says so.
+        """
         if (old := self.publication) is not None:
             if not takeover:
                 raise Busy(f"{self.name} is published by {old.publisher} already: end that, or choose another name")
@@ -162,12 +165,13 @@ class Stream:
                 old.on_end()
         # What the last one said of itself is no longer true.
         self._pinned.clear()
-        self.publication = Publication(self, publisher, self._streams)
+        self.publication = Publication(self, publisher, self._streams, pulled=pulled)
         self.epochs += 1
         self.off_since = None
         self.trouble = ""
         self._on_air.set()
-        self._streams.ctx.emit(PublisherJoined(peer=publisher, stream=self.name))
+        if not pulled:
+            self._streams.ctx.emit(PublisherJoined(peer=publisher, stream=self.name))
         self._streams.ctx.emit(StreamStarted(stream=self.name, origin=publisher))
         for player in tuple(self.players):
             player.resumed()
@@ -232,12 +236,13 @@ class Publication:
         last: when its last message came, on the tier's clock.
     """
 
-    def __init__(self, stream: Stream, publisher: str, streams: Streams) -> None:
+    def __init__(self, stream: Stream, publisher: str, streams: Streams, *, pulled: bool = False) -> None:
         self.stream = stream
         self.publisher = publisher
         self.on_end: Callable[[], None] | None = None
         self.last = streams.clock()
         self._streams = streams
+        self._pulled = pulled
         self._later = stream.epochs > 0
         self._epoch = Epoch(stream.last_timestamp if self._later else None)
 
@@ -280,7 +285,8 @@ class Publication:
         if not self.live:
             return
         self.stream._off_air()
-        self._streams.ctx.emit(PublisherLeft(peer=self.publisher, stream=self.stream.name, reason=reason))
+        if not self._pulled:
+            self._streams.ctx.emit(PublisherLeft(peer=self.publisher, stream=self.stream.name, reason=reason))
         self._streams.ctx.emit(StreamEnded(stream=self.stream.name, reason=reason))
 
 

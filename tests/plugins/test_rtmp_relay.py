@@ -16,7 +16,7 @@ from tests.rtmp.rig import join, published, relay, send, stream_on, studio, url,
 from tierkit import Graph, Listener, Origin
 from tierkit.codecs.rtmp_message import DATA, VIDEO
 from tierkit.codecs.rtmp_session import ConnectRequested, PlayRequested, ServerSession
-from tierkit.events import ConnectionFailed, StreamEnded, StreamStarted, UpstreamBack, UpstreamLost
+from tierkit.events import ConnectionFailed, PublisherJoined, StreamEnded, StreamStarted, UpstreamBack, UpstreamLost
 from tierkit.plugin import Connection
 from tierkit.plugins.rtmp import RTMP
 from tierkit.plugins.rtmp._push import QUEUE_MESSAGES, PushQueue
@@ -113,9 +113,12 @@ async def test_the_next_upstream_takes_over_and_time_goes_on(autojump_clock: Moc
         rig.network.fault("studio.example:1935", refuse=True)
         for pipe in (pulled._down, pulled._up):
             pipe.fail("reset by the peer")
-        before = len(player.media)
+        before, lost_at = len(player.media), trio.current_time()
+        await player.until(lambda v: len(v.media) > before + 3)
+        assert trio.current_time() - lost_at < 0.1  # the next one is tried at once
         await player.until(lambda v: len(v.media) > before + 200)
         assert [each.upstream for each in rig.events.of(UpstreamLost)] == ["studio"]
+        assert {each.tier for each in rig.events.of(PublisherJoined)} == {"studio", "backup"}
         started = [each.origin for each in rig.events.of(StreamStarted) if each.tier == "relay"]
         assert started == ["studio", "backup"]
         times = [each.timestamp for each in player.media if each.type_id == VIDEO]

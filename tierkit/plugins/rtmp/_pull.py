@@ -84,18 +84,24 @@ class Pull:
 
     async def run(self) -> None:
         """Pull from one upstream after the other, for as long as the stream is wanted."""
-        upstream = self._host.ctx.upstream
         with self.scope:
             while True:
-                resting = math.inf
-                for candidate in upstream.candidates(SCHEMES, self.stream.name):
-                    if (rest := upstream.delay(candidate)) > 0:
-                        resting = min(resting, rest)
-                    elif await self._try(candidate):
-                        break  # what there was has ended: begin again with the first
-                    elif (rest := upstream.delay(candidate)) > 0:
-                        resting = min(resting, rest)
-                await trio.sleep(min(resting, self._rest()))
+                wait = await self._round()
+                await trio.sleep(wait)
+
+    async def _round(self) -> float:
+        """Try those that are not at rest, in order; returns how long to wait before the next round."""
+        upstream = self._host.ctx.upstream
+        resting = math.inf
+        for candidate in upstream.candidates(SCHEMES, self.stream.name):
+            began = upstream.delay(candidate) <= 0 and await self._try(candidate)
+            rest = upstream.delay(candidate)
+            if began:
+                # One that was lost rests, and the next is tried at once; one that has ended the stream is well.
+                return 0.0 if rest > 0 else self._rest()
+            if rest > 0:
+                resting = min(resting, rest)
+        return min(resting, self._rest())
 
     async def _try(self, candidate: Candidate) -> bool:
         """Pull from one upstream until it ends; False where it never began.  Why is told to those who wait."""
@@ -123,7 +129,7 @@ class Pull:
             nonlocal publication
             self.connected = True
             self._host.back(candidate)
-            publication = self.stream.publish(candidate.name, takeover=True)
+            publication = self.stream.publish(candidate.name, takeover=True, pulled=True)
             self._host.push_on(self.stream)
             return publication.send
 
