@@ -37,6 +37,10 @@ SAMPLES = [
         "e: upstream o: refused; next try in 0.2 s",
     ),
     (events.UpstreamBack(tier="e", upstream="o"), "e: upstream o answers again"),
+    (
+        events.CertificateKept(tier="e", address="https://[::]:443", reason="a.pem: no PEM"),
+        "e: https://[::]:443 keeps its old certificate: a.pem: no PEM",
+    ),
     (events.AcceptPaused(tier="e", reason="EMFILE", seconds=0.1), "e: accepting pauses 0.1 s: EMFILE"),
     (
         events.LoopBlocked(task="t", seconds=0.25, count=2),

@@ -33,12 +33,18 @@ def load(name: str) -> ModuleType:
     return module
 
 
+def get(url: str, timeout: float = 10) -> str:
+    with urllib.request.urlopen(url, timeout=timeout) as answer:
+        return str(answer.read().decode())
+
+
 def until_there(url: str) -> str:
     """What a URL answers once it is no longer a 404: the signal has to reach the origin first."""
     for _ in range(100):
         try:
-            return str(urllib.request.urlopen(url, timeout=30).read().decode())
+            return get(url, 30)
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code != 404:
                 raise
             time.sleep(0.2)
@@ -79,7 +85,7 @@ def test_grnet_shows_a_live_stream_a_page_and_a_table() -> None:
             ready = [line.split() for line in lines if line.startswith("ready ")]
             names = [name for _, name, _, _ in ready]
             assert names == ["studio", "studio", "edge-a1", "edge-a2", "edge-b1", "relay-a"], lines
-            page = urllib.request.urlopen(lines[-1].split()[1], timeout=10).read().decode()
+            page = get(lines[-1].split()[1])
             urls = re.findall(r'data-src="(http://[^"]+)"', page)
             assert len(urls) == 3
             for url in urls:
@@ -104,9 +110,10 @@ def test_an_edge_inside_a_trio_program() -> None:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"{url}/live/s/playlist.m3u8", timeout=10)
+            get(f"{url}/live/s/playlist.m3u8")
         assert caught.value.code == 502
-        assert "upstream origin" in caught.value.read().decode()
+        with caught.value as answer:
+            assert "upstream origin" in answer.read().decode()
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=20)
         assert "edge: upstream origin" in told  # the program's own observer
@@ -126,12 +133,13 @@ def test_a_graph_inside_fastapi_under_uvicorn(tmp_path: Path) -> None:
                 base = match.group(1)
                 break
         try:
-            where = json.load(urllib.request.urlopen(f"{base}/where", timeout=10))
+            where = json.loads(get(f"{base}/where"))
             assert where["publish"].startswith("rtmp://127.0.0.1:")
             with pytest.raises(urllib.error.HTTPError) as caught:
-                urllib.request.urlopen(where["watch"], timeout=30)
+                get(where["watch"], 30)
+            caught.value.close()
             assert caught.value.code == 404
-            figures = json.load(urllib.request.urlopen(f"{base}/figures", timeout=10))
+            figures = json.loads(get(f"{base}/figures"))
             assert figures["edge"]["requests"] >= 1
         finally:
             process.send_signal(signal.SIGTERM)
@@ -147,9 +155,7 @@ async def test_two_levels_runs_as_it_is_written() -> None:
             assert [str(a) for a in handle.addresses("edge-3")] == ["http://127.0.0.1:8083"]
             assert handle.ready
             with trio.fail_after(10):
-                done = await trio.to_thread.run_sync(
-                    lambda: urllib.request.urlopen("http://127.0.0.1:9000/readyz", timeout=5).read()
-                )
-            assert b"shield-2 running" in done
+                done = await trio.to_thread.run_sync(get, "http://127.0.0.1:9000/readyz")
+            assert "shield-2 running" in done
     except ListenError as error:
         pytest.skip(f"a port of this example is in use here: {error}")
