@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum
 from itertools import chain
@@ -208,10 +208,7 @@ async def open_graph(
                         await stack.enter_async_context(companion.open(handle))
                     yield handle
                     # Companions stay until all have drained, so that `/readyz` can tell of it.
-                    for tier in tiers.values():
-                        tier.leave()
-                    for tier in tiers.values():
-                        await tier.stopped.wait()
+                    await _drain(tiers.values(), trio.current_time() + drain)
                 except Exception as error:
                     failure = error
                     running.cancel_scope.cancel()
@@ -222,6 +219,29 @@ async def open_graph(
             door.close()
     if failure is not None:
         raise failure
+
+
+async def _drain(tiers: Iterable[LiveTier], deadline: float) -> None:
+    """Let every tier leave, each once those that pull from it have stopped: while they drain they still need it.
+
+    One deadline holds for all; at the deadline whatever is left goes at once.
+    """
+    names = {tier.node.name: tier for tier in tiers}
+    feeds: dict[str, list[LiveTier]] = {name: [] for name in names}
+    for tier in names.values():
+        for other in {node.name for node in (*tier.node.upstreams, *tier.node.targets)} & names.keys():
+            feeds[other].append(tier)
+
+    async def leave(tier: LiveTier) -> None:
+        with trio.move_on_at(deadline):
+            for child in feeds[tier.node.name]:
+                await child.stopped.wait()
+        tier.leave(deadline)
+        await tier.stopped.wait()
+
+    async with trio.open_nursery() as nursery:
+        for tier in names.values():
+            nursery.start_soon(leave, tier)
 
 
 async def _open_all(process: Process, known: Mapping[str, Sequence[Address]]) -> dict[str, list[Bound]]:

@@ -135,9 +135,11 @@ class LiveTier:
         self._accepted = self._refused = self._failed = 0
         self._bytes_in = self._bytes_out = 0
         self._dropped = 0
+        self._deadline = math.inf
 
-    def leave(self) -> None:
-        """Stop accepting and drain; `run` ends when that is done."""
+    def leave(self, deadline: float | None = None) -> None:
+        """Stop accepting and drain; `run` ends when that is done, by `deadline` on trio's clock at the latest."""
+        self._deadline = trio.current_time() + self._drain if deadline is None else deadline
         self._leave.set()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -227,13 +229,14 @@ class LiveTier:
     async def _drained(self, scope: trio.CancelScope) -> None:
         self.state = "draining"
         if self._connections:
-            self.process.emit(Draining(tier=self.node.name, seconds=self._drain, connections=len(self._connections)))
+            seconds = max(0.0, round(self._deadline - trio.current_time(), 3))
+            self.process.emit(Draining(tier=self.node.name, seconds=seconds, connections=len(self._connections)))
         for name, running in self.running.items():
             try:
                 running.draining()
             except Exception as error:  # those who watch are not to pay for it
                 self.process.emit(PluginFailed(tier=self.node.name, plugin=name, reason=_reason(error)))
-        with trio.move_on_after(self._drain):
+        with trio.move_on_at(self._deadline):
             while self._connections:
                 for connection in self._connections:
                     if connection.idle:
