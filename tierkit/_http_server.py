@@ -31,6 +31,7 @@ from .codecs.http1 import (
     get,
     is_host,
     screen_request,
+    screen_start,
 )
 from .errors import ConnectionLost, RemoteProtocolError
 
@@ -57,8 +58,9 @@ class ServerTimeouts:
     #: Between requests.  nginx keeps connections for 75 s, Varnish for 5; a player with 10 s segments
     #: comes back within 10.
     idle: float = 60.0
-    #: From the first byte of a head to its last.
-    head: float = 10.0
+    #: From the first byte of a head to its last.  Less than a tier has patience from accept to the first request
+    #: (10 s), so that who stops in the middle of it is told 408.  Varnish gives 2 s.
+    head: float = 8.0
     #: From the first byte of a body to its last; only small ones are taken.
     body: float = 30.0
     #: Without taking a single byte of what we send.
@@ -244,8 +246,12 @@ class _Loop:
                     del self.buffer[:2]
                 if end := find_head_end(self.buffer, looked):
                     return self.take(end)
+                if self.buffer.find(b"\n", 0, looked) < 0:  # the first line is new, or has just ended
+                    screen_start(self.buffer)
                 looked = len(self.buffer)
-                await self.more()
+                if not (data := await self.connection.recv()):
+                    raise RemoteProtocolError("the request has ended in the middle of its head", hint=400)
+                self.buffer += data
         raise RemoteProtocolError(f"the head took more than {self.timeouts.head:g} s", hint=408)
 
     async def run(self) -> None:

@@ -521,15 +521,45 @@ async def test_who_wants_to_know_is_told_what_left(network: MemoryNetwork) -> No
 async def test_a_viewer_who_vanishes_harms_nobody(network: MemoryNetwork) -> None:
     async with open_server(network, hello) as seen:
         for data in (b"", b"GET / HT", GET[:-2], b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123"):
-            for leave in ("close", "abort", "end_output"):
+            for leave in ("close", "abort"):
                 viewer = await dial(network)
                 await viewer.say(data)
                 await trio.testing.wait_all_tasks_blocked()
                 getattr(viewer.connection, leave)()
         await trio.testing.wait_all_tasks_blocked()
         assert (await (await dial(network)).ask("/")).status == 200
-        assert len(seen.ends) == 12
+        assert len(seen.ends) == 8
         assert {type(each) for each in seen.ends} <= {type(None), ConnectionLost}
+
+
+@pytest.mark.parametrize("data", [b"G", b"GET / HT", GET[:-2]])
+async def test_half_a_request_and_no_more_is_told_so(network: MemoryNetwork, data: bytes) -> None:
+    async with open_server(network, hello) as seen:
+        viewer = await dial(network)
+        await viewer.say(data)
+        viewer.connection.end_output()
+        answer = await viewer.answer()
+        assert (answer.status, answer.body) == (400, b"the request has ended in the middle of its head\n")
+        assert await viewer.rest() == b""
+    assert [type(each) for each in seen.ends] == [RemoteProtocolError]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\x16\x03\x01\x02\x00", b"not HTTP: a TLS client (use https)\n"),
+        (b"\x03\x00\x00\x00\x00", b"not HTTP: an RTMP client (use rtmp)\n"),
+        (b"GET /\xff", b"not HTTP: bytes that are no text in the first line\n"),
+        (b"\r\n\x00", b"not HTTP: bytes that are no text in the first line\n"),
+    ],
+)
+async def test_who_speaks_something_else_is_told_at_once(network: MemoryNetwork, data: bytes, said: bytes) -> None:
+    # Not at the end of a head, which never comes: it waits for our first word.
+    async with open_server(network, hello):
+        viewer = await dial(network)
+        await viewer.say(data)
+        answer = await viewer.answer()
+        assert (answer.status, answer.body) == (400, said)
 
 
 async def test_half_a_connection_still_gets_its_answer(network: MemoryNetwork) -> None:

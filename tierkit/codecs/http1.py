@@ -29,6 +29,7 @@ __all__ = [
     "render_head",
     "screen_request",
     "screen_response",
+    "screen_start",
 ]
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -45,6 +46,10 @@ _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([!\"$-~]+) HTTP/1\.([01])\Z")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\Z")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*((?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*\Z")
+# A first line so far: visible ASCII and spaces, whatever order they come in.
+_TEXT_LINE = re.compile(rb"[ -~]*(?:\r?(?:\n|\Z))?")
+# What else comes to an HTTP door by its first bytes: a TLS record of a handshake, RTMP's C0.
+_OTHERS = ((b"\x16\x03", "a TLS client (use https)"), (b"\x03", "an RTMP client (use rtmp)"))
 # RFC 3986 host, with a port; brackets for IPv6.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]*)(?::[0-9]{1,5})?\Z")
 
@@ -65,6 +70,22 @@ def find_head_end(data: bytes | bytearray, start: int = 0) -> int:
     if end + 4 > MAX_HEAD:
         raise RemoteProtocolError(f"the head is longer than {MAX_HEAD} bytes", hint=431)
     return end + 4
+
+
+def screen_start(data: bytes | bytearray) -> None:
+    """Raise RemoteProtocolError (400) as soon as the bytes so far cannot become a request.
+
+    A client of another protocol waits for our first word, so whoever waited for the end of its head would let it
+    hang until the deadline, and then could not say what was wrong.
+    """
+    line = bytes(data[:MAX_LINE])
+    match = _TEXT_LINE.match(line)
+    if match is not None and (match.end() == len(line) or line[match.end() - 1] == 10):
+        return
+    for start, who in _OTHERS:
+        if line.startswith(start):
+            raise RemoteProtocolError(f"not HTTP: {who}", hint=400)
+    raise RemoteProtocolError("not HTTP: bytes that are no text in the first line", hint=400)
 
 
 def screen_request(head: bytes) -> None:
