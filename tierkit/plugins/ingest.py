@@ -185,15 +185,21 @@ class _Channel:
     """One stream and its HLS."""
 
     def __init__(
-        self, stream: Stream, packaging: Packaging, *, sequence: int, now: float, tell: Callable[[str], None]
+        self,
+        stream: Stream,
+        packaging: Packaging,
+        *,
+        sequence: int,
+        clock: Callable[[], float],
+        tell: Callable[[str], None],
     ) -> None:
         self.stream = stream
-        self.packager = Packager(packaging, first_sequence=sequence, tell=tell, cut=self.wake)
+        self.packager = Packager(packaging, first_sequence=sequence, clock=clock, tell=tell, cut=self.wake)
         #: Set, and made anew, with each segment.
         self.news = trio.Event()
         self._epoch = stream.epochs
         self._unsubscribe = stream.subscribe(self.packager.receive)
-        self._measured = (now, stream.bytes_in)
+        self._measured = (clock(), stream.bytes_in)
 
     def follow(self) -> None:
         """See whether the publisher has gone, or another has come."""
@@ -361,7 +367,7 @@ class _Origin(Running, RTMPHost):
                 stream,
                 self.recipe.packaging,
                 sequence=max(self._sequence, int(time.time())),
-                now=self.ctx.clock(),
+                clock=self.ctx.clock,
                 tell=lambda reason: self._fault(stream, reason),
             )
 
