@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "tierkit_options",
+    "tierkit_statistics",
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
@@ -27,6 +28,8 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "tierkit"
 default_role = "code"
+# Several classes have a field called `bytes`; none of them is what a signature means.
+suppress_warnings = ["ref.python"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

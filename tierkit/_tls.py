@@ -1,6 +1,6 @@
 """TLS connections: `ssl` on memory buffers, over a connection of `_sockets`.
 
-Theory of operation (DESIGN section 3, "Connections", has the measurements):
+Theory of operation:
 
 * *Accepted means encrypted.*  OpenSSL cannot take a record back, so what it has encrypted must leave, and in
   order.  `send_nowait` encrypts one batch (64 KiB), offers it to the socket, and goes on only while nothing
