@@ -170,6 +170,7 @@ class Scene:
     events: Record
     #: Every picture that was published.
     sent: list[bytes] = field(factory=list)
+    publisher: Publisher | None = None
     stream: StreamWitness = field(factory=StreamWitness)
     playlist: PlaylistWitness = field(factory=PlaylistWitness)
     #: Connections and tasks before the fault.
@@ -203,14 +204,17 @@ class Scene:
             assert self._troubles()[0].tier == tier
         return lines[0]
 
-    async def undisturbed(self, seconds: float = 4) -> None:
-        """Everybody watches on, gets all there is, and nothing is left of the fault."""
+    async def undisturbed(self, seconds: float = 4, *, gaps: int = 0) -> None:
+        """Everybody watches on, gets all there is, and nothing is left of the fault.
+
+        `gaps` is how often the publisher itself was away.
+        """
         pictures, segments = len(self.stream.pictures), len(self.playlist.segments)
         await trio.sleep(seconds)
         assert len(self.stream.pictures) - pictures >= (seconds - 1) * 10
         assert len(self.playlist.segments) - segments >= seconds - 2
         self.stream.check(self.sent)
-        self.playlist.check()
+        self.playlist.check(gaps=gaps)
         await self.as_before()
 
     async def as_before(self) -> None:
@@ -273,10 +277,15 @@ async def opened(graph: Graph, network: Network | None = None) -> AsyncIterator[
         yield Scene(network, handle, events)
 
 
-async def publish(scene: Scene, origin: str = "studio") -> None:
-    """Publish the signal until cancelled."""
-    async with open_publisher(scene.network, scene.url(origin, "/live/s", "rtmp")) as publisher:
-        await send_signal(publisher, scene.sent)
+async def publish(scene: Scene) -> None:
+    """Publish the signal until cancelled; as encoders do, once more when the connection is lost."""
+    url = scene.url("studio", "/live/s", "rtmp")
+    while True:
+        try:
+            async with open_publisher(scene.network, url) as scene.publisher:
+                await send_signal(scene.publisher, scene.sent)
+        except UpstreamError:
+            await trio.sleep(1)
 
 
 @asynccontextmanager
