@@ -74,16 +74,19 @@ async def test_the_stream_that_is_watched(autojump_clock: MockClock) -> None:
         await scene.undisturbed(gaps=3)
 
 
+async def fall_silent(scene: Scene) -> None:
+    async with open_publisher(scene.network, scene.url("studio", OTHER, scheme="rtmp")) as publisher:
+        await send_signal(publisher, [], seconds=1)
+        data = publisher._session.encode_media(VIDEO, 3000, BIG)
+        await publisher._connection.send_all(data[: len(data) // 2])
+        await trio.sleep(90)
+
+
 async def test_one_that_says_nothing_any_more(autojump_clock: MockClock) -> None:
     """Half a message, and then silence on a line that stays open: dropped, with the reason."""
     async with watched() as scene:
-        url = scene.url("studio", OTHER, scheme="rtmp")
         with pytest.raises(UpstreamError, match="the connection was lost"):
-            async with open_publisher(scene.network, url) as publisher:
-                await send_signal(publisher, [], seconds=1)
-                data = publisher._session.encode_media(VIDEO, 3000, BIG)
-                await publisher._connection.send_all(data[: len(data) // 2])
-                await trio.sleep(90)
+            await fall_silent(scene)
         line = await scene.line("studio")
         assert line.startswith("studio: dropped 127.0.0.1:")
         assert line.endswith(": it sent nothing for 75 s")
