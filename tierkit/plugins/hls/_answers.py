@@ -8,7 +8,7 @@ from functools import partial
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import end_to_end, not_modified, parse_range
 from tierkit.http import BodySink, Request, Response, text_response
-from tierkit.plugin import Entry
+from tierkit.plugin import ConnectionLost, Entry, UpstreamError
 
 from ._objects import Meta
 
@@ -115,10 +115,16 @@ def _part(entry: Entry, start: int, end: int, headers: list[tuple[bytes, bytes]]
 
 
 async def _copy(entry: Entry, start: int, end: int | None, sink: BodySink) -> None:
-    """Send a stretch of an object, waiting for what has not arrived yet."""
+    """Send a stretch of an object, waiting for what has not arrived yet.
+
+    Where the fill breaks off, every reader is reset; that is told once, by who fills, and not for each reader.
+    """
     at = start
     while end is None or at < end:
-        ready = await entry.more(at)
+        try:
+            ready = await entry.more(at)
+        except UpstreamError as error:
+            raise ConnectionLost(f"the object broke off: {error}") from None
         if not ready:
             return
         count = ready if end is None else min(ready, end - at)

@@ -17,7 +17,7 @@ import tierkit
 from tierkit.codecs.hls import MAX_PLAYLIST, Kind, PlaylistFacts, classify, read_playlist
 from tierkit.codecs.http1 import Headers, content_length, get
 from tierkit.codecs.http_cache import Lifetime, decide
-from tierkit.events import UpstreamBack, UpstreamLost
+from tierkit.events import StreamFault, UpstreamBack, UpstreamLost
 from tierkit.http import BodySink, ClientResponse, HttpClient, Request, Response
 from tierkit.plugin import (
     Address,
@@ -257,6 +257,8 @@ class Fetcher:
                     failure = type(error)(candidate.name, error.reason)
                 if isinstance(error, BadAnswer):
                     self._back(candidate)
+                    if begun():  # its readers are reset, and nobody else would say why
+                        self.ctx.emit(StreamFault(stream=path.partition("?")[0], reason=str(failure)))
                 else:
                     self._lost(candidate, error.reason)
                 if begun():
