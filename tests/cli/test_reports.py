@@ -49,7 +49,7 @@ class Rig:
 async def seen(good: Callable[[], bool]) -> None:
     """Until what went through a pipe is there; pipes are the kernel's, so there is nothing else to wait for."""
     with trio.fail_after(10):
-        while not good():  # noqa: ASYNC110
+        while not good():
             await trio.sleep(0.001)
 
 

@@ -35,7 +35,7 @@ def statistics(handle: GraphHandle) -> IngestStatistics:
 async def until(handle: GraphHandle, true: Callable[[tuple[PackagedStream, ...]], bool]) -> None:
     with trio.fail_after(40):
         # There is nobody who could set an event.
-        while not true(statistics(handle).streams):  # noqa: ASYNC110
+        while not true(statistics(handle).streams):
             await trio.sleep(0.05)
 
 

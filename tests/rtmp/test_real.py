@@ -58,7 +58,7 @@ async def run(command: Sequence[str], *, codes: tuple[int, ...] = (0,)) -> None:
 
 
 async def until_waiting(handle: GraphHandle, players: int) -> None:
-    while sum(each["services"]["rtmp"]["waiting"] for each in handle.statistics()["tiers"].values()) < players:  # noqa: ASYNC110
+    while sum(each["services"]["rtmp"]["waiting"] for each in handle.statistics()["tiers"].values()) < players:
         await trio.sleep(0.05)
 
 

@@ -43,7 +43,7 @@ async def test_rtmps_all_the_way(tmp_path: Path) -> None:
                     pass
             async with open_publisher(handle.network, publish, trust=trust) as publisher:
                 nursery.start_soon(lambda: pull(handle.network, play, started=lambda: take, trust=trust))
-                while not handle.statistics()["tiers"]["entry"]["figures"]["viewers"]:  # noqa: ASYNC110
+                while not handle.statistics()["tiers"]["entry"]["figures"]["viewers"]:
                     await trio.sleep(0.01)
                 for each in headers() + sent:
                     await publisher.send(*each)
