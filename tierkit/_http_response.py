@@ -12,7 +12,7 @@ from attrs import define, field
 
 from ._ports import Blob, Connection
 from .codecs.http1 import render_head
-from .errors import ConnectionLost
+from .errors import ConnectionLost, GivenUp
 
 __all__ = ["BodySink", "Response", "response_head", "send", "text_response"]
 
@@ -52,7 +52,7 @@ class BodySink:
         self._stall = stall
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Send some of the body.  Raises ConnectionLost where the viewer has gone or takes nothing."""
+        """Send some of the body.  Raises ConnectionLost where the viewer has gone or (GivenUp) takes nothing."""
         if not data:
             return
         self._count(len(data))
@@ -95,11 +95,11 @@ async def _writable(connection: Connection, stall: float) -> None:
         await connection.wait_writable()
     if scope.cancelled_caught:
         connection.abort()
-        raise ConnectionLost(f"the viewer took nothing for {stall:g} s")
+        raise GivenUp(f"the viewer took nothing for {stall:g} s")
 
 
 async def send(connection: Connection, data: bytes | memoryview, stall: float) -> None:
-    """Send everything.  A viewer that takes nothing for `stall` seconds is reset: ConnectionLost."""
+    """Send everything.  A viewer that takes nothing for `stall` seconds is reset: GivenUp."""
     sent = connection.send_nowait(data)
     if sent < len(data):
         view = memoryview(data)

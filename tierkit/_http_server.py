@@ -33,7 +33,7 @@ from .codecs.http1 import (
     screen_request,
     screen_start,
 )
-from .errors import ConnectionLost, RemoteProtocolError
+from .errors import ConnectionLost, GivenUp, RemoteProtocolError
 
 __all__ = ["Answered", "Handler", "Request", "ServerTimeouts", "serve_http"]
 
@@ -295,7 +295,7 @@ class _Loop:
             return await self.respond(request, response, keep=keep)
         assert scope.cancelled_caught
         self.connection.abort()
-        raise ConnectionLost(f"the viewer took more than {self.timeouts.answer:g} s for one answer")
+        raise GivenUp(f"the viewer took more than {self.timeouts.answer:g} s for one answer")
 
     async def respond(self, request: Request, response: Response, *, keep: bool) -> bool:
         """Send a response; returns whether the connection can carry another."""

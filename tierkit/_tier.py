@@ -28,6 +28,7 @@ from ._events import (
     CertificateKept,
     ConnectionFailed,
     Draining,
+    Dropped,
     PluginFailed,
     Refused,
     TierFailed,
@@ -40,7 +41,7 @@ from ._plugin import Candidate, Direct, Figures, LiveSource, Running, Service
 from ._ports import Bound, Connection
 from ._process import Process, TierContext
 from ._upstream import UpstreamSet, UpstreamState
-from .errors import ConnectionLost, ListenError, TierkitError
+from .errors import ConnectionLost, GivenUp, ListenError, TierkitError
 
 __all__ = ["LiveTier", "TierStatistics", "open_doors"]
 
@@ -285,7 +286,7 @@ class LiveTier:
             scope.deadline = math.inf
 
         connection.when_settled = settled
-        failure = ""
+        failure = given_up = ""
         try:
             with scope:
                 await connection.establish()
@@ -303,12 +304,14 @@ class LiveTier:
         except* Exception as errors:
             # By except*: a handler that is cancelled may bring a Cancelled and an Exception in one group,
             # and only the first of them is for those above.
-            failure = _failure(errors)
+            failure, given_up = _failure(errors), _given_up(errors)
         finally:
             if failure:
                 self._failed += 1
                 peer = str(connection.peer)
                 self.process.emit(ConnectionFailed(tier=self.node.name, peer=peer, reason=failure))
+            elif given_up:
+                self.process.emit(Dropped(tier=self.node.name, peer=str(connection.peer), reason=given_up))
             self._connections.discard(connection)
             self._bytes_in += connection.bytes_in
             self._bytes_out += connection.bytes_out
@@ -322,6 +325,11 @@ def _failure(error: Exception) -> str:
     leaves = list(_leaves(error))
     odd = [leaf for leaf in leaves if not isinstance(leaf, ConnectionLost)]
     return _reason(odd[0]) if odd else ""
+
+
+def _given_up(error: Exception) -> str:
+    """Why we have ended a connection whose peer was too slow; empty where it was not so."""
+    return next((str(leaf) for leaf in _leaves(error) if isinstance(leaf, GivenUp)), "")
 
 
 def _leaves(error: BaseException) -> Any:

@@ -20,6 +20,7 @@ __all__ = [
     "UpstreamTimeout",
     "NotServed",
     "ConnectionLost",
+    "GivenUp",
     "ProtocolError",
     "LocalProtocolError",
     "RemoteProtocolError",
@@ -84,6 +85,13 @@ class NotServed(TierkitError):
 
 class ConnectionLost(TierkitError):
     """The connection has ended under us: reset, timed out by the kernel, or already closed by ourselves."""
+
+
+class GivenUp(ConnectionLost):
+    """We have ended the connection because its peer was too slow: it took nothing, or too long for the whole.
+
+    For whoever serves it an end like any other; its guard tells observers, as `Dropped`.
+    """
 
 
 class ProtocolError(TierkitError):

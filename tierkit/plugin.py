@@ -49,6 +49,7 @@ from ._store import StoreFull as StoreFull
 from ._store import StoreStatistics as StoreStatistics
 from ._store import open_store as open_store
 from .errors import ConnectionLost as ConnectionLost
+from .errors import GivenUp as GivenUp
 from .errors import LocalProtocolError as LocalProtocolError
 from .errors import NotServed as NotServed
 from .errors import PluginError as PluginError
