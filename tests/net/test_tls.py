@@ -455,7 +455,7 @@ async def test_close_gives_up_on_a_peer_that_never_reads(
             pass
         assert network.descriptors.connections == 1
         far.close()
-        while network.descriptors.connections:  # noqa: ASYNC110
+        while network.descriptors.connections:
             await trio.sleep(0.005)
         near.close()
     bound.close()
