@@ -8,7 +8,7 @@ and a `StreamWitness` at the relay keep all that they get, and `check` it to the
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 
@@ -31,7 +31,7 @@ from tierkit.events import (
     UpstreamLost,
 )
 from tierkit.http import HttpClient
-from tierkit.plugin import Network
+from tierkit.plugin import Network, Observer
 from tierkit.plugins.hls import HLS
 from tierkit.plugins.ingest import Ingest
 from tierkit.plugins.rtmp import RTMP
@@ -268,11 +268,13 @@ def task_names() -> list[str]:
 
 
 @asynccontextmanager
-async def opened(graph: Graph, network: Network | None = None) -> AsyncIterator[Scene]:
+async def opened(
+    graph: Graph, network: Network | None = None, *, observers: Sequence[Observer] = ()
+) -> AsyncIterator[Scene]:
     """The graph at work; nobody publishes and nobody watches yet."""
     events = Record()
     network = network or MemoryNetwork()
-    options = {"registry": Registry.load(), "observers": [events], "drain": 0, "jitter": lambda: 0.5}
+    options = {"registry": Registry.load(), "observers": [events, *observers], "drain": 0, "jitter": lambda: 0.5}
     async with open_graph(graph, network=network, threads=False, **options) as handle:  # type: ignore[arg-type]
         yield Scene(network, handle, events)
 
@@ -290,10 +292,10 @@ async def publish(scene: Scene) -> None:
 
 @asynccontextmanager
 async def watched(
-    graph: Graph | None = None, network: Network | None = None, *, lead: float = 4
+    graph: Graph | None = None, network: Network | None = None, *, lead: float = 4, observers: Sequence[Observer] = ()
 ) -> AsyncIterator[Scene]:
     """The graph at work, on air for `lead` seconds and watched at the edge and at the relay."""
-    async with opened(graph or plan(), network) as scene, trio.open_nursery() as nursery:
+    async with opened(graph or plan(), network, observers=observers) as scene, trio.open_nursery() as nursery:
         client = HttpClient(scene.network, trio.current_time)
         nursery.start_soon(publish, scene)
         await trio.sleep(2.5)
