@@ -244,7 +244,12 @@ class _Loop:
                 # An empty line before a request is forgiven (RFC 9112 section 2.2).
                 while self.buffer[:2] == b"\r\n":
                     del self.buffer[:2]
-                if end := find_head_end(self.buffer, looked):
+                try:
+                    end = find_head_end(self.buffer, looked)
+                except RemoteProtocolError:
+                    screen_start(self.buffer)  # what it is says more than that it is too long
+                    raise
+                if end:
                     return self.take(end)
                 if self.buffer.find(b"\n", 0, looked) < 0:  # the first line is new, or has just ended
                     screen_start(self.buffer)
