@@ -216,6 +216,17 @@ class Scene:
         self.stream.check(self.sent)
         self.playlist.check(gaps=gaps)
         await self.as_before()
+        await self.same_as_at_the_origin()
+
+    async def same_as_at_the_origin(self) -> None:
+        """What the edge has served is, to the byte, what the origin serves, as far as it still has it."""
+        client, same = HttpClient(self.network, trio.current_time), 0
+        for number, data in sorted(self.playlist.segments.items())[-5:]:
+            status, body = await get(client, self.url("studio", f"/live/s/media_{number}.ts", "http"))
+            assert status == 404 or body == data
+            same += status == 200
+        client.close()
+        assert same >= 3
 
     async def as_before(self) -> None:
         """No connection and no task more than before the fault; what is about to end has the time to."""

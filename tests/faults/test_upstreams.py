@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from tests.rtmp.rig import viewer
 from tests.support_http import Viewer, open_server
 from tierkit import Edge, Graph, Origin
-from tierkit.errors import ConnectionLost
+from tierkit.errors import ConnectionLost, UpstreamError
 from tierkit.http import BodySink, HttpClient, Request, Response
 from tierkit.plugins.hls import HLS
 
@@ -174,3 +174,20 @@ async def test_killed_in_the_middle_of_a_segment(length: bool, autojump_clock: M
             assert answer == (200, SEGMENT)
             await scene.undisturbed()
             assert scene.troubles()[1:] == ["other: upstream far answers again"]
+
+
+async def test_more_than_it_was_to_be(autojump_clock: MockClock) -> None:
+    """A body without a length that outgrows `max_object`: its readers are reset, and one line says what to do."""
+    origin = Origin("far", "http://far.example:80")
+    recipe = HLS(max_object=65536)
+    other = Edge("other", host="other.example", listen="http://other.example:80", upstream=origin, serves=recipe)
+    far = Far(length=False)
+    far.whole = True
+    async with watched(plan(other)) as scene, open_server(scene.memory, far, "http://far.example:80"):
+        client = HttpClient(scene.network, trio.current_time)
+        with pytest.raises(UpstreamError):
+            await get(client, scene.url("other", "/live/s/media_1.ts"))
+        client.close()
+        line = await scene.line("other")
+        assert line == "other: /live/s/media_1.ts: upstream far: sent more than 65536 bytes: raise max_object"
+        await scene.undisturbed()
