@@ -230,7 +230,9 @@ class LiveTier:
     async def _drained(self, scope: trio.CancelScope) -> None:
         self.state = "draining"
         if self._connections:
-            seconds = max(0.0, round(self._deadline - trio.current_time(), 3))
+            left = self._deadline - trio.current_time()
+            # For a person: the tiers that leave first have all of it, whatever the scheduling took.
+            seconds = self._drain if left > 0.9 * self._drain else max(0.0, round(left, 1))
             self.process.emit(Draining(tier=self.node.name, seconds=seconds, connections=len(self._connections)))
         for name, running in self.running.items():
             try:
