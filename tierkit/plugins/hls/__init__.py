@@ -10,7 +10,7 @@ Each request takes the first of these that fits:
 6. what is stored and stale, where that fetch fails (`stale_if_error`).
 
 An answer that is not for others is passed through, for each viewer by itself (`passed`), and remembered as
-such for a moment, so that nobody queues behind it.  The lifetimes stand in `tierkit.codecs.http_cache`.
+such for a moment, so that nobody queues behind it.  The lifetimes stand in `tierkit.codecs.live_cache`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
 from tierkit.plugin import Context, Node, Running, Service, hookimpl, open_store, option
 
 from ._answers import Answers
+from ._ask import SCHEMES
 from ._edge import Bounds, Edge, HLSStatistics
-from ._fetch import SCHEMES, Fetcher
+from ._fetch import Fetcher
 
 __all__ = ["HLS", "HLSStatistics"]
 

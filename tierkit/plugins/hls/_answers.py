@@ -6,7 +6,7 @@ import re
 from functools import partial
 
 from tierkit.codecs.http1 import Headers, get
-from tierkit.codecs.http_cache import end_to_end, not_modified, parse_range
+from tierkit.codecs.live_cache import end_to_end, not_modified, parse_range
 from tierkit.http import BodySink, Request, Response, text_response
 from tierkit.plugin import ConnectionLost, Entry, UpstreamError
 

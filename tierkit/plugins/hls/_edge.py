@@ -107,9 +107,9 @@ class Edge(Running):
     def statistics(self) -> HLSStatistics:
         return HLSStatistics(
             **self._counts,
-            upstream_requests=self.fetcher.requests,
+            upstream_requests=self.fetcher.asker.requests,
             revalidated=self.fetcher.revalidated,
-            upstream_errors=self.fetcher.errors,
+            upstream_errors=self.fetcher.asker.errors,
             upstream_connections=self.client.connections,
             upstream_connected=self.client.connected,
             upstream_bytes=self.client.bytes_in,

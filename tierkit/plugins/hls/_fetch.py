@@ -1,13 +1,7 @@
-"""Asking upstreams: one after the other until one answers, into the store or past it.
-
-Whose fault a failure is decides what follows.  An upstream that cannot be reached, is too slow or breaks off
-rests for a while (`Upstreams.failed`), and observers are told once.  One that answers, but with a 5xx or with
-a playlist that is none, is passed over for this request alone: the next path may be fine.
-"""
+"""What upstreams answer, into the store or past it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 import trio
@@ -16,28 +10,25 @@ from attrs import evolve
 import tierkit
 from tierkit.codecs.hls import MAX_PLAYLIST, Kind, PlaylistFacts, classify, read_playlist
 from tierkit.codecs.http1 import Headers, content_length, get
-from tierkit.codecs.http_cache import Lifetime, decide
-from tierkit.events import StreamFault, UpstreamBack, UpstreamLost
+from tierkit.codecs.live_cache import Lifetime, decide
 from tierkit.http import BodySink, ClientResponse, HttpClient, Request, Response
 from tierkit.plugin import (
     Address,
     Candidate,
     Context,
     Filler,
-    NotServed,
     NotShared,
     RemoteProtocolError,
     StoreFull,
-    TierkitError,
     UpstreamError,
 )
 
 from ._answers import Answers
+from ._ask import Asker, BadAnswer
 from ._objects import Memory, Meta, StreamFacts, folders
 
-__all__ = ["SCHEMES", "Fetcher"]
+__all__ = ["Fetcher"]
 
-SCHEMES = ("http", "https")
 #: Seconds for which it is remembered that an answer is not for others (Varnish's hit-for-miss: 120 s; a live
 #: stream changes its mind sooner), and that one found no room.
 PASS_SECONDS = 10.0
@@ -50,12 +41,6 @@ LONG_PLAYLIST = 65536
 CONDITIONS = ((b"etag", b"If-None-Match"), (b"last-modified", b"If-Modified-Since"))
 #: What goes upstream of a request that is passed on for one viewer.
 PASSED_ON = (b"authorization", b"range", b"if-none-match", b"if-modified-since", b"if-range")
-
-Take = Callable[[Candidate, Address, ClientResponse], Awaitable[None]]
-
-
-class BadAnswer(UpstreamError):
-    """An upstream that works, but has nothing good to say about this path."""
 
 
 class Fetcher:
@@ -77,20 +62,19 @@ class Fetcher:
         self.streams: Memory[StreamFacts] = Memory()
         #: Until when a key is passed on without trying to store it.
         self.passing: Memory[float] = Memory()
+        self.asker = Asker(ctx, client)
         self._failing: Memory[float] = Memory()
         #: Requests that are being passed on now.
         self.passes = 0
         #: So far.
-        self.requests = self.revalidated = self.errors = 0
+        self.revalidated = 0
         self._nursery = nursery
-        self._down: set[str] = set()
 
     def resting(self, key: str) -> bool:
         """Whether this key, or every upstream, has failed a moment ago: asking again would only wait for the same."""
         if (self._failing.get(key) or 0.0) > self.ctx.clock():
             return True
-        candidates = self.ctx.upstream.candidates(SCHEMES)
-        return bool(candidates) and all(self.ctx.upstream.delay(each) > 0 for each in candidates)
+        return self.asker.resting()
 
     # --- into the store --------------------------------------------------------------------------
 
@@ -109,7 +93,7 @@ class Fetcher:
                 await self._store(filler, path, key, candidate, response)
 
         try:
-            await self._ask("GET", path, key, headers, take, begun=lambda: filler.entry is not None)
+            await self.asker.ask("GET", path, key, headers, take, begun=lambda: filler.entry is not None)
         except StoreFull:
             self.passing.put(key, self.ctx.clock() + FULL_SECONDS)
             raise
@@ -216,7 +200,7 @@ class Fetcher:
 
         async def ask() -> None:
             try:
-                await self._ask(request.method, path, key, headers, take, begun=lambda: taken)
+                await self.asker.ask(request.method, path, key, headers, take, begun=lambda: taken)
             except Exception as error:  # this is a task of the tier's: what went wrong is the viewer's to tell
                 if not taken:
                     give.send_nowait(error)
@@ -236,51 +220,6 @@ class Fetcher:
             raise result
         return result
 
-    # --- upstreams -------------------------------------------------------------------------------
-
-    async def _ask(
-        self, method: str, path: str, key: str, headers: Headers, take: Take, *, begun: Callable[[], bool]
-    ) -> None:
-        """Try one upstream after the other, until one's answer is taken or something of it has been sent on."""
-        failure: TierkitError | None = None
-        for candidate in self.ctx.upstream.candidates(SCHEMES, key):
-            try:
-                await self._try(candidate, method, path, headers, take)
-            except NotServed as error:
-                failure = failure or error  # what could be asked and failed says more than what was out of scope
-            except (NotShared, StoreFull):
-                self._back(candidate)
-                raise
-            except UpstreamError as error:
-                self.errors += 1
-                if not isinstance(failure, UpstreamError):
-                    failure = type(error)(candidate.name, error.reason)
-                if isinstance(error, BadAnswer):
-                    self._back(candidate)
-                    if begun():  # its readers are reset, and nobody else would say why
-                        self.ctx.emit(StreamFault(stream=path.partition("?")[0], reason=str(failure)))
-                else:
-                    self._lost(candidate, error.reason)
-                if begun():
-                    raise failure from None
-            else:
-                self._back(candidate)
-                return
-        raise failure or UpstreamError(self.ctx.tier, "has no upstream that speaks HTTP")
-
-    async def _try(self, candidate: Candidate, method: str, path: str, headers: Headers, take: Take) -> None:
-        for attempt in (1, 2):
-            target = await candidate.source.target(path, SCHEMES)
-            self.requests += 1
-            async with self.client.request(method, target, headers, trust=candidate.trust) as response:
-                again = candidate.source.observe(target, response.status, response.headers)
-                if again and attempt == 1:
-                    continue
-                if response.status >= 500:
-                    raise BadAnswer(candidate.name, f"answered {response.status}")
-                await take(candidate, target, response)
-                return
-
     def _headers(self, via: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
         # Identity only: a cache that stores one form must not store a compressed one for all.
         return [
@@ -289,18 +228,6 @@ class Fetcher:
             (b"User-Agent", b"tierkit/" + tierkit.__version__.encode()),
             via,
         ]
-
-    def _lost(self, candidate: Candidate, reason: str) -> None:
-        rest = self.ctx.upstream.failed(candidate, reason)
-        if candidate.name not in self._down:
-            self._down.add(candidate.name)
-            self.ctx.emit(UpstreamLost(upstream=candidate.name, reason=reason, retry_in=rest))
-
-    def _back(self, candidate: Candidate) -> None:
-        self.ctx.upstream.succeeded(candidate)
-        if candidate.name in self._down:
-            self._down.discard(candidate.name)
-            self.ctx.emit(UpstreamBack(upstream=candidate.name))
 
 
 async def _relay(response: ClientResponse, sink: BodySink) -> None:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from attrs import evolve, frozen
 
 from tierkit.codecs.hls import Kind, PlaylistFacts
-from tierkit.codecs.http_cache import Lifetime
+from tierkit.codecs.live_cache import Lifetime
 
 __all__ = ["Memory", "Meta", "StreamFacts", "folders"]
 

@@ -1,4 +1,4 @@
-"""What a shared cache may do with an answer: the table at the head of `http_cache`, line by line."""
+"""What a shared cache may do with an answer: the table at the head of `live_cache`, line by line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tierkit.codecs.hls import Kind, PlaylistFacts
 from tierkit.codecs.http1 import Headers
-from tierkit.codecs.http_cache import (
+from tierkit.codecs.live_cache import (
     Lifetime,
     age_of,
     cache_control,
