@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ._packaging_window import CHUNKLIST, PLAYLIST, Window
-from .codecs.http_cache import not_modified, parse_range
+from .codecs.live_cache import not_modified, parse_range
 from .http import Request, Response, text_response
 
 __all__ = ["answer", "cors_headers", "refuse_method"]
