@@ -4,57 +4,31 @@
 
 Origin, edge and relay run as processes of their own, the viewers (`tierkit load`) in another; the figures are
 the server's alone, read from /proc, so that they hold on a machine that is shared.  A Markdown table goes to
-standard output.  Comparisons with other servers are not made here yet.
+standard output.  `http.py` sets the edge beside nginx and Varnish.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-TIERKIT = [sys.executable, "-m", "tierkit"]
+# Python puts a script's folder first, where `import http` of any library would find the script of that name.
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks._procs import TIERKIT, cpu_seconds, resident_bytes, tier
+
 CLIP = ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25", "-f", "lavfi", "-i", "sine=sample_rate=44100"]
 #: About 1.1 Mbit/s, the bitrate of the design's own measurements.
 ENCODE = ["-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-b:v", "1000k", "-maxrate", "1000k"]
 ENCODE += ["-bufsize", "1000k", "-c:a", "aac", "-b:a", "96k", "-f", "flv"]
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-@contextmanager
-def tier(*arguments: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """A tier as a process; yields its id and its addresses by protocol."""
-    with subprocess.Popen(
-        [*TIERKIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as child:
-        assert child.stdout is not None
-        try:
-            addresses: dict[str, str] = {}
-            for _ in range(2 if arguments[0] == "origin" else 1):
-                _, _, protocol, address = child.stdout.readline().split()
-                addresses[protocol] = address
-            yield child.pid, addresses
-        finally:
-            child.terminate()
-            child.terminate()
 
 
 def load(kind: str, url: str, viewers: int, seconds: int) -> dict[str, float]:
@@ -90,7 +64,7 @@ def measure(kind: str, pid: int, url: str, options: argparse.Namespace) -> str:
     cells = [
         f"{statistics.median(costs):.3f}",
         f"{statistics.median(rates):.3f}",
-        f"{resident_mb(pid):.0f}",
+        f"{resident_bytes(pid) / 1e6:.0f}",
         str(stalls),
     ]
     return f"| {kind} | {options.viewers} | {' | '.join(cells)} |"

@@ -1,0 +1,115 @@
+"""The run of `http.py`: every peer takes its turn at every row, and a table comes of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import attrs
+
+from benchmarks import _peers, _procs, _steady
+from benchmarks._figures import NAMES, Bench, Results, Row, table
+
+ROWS: dict[str, tuple[Row, ...]] = {**_steady.ROWS}
+PROGRAMS = {"nginx": "nginx", "varnish": "varnishd"}
+
+
+def arguments(description: str, given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", default=",".join(ROWS), help="which rows, by number: %(default)s")
+    parser.add_argument("--peers", default=",".join(NAMES), help="which servers: %(default)s")
+    parser.add_argument("--runs", type=int, default=5, help="repetitions, of which the median counts")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement")
+    parser.add_argument("--quick", action="store_true", help="a tenth of what takes minutes")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of tierkit's HLS"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample here")
+    found = parser.parse_args(given)
+    found.rows, found.peers = found.rows.split(","), found.peers.split(",")
+    for each, known in [(each, ROWS) for each in found.rows] + [(each, NAMES) for each in found.peers]:
+        if each not in known:
+            parser.error(f"there is no {each!r}: take from {', '.join(known)}")
+    return found
+
+
+def here(peers: Sequence[str]) -> tuple[str, ...]:
+    """Those whose programs are installed; the others are told."""
+    for peer in peers:
+        if peer in PROGRAMS and shutil.which(PROGRAMS[peer]) is None:
+            print(f"{NAMES[peer]} is left out: {PROGRAMS[peer]} is not installed", file=sys.stderr)
+    return tuple(peer for peer in peers if peer not in PROGRAMS or shutil.which(PROGRAMS[peer]))
+
+
+def measure(row: Row, peers: Sequence[_peers.Peer], bench: Bench, results: Results) -> None:
+    """Each peer once."""
+    for peer in peers:
+        sample = row.run(peer, bench)
+        results.add(row, peer.name, sample)
+        told = ", ".join(f"{key} {value:.4g}" for key, value in sample.items())
+        print(f"{row.key} #{bench.repetition + 1} {peer.name}: {told}", file=sys.stderr, flush=True)
+
+
+def run(options: argparse.Namespace, bench: Bench, server_core: int | None, folder: Path) -> Results:
+    """All rows: those of peers that live through the run, then those that want them fresh."""
+    rows = [row for number in options.rows for row in ROWS[number]]
+    results, names = Results(), here(options.peers)
+    with _peers.alive(names, folder, bench.origin, server_core) as peers:
+        for row in (row for row in rows if not row.fresh):
+            for repetition in range(options.runs):
+                turn = attrs.evolve(bench, repetition=repetition)
+                measure(row, [peer for peer in peers if peer.name in row.peers], turn, results)
+    for row in (row for row in rows if row.fresh):
+        for repetition in range(options.runs):
+            turn = attrs.evolve(bench, repetition=repetition)
+            wanted = tuple(name for name in names if name in row.peers)
+            for name in wanted:
+                with _peers.alive((name,), folder, bench.origin, server_core) as peers:
+                    measure(row, peers, turn, results)
+    return results
+
+
+def machine() -> dict[str, str]:
+    """What it ran on."""
+    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    found = {
+        "processor": model[0].partition(":")[2].strip() if model else platform.machine(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load average": " ".join(f"{each:.1f}" for each in os.getloadavg()),
+    }
+    for name, command in (("nginx", ["nginx", "-v"]), ("varnish", ["varnishd", "-V"])):
+        if shutil.which(command[0]):
+            done = subprocess.run(command, capture_output=True, text=True)
+            found[name] = (done.stdout + done.stderr).splitlines()[0].strip()
+    return found
+
+
+def main(description: str, given: Sequence[str] | None = None) -> None:
+    """Run it."""
+    options = arguments(description, given)
+    _peers.OPTIONS = tuple(options.option)
+    server_core, load_core = _procs.cores()
+    if server_core == load_core:
+        raise SystemExit("two cores are needed: one for the server, one for load and origin")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-http-")))
+        origin = stack.enter_context(_procs.origin(load_core))
+        os.sched_setaffinity(0, {load_core})
+        stack.callback(os.sched_setaffinity, 0, {server_core, load_core})
+        bench = Bench(origin, load_core, options.seconds, options.quick)
+        results = run(options, bench, server_core, folder)
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(), "samples": results.samples}, indent=1) + "\n")
+    print("; ".join(f"{name}: {what}" for name, what in machine().items()) + "\n")
+    print(table(results, [row for number in options.rows for row in ROWS[number]], here(options.peers)))

@@ -1,0 +1,223 @@
+"""Load that costs its own core little, so that the server is what is measured.
+
+Small answers are asked for by wrk.  Large bodies are thrown away in the kernel: on a TCP socket `MSG_TRUNC`
+receives without copying (tcp(7)), so that one Python thread takes several GB/s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import attrs
+
+from benchmarks import _procs
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,15})\r\n", re.IGNORECASE)
+_STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3})[ \r]")
+#: RST instead of FIN: thousands of closed connections leave no port in TIME_WAIT.
+_LINGER = struct.pack("ii", 1, 0)
+#: What one receive may discard.
+_SINK = bytearray(1 << 20)
+#: wrk tells what it has done as JSON; the errors void a figure.
+_DONE = """
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format('{"requests":%d,"microseconds":%d,"bytes":%d,"errors":%d,"p99":%d}\\n',
+    summary.requests, summary.duration, summary.bytes, e.connect + e.read + e.write + e.status + e.timeout,
+    latency:percentile(99)))
+end
+"""
+#: No two request lines alike: a token, a CMCD query of the kind that hls.js sends, and 200 user agents.
+_DISTINCT = """
+local n = 0
+local agents = {}
+for i = 1, 200 do
+  agents[i] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/" .. i .. ".0 Safari/537.36"
+end
+request = function()
+  n = n + 1
+  local cmcd = "bl%3D" .. (n % 4000) .. "%2Cot%3Dm%2Csf%3Dh%2Csid%3D%22s-" .. n .. "%22"
+  return "GET " .. wrk.path .. "?token=" .. n .. "a9f3&CMCD=" .. cmcd .. " HTTP/1.1\\r\\nHost: " .. wrk.host .. ":" ..
+    wrk.port .. "\\r\\nUser-Agent: " .. agents[n % 200 + 1] ..
+    "\\r\\nAccept: */*\\r\\nAccept-Encoding: gzip, deflate\\r\\nConnection: keep-alive\\r\\n\\r\\n"
+end
+"""
+#: A browser's head, the same for all.
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0 Safari/537.36"
+
+
+@attrs.frozen
+class Window:
+    """What was served within a while, and what the server spent for it."""
+
+    units: float
+    seconds: float
+    cpu: float
+    #: Share of its core that the server used.
+    share: float
+    #: 99th percentile of the time to an answer, milliseconds; where the load tells.
+    p99: float = float("nan")
+
+    @property
+    def per_cpu_second(self) -> float:
+        """The figure."""
+        return self.units / self.cpu if self.cpu else float("nan")
+
+
+@contextmanager
+def metered(pid: int) -> Iterator[list[float]]:
+    """Yields a list that holds [wall, cpu] seconds afterwards."""
+    found: list[float] = []
+    wall, cpu = time.monotonic(), _procs.cpu_seconds(pid)
+    yield found
+    found += [time.monotonic() - wall, _procs.cpu_seconds(pid) - cpu]
+
+
+def get(path: str, port: int) -> bytes:
+    """The head that a browser sends."""
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {AGENT}\r\nAccept: */*\r\n"
+        "Accept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\r\n"
+    ).encode()
+
+
+def connect(port: int, receive_buffer: int = 0) -> socket.socket:
+    """A connection that closes by reset."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+    if receive_buffer:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    made.connect(("127.0.0.1", port))
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def parse_head(data: bytes) -> tuple[int, int]:
+    """Length of head and of body of the answer that begins with `data`; the head must be whole, and say 200."""
+    head, end, _ = data.partition(b"\r\n\r\n")
+    status, length = _STATUS.match(head), _LENGTH.search(head + b"\r\n")
+    if not end or status is None or status.group(1) != b"200" or length is None:
+        raise SystemExit(f"not an answer to measure: {head[:500]!r}")
+    return len(head) + 4, int(length.group(1))
+
+
+class Taker:
+    """One keep-alive client: asks for one object after the other and throws the bodies away."""
+
+    def __init__(self, port: int, paths: Sequence[str], first: int) -> None:
+        self.socket = connect(port)
+        self.socket.setblocking(False)
+        self.requests = [get(path, port) for path in paths]
+        self.next = first
+        self.left = 0
+        self.ask()
+
+    def ask(self) -> None:
+        """The next request."""
+        self.socket.send(self.requests[self.next % len(self.requests)])
+        self.next += 1
+
+    def take(self) -> int:
+        """What is there; the number of bodies that it ended (0 or 1), and asks again after one."""
+        if self.left == 0:
+            data = self.socket.recv(2048)
+            if not data:
+                raise SystemExit("the server closed a connection in a steady run")
+            head, body = parse_head(data)
+            self.left = body + head - len(data)
+        while self.left:
+            try:
+                got = self.socket.recv_into(_SINK, min(self.left, len(_SINK)), socket.MSG_TRUNC)
+            except BlockingIOError:
+                return 0
+            if got == 0:
+                raise SystemExit("the server broke off in the middle of a body")
+            self.left -= got
+            if got < len(_SINK) and self.left:
+                return 0
+        self.ask()
+        return 1
+
+
+def take_bodies(pid: int, port: int, paths: Sequence[str], clients: int, seconds: float, warm: float = 1.0) -> Window:
+    """`clients` keep-alive clients in a closed loop; bodies that ended within the window count."""
+    with ExitStack() as stack:
+        poll = stack.enter_context(select.epoll())
+        takers = {}
+        for number in range(clients):
+            taker = Taker(port, paths, number)
+            takers[taker.socket.fileno()] = taker
+            stack.callback(taker.socket.close)
+            poll.register(taker.socket, select.EPOLLIN)
+        _take(poll, takers, warm)
+        with metered(pid) as cost:
+            units = _take(poll, takers, seconds)
+    return Window(units, cost[0], cost[1], cost[1] / cost[0])
+
+
+def _take(poll: select.epoll, takers: dict[int, Taker], seconds: float) -> int:
+    until, units = time.monotonic() + seconds, 0
+    while (now := time.monotonic()) < until:
+        for number, _ in poll.poll(until - now):
+            units += takers[number].take()
+    return units
+
+
+def wrk(pid: int, url: str, clients: int, seconds: float, core: int | None, *, distinct: bool = False) -> Window:
+    """wrk in a closed loop, `distinct` request lines or one; its answers against the server's CPU time."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is missing: apt-get install wrk")
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(_DONE + (_DISTINCT if distinct else ""))
+        script.flush()
+        duration = f"{max(1, round(seconds))}s"
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{duration}", "--timeout", "10s", "-s", script.name]
+        command += ["-H", f"User-Agent: {AGENT}", "-H", "Accept: */*", "-H", "Accept-Encoding: gzip, deflate", url]
+        with metered(pid) as cost:
+            done = subprocess.run(_procs.pinned(core, command), check=True, capture_output=True, text=True)
+    told = parse_wrk(done.stdout)
+    return Window(told["requests"], cost[0], cost[1], cost[1] / cost[0], told["p99"] / 1000)
+
+
+def parse_wrk(output: str) -> dict[str, float]:
+    """What our `done` function wrote as the last line; an error where requests failed."""
+    told: dict[str, float] = json.loads(output.strip().splitlines()[-1])
+    if told["errors"] or not told["requests"]:
+        raise SystemExit(f"wrk: {told['errors']} of {told['requests']} requests failed: no figure comes of that")
+    return told
+
+
+def fetch(port: int, path: str) -> bytes:
+    """One whole answer's body, copied: for warming and for counts."""
+    with connect(port) as client:
+        client.settimeout(20)
+        client.sendall(get(path, port).replace(b"keep-alive", b"close"))
+        data = b""
+        while piece := client.recv(1 << 16):
+            data += piece
+    head, length = parse_head(data)
+    if len(data) - head != length:
+        raise SystemExit(f"{path}: {len(data) - head} of {length} bytes")
+    return data[head:]
+
+
+def counts(origin: int) -> dict[str, int]:
+    """How often the origin was asked for each path."""
+    found: dict[str, int] = json.loads(fetch(origin, "/count"))
+    return found
+
+
+def tls_bytes(port: int) -> int:
+    """What the server has sent so far on the connections at `port`, by the kernel's own count."""
+    told = subprocess.run(["ss", "-Htin", f"sport = :{port}"], check=True, capture_output=True, text=True).stdout
+    return sum(int(each) for each in re.findall(r"\bbytes_sent:([0-9]+)", told))
