@@ -46,6 +46,7 @@ LEVELS = {
     "_net": 3,
     "_certificates": 3,
     "_dial": 3,
+    "_readable": 3,
     "_reasons": 3,
     "_sockets": 3,
     "_tls": 3,
@@ -81,7 +82,7 @@ ADVICE = (
 
 MODEL = {"_address", "_events", "_ports", "_plugin", "_model", "_companion"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
-BORDER = {"_net", "_certificates", "_dial", "_reasons", "_sockets", "_tls"}
+BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"http", "rtmp", "live", "packaging"}
 #: Modules that gather public names from everywhere below `tierkit` itself and hold no logic.
 REEXPORTS = {"", "plugin", "events"}

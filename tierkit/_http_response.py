@@ -14,7 +14,7 @@ from ._ports import Blob, Connection
 from .codecs.http1 import render_head
 from .errors import ConnectionLost, GivenUp
 
-__all__ = ["BodySink", "Response", "response_head", "send", "text_response"]
+__all__ = ["BodySink", "Response", "response_head", "send", "text_response", "writable"]
 
 
 @define
@@ -71,7 +71,7 @@ class BodySink:
         while offset < end:
             sent = self.connection.sendfile_nowait(blob, offset, end - offset)
             if not sent:
-                await _writable(self.connection, self._stall)
+                await writable(self.connection, self._stall)
             offset += sent
         if self._chunked:
             await send(self.connection, b"\r\n", self._stall)
@@ -90,7 +90,8 @@ class BodySink:
             await send(self.connection, b"0\r\n\r\n", self._stall)
 
 
-async def _writable(connection: Connection, stall: float) -> None:
+async def writable(connection: Connection, stall: float) -> None:
+    """Until the viewer takes something.  One that takes nothing for `stall` seconds is reset: GivenUp."""
     with trio.move_on_after(stall) as scope:
         await connection.wait_writable()
     if scope.cancelled_caught:
@@ -98,13 +99,16 @@ async def _writable(connection: Connection, stall: float) -> None:
         raise GivenUp(f"the viewer took nothing for {stall:g} s")
 
 
-async def send(connection: Connection, data: bytes | memoryview, stall: float) -> None:
-    """Send everything.  A viewer that takes nothing for `stall` seconds is reset: GivenUp."""
-    sent = connection.send_nowait(data)
+async def send(connection: Connection, data: bytes | memoryview, stall: float, *, more: bool = False) -> None:
+    """Send everything.  A viewer that takes nothing for `stall` seconds is reset: GivenUp.
+
+    `more` says that more follows at once.
+    """
+    sent = connection.send_nowait(data, more=more)
     if sent < len(data):
         view = memoryview(data)
         while sent < len(view):
-            await _writable(connection, stall)
+            await writable(connection, stall)
             sent += connection.send_nowait(view[sent:])
 
 

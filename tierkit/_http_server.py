@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
-from typing import NamedTuple
 
-import h11
 import trio
 from attrs import define, field, frozen
 
-from ._http_response import BodySink, Response, response_head, send, text_response
+from ._http_heads import Head, parse_head
+from ._http_park import Park, Quick, turn
+from ._http_ready import Ready, Unsent
+from ._http_response import BodySink, Response, response_head, send, text_response, writable
 from ._ports import Connection
 from .codecs.http1 import (
     ChunkedDecoder,
@@ -29,8 +29,6 @@ from .codecs.http1 import (
     content_length,
     find_head_end,
     get,
-    is_host,
-    screen_request,
     screen_start,
 )
 from .errors import ConnectionLost, GivenUp, RemoteProtocolError
@@ -41,10 +39,6 @@ __all__ = ["Answered", "Handler", "Request", "ServerTimeouts", "serve_http"]
 MAX_DRAINED_BODY = 65536
 #: Bodies up to this size leave in one call with their head.
 JOINED_BODY = 65536
-#: Heads that are remembered, and how long one may be for it (a browser's has 600 bytes, with some cookies
-#: 1,500): with their fields taken apart 2,048 of them take at most 16 MB, whoever sends them.
-REMEMBERED_HEADS = 2048
-REMEMBERED_HEAD = 2048
 #: Seconds and bytes that we go on reading after an error was answered and our side was ended: a close with
 #: unread input is a reset, which would destroy the answer on its way (RFC 9112 section 9.6).
 LINGER_SECONDS = 2.0
@@ -69,75 +63,47 @@ class ServerTimeouts:
     answer: float = math.inf
 
 
-class _Head(NamedTuple):
-    method: str
-    path: str
-    query: str
-    host: str
-    headers: tuple[tuple[bytes, bytes], ...]
-    minor: int
-    keep_alive: bool
-
-
-def _parse(head: bytes) -> _Head:
-    return _remembered(head) if len(head) <= REMEMBERED_HEAD else _read(head)
-
-
-def _read(head: bytes) -> _Head:
-    screen_request(head)
-    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
-    parser.receive_data(head)
-    try:
-        event = parser.next_event()
-    except h11.RemoteProtocolError as error:
-        raise RemoteProtocolError(f"the request is malformed: {error}", hint=error.error_status_hint) from error
-    if not isinstance(event, h11.Request):
-        raise RemoteProtocolError("the request is malformed", hint=400)
-    headers = tuple((name, value) for name, value in event.headers)
-    target, host = event.target, get(headers, b"host") or b""
-    if not target.startswith(b"/") and target != b"*":
-        # Absolute-form wins over Host (RFC 9112 section 3.2.2); authority-form is CONNECT's alone.
-        scheme, mark, rest = target.partition(b"://")
-        if not mark or scheme.lower() not in (b"http", b"https"):
-            raise RemoteProtocolError("the request target is neither a path nor an http URL", hint=400)
-        end = next((i for i, byte in enumerate(rest) if byte in b"/?"), len(rest))
-        host, target = rest[:end], rest[end:]
-        if not host or not is_host(host):
-            raise RemoteProtocolError("the request target has an odd host", hint=400)
-        if not target.startswith(b"/"):
-            target = b"/" + target
-    where, _, query = target.decode("ascii").partition("?")
-    minor = 0 if event.http_version == b"1.0" else 1
-    options = {each.strip() for each in (get(headers, b"connection") or b"").lower().split(b",")}
-    keep = b"close" not in options if minor else b"keep-alive" in options
-    return _Head(event.method.decode("ascii"), where, query, host.decode("ascii"), headers, minor, keep)
-
-
-# Players repeat their heads to the byte, so what the screen and h11 make of one is kept.
-_remembered = lru_cache(maxsize=REMEMBERED_HEADS)(_read)
-
-
-@define
+@define(eq=False)
 class Request:
     """A request that has passed the screen."""
 
-    method: str
-    #: As sent, still percent-encoded; "*" for `OPTIONS *`.
-    path: str
-    #: Without the question mark.
-    query: str
-    #: From the target where that is absolute, else from the Host field.
-    host: str
-    #: Lower-case names and values, in order.
-    headers: Headers
-    #: 0 for HTTP/1.0, 1 for 1.1.
-    minor: int
+    head: Head
     connection: Connection
     _body: _BodyReader = field(repr=False)
 
+    @property
+    def method(self) -> str:
+        """As sent: methods are case-sensitive."""
+        return self.head.method
+
+    @property
+    def path(self) -> str:
+        """As sent, still percent-encoded; "*" for `OPTIONS *`."""
+        return self.head.path
+
+    @property
+    def query(self) -> str:
+        """Without the question mark."""
+        return self.head.query
+
+    @property
+    def host(self) -> str:
+        """From the target where that is absolute, else from the Host field."""
+        return self.head.host
+
+    @property
+    def headers(self) -> Headers:
+        """Lower-case names and values, in order."""
+        return self.head.fields.headers
+
+    @property
+    def minor(self) -> int:
+        """0 for HTTP/1.0, 1 for 1.1."""
+        return self.head.minor
+
     def get(self, name: bytes) -> bytes | None:
         """A field by its lower-case name; several are joined by a comma."""
-        return get(self.headers, name)
+        return get(self.head.fields.headers, name) if name in self.head.fields.names else None
 
     async def read_body(self, limit: int = MAX_DRAINED_BODY) -> bytes:
         """The whole body.  Raises RemoteProtocolError (413) where it is longer than `limit` bytes."""
@@ -153,11 +119,16 @@ Answered = Callable[[Request, int, int], None]
 class _BodyReader:
     """The body of one request, read by the handler or drained behind it."""
 
-    def __init__(self, loop: _Loop, head: _Head) -> None:
+    def __init__(self, loop: _Loop, head: Head) -> None:
+        fields = head.fields
         self._loop = loop
-        self._length = content_length(head.headers)
-        self._decoder = ChunkedDecoder() if get(head.headers, b"transfer-encoding") is not None else None
-        self._expects = head.minor > 0 and (get(head.headers, b"expect") or b"").lower() == b"100-continue"
+        self._length = content_length(fields.headers) if b"content-length" in fields.names else None
+        self._decoder = ChunkedDecoder() if b"transfer-encoding" in fields.names else None
+        self._expects = (
+            b"expect" in fields.names
+            and head.minor > 0
+            and (get(fields.headers, b"expect") or b"").lower() == b"100-continue"
+        )
         self.done = not self._length and self._decoder is None
 
     async def read(self, limit: int) -> bytes:
@@ -210,12 +181,20 @@ class _Loop:
     """One connection's requests, one after the other."""
 
     def __init__(
-        self, connection: Connection, handler: Handler, timeouts: ServerTimeouts, answered: Answered | None
+        self,
+        connection: Connection,
+        handler: Handler,
+        timeouts: ServerTimeouts,
+        answered: Answered | None,
+        quick: Quick,
+        park: Park | None,
     ) -> None:
         self.connection = connection
         self.handler = handler
         self.answered = answered
         self.timeouts = timeouts
+        self.quick = quick
+        self.park = park
         self.buffer = bytearray()
 
     def take(self, count: int) -> bytes:
@@ -229,15 +208,44 @@ class _Loop:
             raise ConnectionLost("the viewer has ended in the middle of a request")
         self.buffer += data
 
+    async def wait(self) -> bytes | Unsent:
+        """Until there is something that cannot be answered at once; b"" at the end, or where nothing comes."""
+        connection, pollable = self.connection, self.connection.pollable
+        while self.park is None or pollable is None or connection.buffered:
+            data = b""
+            with trio.move_on_after(self.timeouts.idle):
+                data = await connection.recv()
+            left = turn(connection, data, self.quick) if data else b""
+            if left is not None:
+                return left
+        return await self.park.wait(connection, pollable, self.quick, self.timeouts.idle)
+
+    async def rest(self, unsent: Unsent) -> None:
+        """Send what a viewer has not taken yet of an answer that was at hand."""
+        ready, sent = unsent.ready, unsent.sent
+        try:
+            with trio.move_on_after(self.timeouts.answer) as scope:
+                while sent < ready.size:
+                    await writable(self.connection, self.timeouts.stall)
+                    sent = ready.send_nowait(self.connection, sent)
+            if scope.cancelled_caught:
+                self.connection.abort()
+                raise GivenUp(f"the viewer took more than {self.timeouts.answer:g} s for one answer")
+        finally:
+            unsent.release()
+
     async def head(self) -> bytes | None:
         """The next head; None where the viewer has ended between requests, or came with none in time."""
         if not self.buffer:
             self.connection.idle = True
-            with trio.move_on_after(self.timeouts.idle):
-                self.buffer += await self.connection.recv()
+            while isinstance(got := await self.wait(), Unsent):
+                self.connection.idle = False
+                await self.rest(got)
+                self.connection.idle = True
             self.connection.idle = False
-            if not self.buffer:
+            if not got:
                 return None
+            self.buffer += got
         with trio.move_on_after(self.timeouts.head):
             looked = 0
             while True:
@@ -265,12 +273,10 @@ class _Loop:
                 raw = await self.head()
                 if raw is None:
                     return
-                head = _parse(raw)
+                head = parse_head(raw)
                 self.connection.settled()
                 body = _BodyReader(self, head)
-                request = Request(
-                    head.method, head.path, head.query, head.host, head.headers, head.minor, self.connection, body
-                )
+                request = Request(head, self.connection, body)
                 response = await self.handler(request)
             except RemoteProtocolError as error:
                 await self.refuse(error)
@@ -283,7 +289,7 @@ class _Loop:
                 raise
             before = self.connection.bytes_out
             try:
-                keep = await self.timed(request, response, keep=head.keep_alive and not response.close)
+                keep = await self.timed(request, response, keep=head.fields.keep_alive and not response.close)
             finally:
                 if response.release is not None:
                     response.release()
@@ -315,10 +321,10 @@ class _Loop:
             if len(body) <= JOINED_BODY:
                 await send(connection, data + body, stall)
             else:
-                await send(connection, data, stall)
+                await send(connection, data, stall, more=True)
                 await send(connection, body, stall)
             return keep
-        await send(connection, data, stall)
+        await send(connection, data, stall, more=not bare)
         if not bare:
             sink = BodySink(connection, chunked=chunked, left=length, stall=stall)
             try:
@@ -347,17 +353,28 @@ class _Loop:
                 taken += len(data)
 
 
+def _nothing(data: bytes) -> Ready | None:
+    return None
+
+
 async def serve_http(
     connection: Connection,
     handler: Handler,
     timeouts: ServerTimeouts | None = None,
     *,
     answered: Answered | None = None,
+    quick: Quick = _nothing,
+    park: Park | None = None,
 ) -> None:
     """Answer the requests of one connection until it ends.
 
     A request that breaks the rules is answered (400, 408, 413, 414, 431, 505) and the RemoteProtocolError
     goes on to the caller, who is the connection's guard.  Whatever else a handler raises is a 500, and goes on
     to the guard too; what a body raises once it has begun ends the connection by a reset, never in order.
+
+    Args:
+        quick: gives answers that are at hand; asked first, for whatever comes first on a connection that is idle.
+            `plain_get` takes most requests apart for it.
+        park: where the connection waits between requests, `ctx.shared(Park)`; without one its task waits.
     """
-    await _Loop(connection, handler, timeouts or ServerTimeouts(), answered).run()
+    await _Loop(connection, handler, timeouts or ServerTimeouts(), answered, quick, park).run()

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Protocol
 
 from attrs import define, frozen
 
 from ._address import Address, Listener, Trust
 
-__all__ = ["Blob", "Bound", "Connection", "Descriptors", "Door", "Network", "Peer"]
+__all__ = ["Blob", "Bound", "Connection", "Descriptors", "Door", "Network", "Peer", "Pollable"]
 
 #: What one recv asks for: a 64 KiB buffer holds several RTMP batches or any HTTP head.
 RECV_BYTES = 65536
@@ -66,6 +67,16 @@ class Blob(ABC):
     @abstractmethod
     def read(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset`; fewer at the end of what is there."""
+
+
+class Pollable(Protocol):
+    """The socket under a connection, for whoever waits for many of them at once."""
+
+    #: Called when the connection has ended or been half-closed by ourselves, which no event tells.
+    when_woken: Callable[[], None] | None
+
+    def fileno(self) -> int:
+        """Its descriptor: readable when `recv_nowait` may have something."""
 
 
 class Connection(ABC):
@@ -119,9 +130,22 @@ class Connection(ABC):
         For a pooled connection between requests, True means that it is not fit for another one.
         """
 
+    @property
+    def pollable(self) -> Pollable | None:
+        """The socket that it stands on; None where there is none."""
+        return None
+
+    @property
+    def buffered(self) -> bool:
+        """Whether bytes were taken off the socket that `recv_nowait` has not given yet: no event tells of them."""
+        return False
+
     @abstractmethod
-    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
-        """Send what fits now and return how many bytes were accepted; 0 when none.  Raises ConnectionLost."""
+    def send_nowait(self, data: bytes | bytearray | memoryview, *, more: bool = False) -> int:
+        """Send what fits now and return how many bytes were accepted; 0 when none.  Raises ConnectionLost.
+
+        `more` is a hint: what comes next is sent at once, and may share a packet (MSG_MORE).
+        """
 
     @abstractmethod
     def sendfile_nowait(self, blob: Blob, offset: int, count: int) -> int:

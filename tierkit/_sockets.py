@@ -23,10 +23,11 @@ import select
 import socket
 import struct
 import termios
+from collections.abc import Callable
 
 import trio
 
-from ._ports import RECV_BYTES, Blob, Connection, Descriptors, Door, Peer
+from ._ports import RECV_BYTES, Blob, Connection, Descriptors, Door, Peer, Pollable
 from ._reasons import lost
 from .codecs.proxy import MAX_HEADER, parse_proxy
 from .errors import ConnectionLost, LocalProtocolError
@@ -98,6 +99,19 @@ class SocketConnection(Connection):
         self._early = b""
         #: After `end_input`: how many bytes may still be read; None before it.
         self._left: int | None = None
+        self.when_woken: Callable[[], None] | None = None
+
+    def fileno(self) -> int:
+        """Its descriptor, for whoever waits for many at once."""
+        return self._fd
+
+    @property
+    def pollable(self) -> Pollable:
+        return self
+
+    @property
+    def buffered(self) -> bool:
+        return bool(self._early)
 
     async def establish(self) -> None:
         """Read the PROXY header where this peer must send one."""
@@ -176,12 +190,14 @@ class SocketConnection(Connection):
         """Let whoever waits look again."""
         if not self._closed:
             trio.lowlevel.notify_closing(self._sock)
+            if self.when_woken is not None:
+                self.when_woken()
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+    def send_nowait(self, data: bytes | bytearray | memoryview, *, more: bool = False) -> int:
         try:
-            sent = self._sock.send(data)
+            sent = self._sock.send(data, socket.MSG_MORE) if more else self._sock.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
@@ -267,6 +283,8 @@ class SocketConnection(Connection):
         self._early = b""
         self._budget.connections -= 1
         trio.lowlevel.notify_closing(self._sock)
+        if self.when_woken is not None:
+            self.when_woken()
         self._sock.close()
 
     def _ask(self, request: int) -> int:

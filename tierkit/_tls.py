@@ -21,7 +21,7 @@ import ssl
 
 import trio
 
-from ._ports import RECV_BYTES, Blob, Connection
+from ._ports import RECV_BYTES, Blob, Connection, Pollable
 from ._reasons import tls_reason
 from ._sockets import SocketConnection
 from .errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
@@ -181,7 +181,15 @@ class TLSConnection(Connection):
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+    @property
+    def pollable(self) -> Pollable | None:
+        return self._inner.pollable
+
+    @property
+    def buffered(self) -> bool:
+        return bool(self._early or self._incoming.pending or self._tls.pending())
+
+    def send_nowait(self, data: bytes | bytearray | memoryview, *, more: bool = False) -> int:
         taken = self._take(data)
         if taken == len(data):
             self._flush_later()

@@ -8,8 +8,15 @@ arrive.
 from ._http_client import ClientResponse as ClientResponse
 from ._http_client import ClientTimeouts as ClientTimeouts
 from ._http_client import HttpClient as HttpClient
+from ._http_heads import Fields as Fields
+from ._http_heads import Head as Head
+from ._http_heads import plain_get as plain_get
+from ._http_park import Park as Park
+from ._http_park import Quick as Quick
+from ._http_ready import Ready as Ready
 from ._http_response import BodySink as BodySink
 from ._http_response import Response as Response
+from ._http_response import response_head as response_head
 from ._http_response import text_response as text_response
 from ._http_server import Answered as Answered
 from ._http_server import Handler as Handler

@@ -56,7 +56,7 @@ class Tap(Connection):
         self._on_send = on_send
         self._changed = trio.lowlevel.ParkingLot()
 
-    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+    def send_nowait(self, data: bytes | bytearray | memoryview, *, more: bool = False) -> int:
         self.calls += 1
         self._on_send()
         if self.lost:

@@ -174,7 +174,7 @@ class MemoryConnection(Connection):
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+    def send_nowait(self, data: bytes | bytearray | memoryview, *, more: bool = False) -> int:
         self._check_writer()
         taken = self._outgoing.put(data)
         self.bytes_out += taken

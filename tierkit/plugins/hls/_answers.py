@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from functools import partial
 
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.live_cache import end_to_end, not_modified, parse_range
-from tierkit.http import BodySink, Request, Response, text_response
+from tierkit.http import BodySink, Ready, Request, Response, response_head, text_response
 from tierkit.plugin import ConnectionLost, Entry, UpstreamError
 
 from ._objects import Meta
@@ -31,9 +33,11 @@ class Answers:
     Args:
         tier: its name.
         cors: what Access-Control-Allow-Origin says; empty sends no such header.
+        wall: Unix seconds, for Date.
     """
 
-    def __init__(self, tier: str, cors: str) -> None:
+    def __init__(self, tier: str, cors: str, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
         #: The name that this tier goes by in Via and Cache-Status: a token (RFC 9110 section 7.6.3).
         self.pseudonym = re.sub(r"[^0-9A-Za-z._-]", "-", f"tierkit-{tier}").encode()
         self.cors = _cors(cors)
@@ -52,6 +56,8 @@ class Answers:
         kept = end_to_end(headers, alone=alone)
         if self.cors:
             kept = [each for each in kept if not each[0].lower().startswith(b"access-control-")]
+        # Ranges of what we store are ours to give, whatever the origin can do.
+        kept = kept if alone else [each for each in kept if each[0].lower() != b"accept-ranges"]
         return [*kept, self.via(headers)]
 
     def how(self, what: str) -> tuple[bytes, bytes]:
@@ -66,6 +72,31 @@ class Answers:
         """The answer to OPTIONS: a preflight, or somebody who is curious."""
         return Response(204, [*self.cors, (b"Allow", b"GET, HEAD, OPTIONS")])
 
+    def ready(self, entry: Entry, now: float) -> Ready | None:
+        """The answer to a plain GET of what is stored whole and fresh, None where it is not that.
+
+        It is made once for each second of its age, and is the same bytes for everybody.
+        """
+        meta: Meta = entry.meta
+        if now < meta.ready_until:
+            return meta.ready
+        if not (meta.status == 200 and entry.complete and meta.fresh(now)):
+            return None
+        headers = [*self._fields(meta, "hits", now), (b"Accept-Ranges", b"bytes")]
+        head = response_head(Response(200, headers), length=entry.size, chunked=False, keep=True, minor=1)
+        if entry.blob.in_kernel:
+            meta.ready = Ready(head, entry.blob, entry.size, entry)
+        else:
+            meta.ready = Ready(head + entry.blob.read(0, entry.size))
+        # Until the next second of its age or of the day, whichever is first, or until it is stale.
+        rest = 1 - max(meta.age(now) % 1, self._wall() % 1)
+        meta.ready_until = now + min(rest, meta.lifetime.fresh - meta.age(now))
+        return meta.ready
+
+    def _fields(self, meta: Meta, what: str, now: float) -> list[tuple[bytes, bytes]]:
+        age = (b"Age", b"%d" % max(0, int(meta.age(now))))
+        return [*meta.headers, age, self.how(what), *self.cors]
+
     async def serve(self, entry: Entry, request: Request, what: str, now: float) -> Response:
         """Answer from an entry that is held for this request: the response lets go of it."""
         try:
@@ -78,13 +109,11 @@ class Answers:
 
     async def _serve(self, entry: Entry, request: Request, what: str, now: float) -> Response:
         meta: Meta = entry.meta
-        age = (b"Age", b"%d" % max(0, int(meta.age(now))))
-        headers = [*meta.headers, age, self.how(what), *self.cors]
+        headers = self._fields(meta, what, now)
         if meta.status != 200:
             return _whole(entry, meta.status, headers)
         if not_modified(request.headers, meta.headers):
             return Response(304, headers)
-        headers = [each for each in headers if each[0].lower() != b"accept-ranges"]
         headers.append((b"Accept-Ranges", b"bytes"))
         wanted = request.get(b"range") if request.method == "GET" else None
         if wanted is None or not _range_applies(request, meta.headers):

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from attrs import field, frozen
 
-from tierkit.http import HttpClient, Request, Response, ServerTimeouts, serve_http
+from tierkit.http import HttpClient, Park, Ready, Request, Response, ServerTimeouts, plain_get, serve_http
 from tierkit.plugin import (
     Connection,
     Context,
@@ -28,11 +28,31 @@ from tierkit.plugin import (
 
 from ._answers import Answers
 from ._fetch import Fetcher
+from ._objects import Memory
 
 __all__ = ["Bounds", "Edge", "HLSStatistics"]
 
 #: Proxies that a request may have come through before it is taken for a loop.
 MAX_HOPS = 16
+#: Fields that may make the answer to a GET another than the stored one, or be meant for us.
+NOT_PLAIN = frozenset(
+    {
+        b"authorization",
+        b"cache-control",
+        b"content-length",
+        b"expect",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"pragma",
+        b"range",
+        b"transfer-encoding",
+        b"upgrade",
+        b"via",
+    }
+)
 _FORBIDDEN = re.compile(rb"[\x00-\x1f\x7f\\]")
 
 
@@ -87,9 +107,12 @@ class Edge(Running):
         self.answers = answers
         self.fetcher = fetcher
         self.bounds = bounds
+        self._park = ctx.shared(Park)
         self._viewers: set[Connection] = set()
         self._bytes_out = 0
         self._leaving = False
+        #: The keys of targets that have passed `_refuse`.
+        self._keys: Memory[bytes, str] = Memory()
         self._counts = dict.fromkeys(
             ("hits", "stale", "collapsed", "misses", "passed", "stale_if_error", "errors"), 0
         )  # fmt: skip
@@ -99,7 +122,7 @@ class Edge(Running):
     async def handle(self, connection: Connection) -> None:
         self._viewers.add(connection)
         try:
-            await serve_http(connection, self._answer, self.bounds.viewers)
+            await serve_http(connection, self._answer, self.bounds.viewers, quick=self._quick, park=self._park)
         finally:
             self._viewers.discard(connection)
             self._bytes_out += connection.bytes_out
@@ -155,6 +178,23 @@ class Edge(Running):
 
     # --- one request -----------------------------------------------------------------------------
 
+    def _quick(self, data: bytes) -> Ready | None:
+        """The answer to a plain GET of something that is stored and fresh: nearly every request."""
+        known = plain_get(data)
+        if known is None or self._leaving:
+            return None
+        target, fields = known
+        if not fields.keep_alive or not fields.names.isdisjoint(NOT_PLAIN):
+            return None
+        key = self._keys.get(target)
+        stored = self.store.get(key) if key is not None else None
+        if stored is None:
+            return None
+        ready = self.answers.ready(stored, self.ctx.clock())
+        if ready is not None:
+            self._counts["hits"] += 1
+        return ready
+
     async def _answer(self, request: Request) -> Response:
         response = await self._respond(request)
         response.close = response.close or self._leaving
@@ -169,8 +209,10 @@ class Edge(Running):
         if problem := self._refuse(request):
             return problem
         path = f"{request.path}?{request.query}" if request.query else request.path
+        key = self.ctx.upstream.key(path)
+        self._keys.put(path.encode("ascii"), key)
         try:
-            return await self._find(path, self.ctx.upstream.key(path), request)
+            return await self._find(path, key, request)
         except NotServed as error:
             return self._error(404, str(error))
         except UpstreamError as error:

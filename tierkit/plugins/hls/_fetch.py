@@ -59,11 +59,11 @@ class Fetcher:
         self.answers = answers
         self.max_object = max_object
         #: The last media playlist in each folder.
-        self.streams: Memory[StreamFacts] = Memory()
+        self.streams: Memory[str, StreamFacts] = Memory()
         #: Until when a key is passed on without trying to store it.
-        self.passing: Memory[float] = Memory()
+        self.passing: Memory[str, float] = Memory()
         self.asker = Asker(ctx, client)
-        self._failing: Memory[float] = Memory()
+        self._failing: Memory[str, float] = Memory()
         #: Requests that are being passed on now.
         self.passes = 0
         #: So far.

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from tierkit.codecs.hls import Kind, PlaylistFacts
 from tierkit.codecs.live_cache import Lifetime
+from tierkit.http import Ready
 
 __all__ = ["Memory", "Meta", "StreamFacts", "folders"]
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 #: How many keys or streams one memory holds: a few hundred bytes each.
 REMEMBERED = 1024
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False)
 class Meta:
     """What is kept beside an object's bytes."""
 
@@ -32,6 +35,9 @@ class Meta:
     kind: Kind
     #: Of a playlist.
     facts: PlaylistFacts | None = None
+    #: The whole answer to a plain GET, and until when it may be sent as it is; made by `Answers.ready`.
+    ready: Ready | None = field(default=None, init=False, repr=False)
+    ready_until: float = field(default=-math.inf, init=False, repr=False)
 
     def age(self, now: float) -> float:
         """Seconds since the origin made or confirmed it (RFC 9111 section 4.2.3)."""
@@ -63,24 +69,24 @@ class StreamFacts:
     at: float
 
 
-class Memory(Generic[T]):
+class Memory(Generic[K, T]):
     """The newest few by key: what a stranger can make us remember is bounded."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, T] = OrderedDict()
+        self._kept: OrderedDict[K, T] = OrderedDict()
 
-    def put(self, key: str, value: T) -> None:
+    def put(self, key: K, value: T) -> None:
         """Remember, and forget the oldest where there are too many."""
         self._kept[key] = value
         self._kept.move_to_end(key)
         while len(self._kept) > REMEMBERED:
             self._kept.popitem(last=False)
 
-    def get(self, key: str) -> T | None:
+    def get(self, key: K) -> T | None:
         """What is remembered, or None."""
         return self._kept.get(key)
 
-    def forget(self, key: str) -> None:
+    def forget(self, key: K) -> None:
         """Remember no longer."""
         self._kept.pop(key, None)
 
