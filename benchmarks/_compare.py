@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,10 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import _peers, _procs, _steady
+from benchmarks import _bursts, _memory, _peers, _procs, _steady
 from benchmarks._figures import NAMES, Bench, Results, Row, table
 
-ROWS: dict[str, tuple[Row, ...]] = {**_steady.ROWS}
+ROWS: dict[str, tuple[Row, ...]] = {**_steady.ROWS, **_bursts.ROWS, **_memory.ROWS}
 PROGRAMS = {"nginx": "nginx", "varnish": "varnishd"}
 
 
@@ -60,11 +61,11 @@ def measure(row: Row, peers: Sequence[_peers.Peer], bench: Bench, results: Resul
         print(f"{row.key} #{bench.repetition + 1} {peer.name}: {told}", file=sys.stderr, flush=True)
 
 
-def run(options: argparse.Namespace, bench: Bench, server_core: int | None, folder: Path) -> Results:
+def run(options: argparse.Namespace, bench: Bench, place: _peers.Place) -> Results:
     """All rows: those of peers that live through the run, then those that want them fresh."""
     rows = [row for number in options.rows for row in ROWS[number]]
     results, names = Results(), here(options.peers)
-    with _peers.alive(names, folder, bench.origin, server_core) as peers:
+    with _peers.alive(names, place) as peers:
         for row in (row for row in rows if not row.fresh):
             for repetition in range(options.runs):
                 turn = attrs.evolve(bench, repetition=repetition)
@@ -74,7 +75,8 @@ def run(options: argparse.Namespace, bench: Bench, server_core: int | None, fold
             turn = attrs.evolve(bench, repetition=repetition)
             wanted = tuple(name for name in names if name in row.peers)
             for name in wanted:
-                with _peers.alive((name,), folder, bench.origin, server_core) as peers:
+                own = attrs.evolve(place, options=place.options + row.options)
+                with _peers.alive((name,), own) as peers:
                     measure(row, peers, turn, results)
     return results
 
@@ -98,17 +100,19 @@ def machine() -> dict[str, str]:
 def main(description: str, given: Sequence[str] | None = None) -> None:
     """Run it."""
     options = arguments(description, given)
-    _peers.OPTIONS = tuple(options.option)
     server_core, load_core = _procs.cores()
     if server_core == load_core:
         raise SystemExit("two cores are needed: one for the server, one for load and origin")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-http-")))
         origin = stack.enter_context(_procs.origin(load_core))
         os.sched_setaffinity(0, {load_core})
         stack.callback(os.sched_setaffinity, 0, {server_core, load_core})
         bench = Bench(origin, load_core, options.seconds, options.quick)
-        results = run(options, bench, server_core, folder)
+        place = _peers.Place(folder, origin, server_core, tuple(options.option))
+        results = run(options, bench, place)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine(), "samples": results.samples}, indent=1) + "\n")
     print("; ".join(f"{name}: {what}" for name, what in machine().items()) + "\n")

@@ -62,6 +62,8 @@ class Row:
     peers: tuple[str, ...] = ("tierkit", "nginx", "varnish")
     #: Memory is told by a process that has done nothing else: peers are started anew for each run.
     fresh: bool = False
+    #: Options of tierkit's service for this row, `NAME=VALUE` each.
+    options: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -101,6 +103,8 @@ def number(value: float) -> str:
     """As people read it: three digits that count, thousands set apart."""
     if value == 0 or math.isnan(value):
         return "0" if value == 0 else "-"
+    if abs(value) < 1000 and value == round(value):
+        return f"{value:.0f}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{digits}f}" if digits else f"{round(value, 2 - math.floor(math.log10(abs(value)))):,.0f}"
 

@@ -18,8 +18,6 @@ import attrs
 
 from benchmarks import _procs
 
-#: What tierkit is started with beyond the addresses, `NAME=VALUE` each.
-OPTIONS: tuple[str, ...] = ()
 #: The option by which tierkit leaves parts of the query out of the key, and its value for all of it.
 IGNORE_QUERY = "ignore_query=*"
 
@@ -68,8 +66,18 @@ class Peer:
     core: int | None
 
 
-#: Starts a peer in a folder, in front of an origin's port, on a core.
-Starter = Callable[[Path, int, int | None], AbstractContextManager[Peer]]
+@attrs.frozen
+class Place:
+    """Where a peer is started: in front of an origin's port, on a core, with its files in a folder."""
+
+    folder: Path
+    origin: int
+    core: int | None
+    #: Options of tierkit's service, `NAME=VALUE` each.
+    options: tuple[str, ...] = ()
+
+
+Starter = Callable[[Place], AbstractContextManager[Peer]]
 
 
 def certificate(folder: Path) -> Path:
@@ -92,61 +100,75 @@ def client_tls() -> ssl.SSLContext:
 
 
 @contextmanager
-def tierkit(folder: Path, origin: int, core: int | None) -> Iterator[Peer]:
+def tierkit(place: Place) -> Iterator[Peer]:
     """The edge of this project."""
-    command = ["edge", "hls", f"http://127.0.0.1:{origin}", "--cert", str(certificate(folder)), "--drain", "1"]
+    command = [
+        "edge",
+        "hls",
+        f"http://127.0.0.1:{place.origin}",
+        "--cert",
+        str(certificate(place.folder)),
+        "--drain",
+        "1",
+    ]
     command += ["--listen", "http://127.0.0.1:0", "--listen", "https://127.0.0.1:0"]
-    for option in OPTIONS:
+    for option in place.options:
         command += ["--option", option]
-    with _procs.tier(*command, doors=2, core=core, log=folder / "tierkit.log") as (pid, doors):
+    with _procs.tier(*command, doors=2, core=place.core, log=place.folder / "tierkit.log") as (pid, doors):
         ports = {protocol: int(address.rpartition(":")[2]) for protocol, address in doors.items()}
-        yield Peer("tierkit", pid, ports["http"], ports["https"], core)
+        yield Peer("tierkit", pid, ports["http"], ports["https"], place.core)
 
 
 @contextmanager
-def nginx(folder: Path, origin: int, core: int | None) -> Iterator[Peer]:
+def nginx(place: Place) -> Iterator[Peer]:
     """proxy_cache, with its files on tmpfs and the core's worker."""
     port, tls = _procs.free_port(), _procs.free_port()
     memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else folder, prefix="bench-nginx-") as cache:
-        names = {"folder": folder, "cache": cache, "origin": f"127.0.0.1:{origin}", "port": port, "tls": tls}
-        written = folder / "nginx.conf"
-        written.write_text(NGINX.format(certificate=certificate(folder), **names))
-        command = _procs.pinned(core, ["nginx", "-c", str(written), "-p", str(folder)])
-        log = folder / "nginx.log"
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else place.folder, prefix="bench-nginx-") as cache:
+        names = {
+            "folder": place.folder,
+            "cache": cache,
+            "origin": f"127.0.0.1:{place.origin}",
+            "port": port,
+            "tls": tls,
+        }
+        written = place.folder / "nginx.conf"
+        written.write_text(NGINX.format(certificate=certificate(place.folder), **names))
+        command = _procs.pinned(place.core, ["nginx", "-c", str(written), "-p", str(place.folder)])
+        log = place.folder / "nginx.log"
         with _procs.process(command, log) as child:
             _procs.wait_listening(port, child, log)
-            yield Peer("nginx", child.pid, port, tls, core)
+            yield Peer("nginx", child.pid, port, tls, place.core)
 
 
 @contextmanager
-def varnish(folder: Path, origin: int, core: int | None) -> Iterator[Peer]:
+def varnish(place: Place) -> Iterator[Peer]:
     """Varnish with its memory store; it speaks no TLS."""
     port = _procs.free_port()
-    written = folder / "default.vcl"
-    written.write_text(VCL % ("127.0.0.1", origin))
-    with tempfile.TemporaryDirectory(dir=folder, prefix="varnish-") as work:
+    written = place.folder / "default.vcl"
+    written.write_text(VCL % ("127.0.0.1", place.origin))
+    with tempfile.TemporaryDirectory(dir=place.folder, prefix="varnish-") as work:
         command = ["varnishd", "-F", "-j", "none", "-n", work, "-a", f"127.0.0.1:{port}", "-f", str(written)]
         command += ["-s", "malloc,2G", "-t", "120"]
         for parameter in ("thread_pools=1", "thread_pool_min=200", "thread_pool_max=5000", "thread_pool_timeout=60"):
             command += ["-p", parameter]
         for parameter in ("listen_depth=4096", "timeout_idle=300"):
             command += ["-p", parameter]
-        log = folder / "varnish.log"
-        with _procs.process(_procs.pinned(core, command), log) as child:
+        log = place.folder / "varnish.log"
+        with _procs.process(_procs.pinned(place.core, command), log) as child:
             _procs.wait_listening(port, child, log)
-            yield Peer("varnish", child.pid, port, None, core)
+            yield Peer("varnish", child.pid, port, None, place.core)
 
 
 STARTERS: dict[str, Starter] = {"tierkit": tierkit, "nginx": nginx, "varnish": varnish}
 
 
 @contextmanager
-def alive(names: tuple[str, ...], folder: Path, origin: int, core: int | None) -> Iterator[list[Peer]]:
+def alive(names: tuple[str, ...], place: Place) -> Iterator[list[Peer]]:
     """These peers, all at once, each with a folder of its own."""
     with ExitStack() as stack:
         peers = []
         for name in names:
-            own = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=f"{name}-")))
-            peers.append(stack.enter_context(STARTERS[name](own, origin, core)))
+            own = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=place.folder, prefix=f"{name}-")))
+            peers.append(stack.enter_context(STARTERS[name](attrs.evolve(place, folder=own))))
         yield peers
