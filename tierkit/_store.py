@@ -13,15 +13,16 @@ It knows no protocol: keys are strings, `meta` is whatever the caller keeps besi
   an entry that is held already: between the landing of a flight and the turn of those who waited for it,
   anything may have been evicted.
 * **One budget** covers what is stored, what is in flight, and what was evicted while somebody still reads
-  it; a memfd counts in whole pages.  Eviction takes the oldest that nobody reads, or whom the caller's
-  `victim` picks.  What does not fit is refused: the caller streams it past the store.
+  it; a memfd counts in whole pages.  Eviction takes from the `group` that holds most (a stream, where the caller
+  says so) the oldest that nobody reads: somebody who goes through one stream's archive does not cost another its
+  live window.  What does not fit is refused: the caller streams it past the store.
 
 The bound: bytes held <= budget, whatever the readers do.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,7 +34,7 @@ from ._ports import Descriptors
 from ._store_entry import Entry, Flight, NotShared, StoreFull
 from .errors import TierkitError
 
-__all__ = ["Entry", "Filler", "Flight", "NotShared", "Store", "StoreFull", "StoreStatistics", "Victim", "open_store"]
+__all__ = ["Entry", "Filler", "Flight", "NotShared", "Store", "StoreFull", "StoreStatistics", "open_store"]
 
 #: Seconds between two wake-ups of the readers of a growing object.  20 ms is below what a viewer notices
 #: and makes at most 100 wake-ups of a 2 s segment, however many pieces it came in.
@@ -79,6 +80,7 @@ class Filler:
     def start(self, meta: Any, length: int | None = None) -> Entry:
         """The head is there: whoever waits may begin.  Raises StoreFull where `length` cannot fit."""
         entry = Entry(self._flight.key, meta, length, self._store.descriptors, self._store._maybe_free)
+        entry.group = self._flight.group
         self._store._charge(entry, length or 0)
         self._store._growing.add(entry)
         self.entry = entry
@@ -101,24 +103,40 @@ class Filler:
 
 
 Fill = Callable[[Filler], Awaitable[None]]
-#: Given the stored entries that nobody reads, oldest first, picks the one to evict for room.
-Victim = Callable[[Iterator[Entry]], Entry | None]
 
 
-def _oldest(entries: Iterator[Entry]) -> Entry | None:
-    return next(entries, None)
+class _Group:
+    """The stored entries of one group, oldest first, and what they weigh."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.bytes = 0
+
+    def weight(self) -> int:
+        return self.bytes
+
+    def add(self, entry: Entry) -> None:
+        self.entries[entry.key] = entry
+        self.bytes += entry.charged
+
+    def remove(self, entry: Entry) -> None:
+        del self.entries[entry.key]
+        self.bytes -= entry.charged
+
+    def oldest(self) -> Entry | None:
+        return next((each for each in self.entries.values() if not each.readers), None)
 
 
 class Store:
     """See the head of this module.  Make it with `open_store`."""
 
-    def __init__(self, budget: int, descriptors: Descriptors, nursery: trio.Nursery, victim: Victim = _oldest) -> None:
+    def __init__(self, budget: int, descriptors: Descriptors, nursery: trio.Nursery) -> None:
         self.budget = budget
         self.descriptors = descriptors
         self.used = 0
         self._nursery = nursery
-        self._victim = victim
         self._entries: dict[str, Entry] = {}
+        self._groups: dict[str, _Group] = {}
         self._flights: dict[str, Flight] = {}
         self._growing: set[Entry] = set()
         self._lingering: set[Entry] = set()
@@ -139,8 +157,8 @@ class Store:
         """How many fills are under way."""
         return len(self._flights)
 
-    def fill(self, key: str, fill: Fill) -> Flight:
-        """The flight for a key: the one under way, or a new one that runs `fill`.
+    def fill(self, key: str, fill: Fill, group: str = "") -> Flight:
+        """The flight for a key: the one under way, or a new one that runs `fill`, for an object of `group`.
 
         `fill` is given a `Filler`; what it raises is what everybody gets.  When it ends in order after
         `start`, the object is stored under the key in place of the one before; when it ends without
@@ -151,7 +169,7 @@ class Store:
             old = self._entries.get(key)
             if old is not None:
                 old.acquire()
-            flight = self._flights[key] = Flight(key, old)
+            flight = self._flights[key] = Flight(key, old, group)
             self._fills += 1
             self._nursery.start_soon(self._run, flight, fill, name=f"fill {key}")
         return flight
@@ -159,9 +177,9 @@ class Store:
     def remove(self, key: str) -> bool:
         """Forget an object, and what a fill under way will bring; whoever reads either reads on."""
         flight = self._flights.pop(key, None)
-        entry = self._entries.pop(key, None)
+        entry = self._entries.get(key)
         if entry is not None:
-            self._let_go(entry)
+            self._drop(entry)
         return entry is not None or flight is not None
 
     def keys(self) -> tuple[str, ...]:
@@ -222,9 +240,10 @@ class Store:
         else:
             entry.failure = failure
         if entry.complete and keep:
-            if (old := self._entries.pop(entry.key, None)) is not None:
-                self._let_go(old)
+            if (old := self._entries.get(entry.key)) is not None:
+                self._drop(old)
             self._entries[entry.key] = entry
+            self._groups.setdefault(entry.group, _Group()).add(entry)
         else:
             self._let_go(entry)
         entry.wake()
@@ -241,15 +260,34 @@ class Store:
             self._refused += 1
             raise StoreFull(f"{size} bytes do not fit into a budget of {self.budget}")
         while self.used + want - entry.charged > self.budget:
-            victim = self._victim(each for each in self._entries.values() if not each.readers)
+            victim = self._victim()
             if victim is None:
                 self._refused += 1
                 raise StoreFull(f"no room for {size} bytes: {self.used} of {self.budget} are being read or filled")
-            del self._entries[victim.key]
             self._evicted += 1
-            self._let_go(victim)
+            self._drop(victim)
         self.used += want - entry.charged
         entry.charged = want
+
+    def _victim(self) -> Entry | None:
+        """The oldest that nobody reads, of the fullest group that has one."""
+        fullest = max(self._groups.values(), key=_Group.weight, default=None)
+        if fullest is not None and (found := fullest.oldest()) is not None:
+            return found
+        # All of the fullest is being read: rare, so the long way.
+        for group in sorted(self._groups.values(), key=_Group.weight, reverse=True):
+            if (found := group.oldest()) is not None:
+                return found
+        return None
+
+    def _drop(self, entry: Entry) -> None:
+        """Take an entry out of what is stored."""
+        del self._entries[entry.key]
+        group = self._groups[entry.group]
+        group.remove(entry)
+        if not group.entries:
+            del self._groups[entry.group]
+        self._let_go(entry)
 
     def _let_go(self, entry: Entry) -> None:
         entry.gone = True
@@ -277,21 +315,21 @@ class Store:
         for entry in (*self._entries.values(), *self._growing, *self._lingering):
             entry.blob.close()
         self._entries.clear()
+        self._groups.clear()
 
 
 @asynccontextmanager
-async def open_store(budget: int, descriptors: Descriptors, *, victim: Victim = _oldest) -> AsyncIterator[Store]:
+async def open_store(budget: int, descriptors: Descriptors) -> AsyncIterator[Store]:
     """A store for as long as the block lasts.
 
     Args:
         budget: bytes, for everything it holds.
         descriptors: the process's budget, for memfds.
-        victim: what to evict for room; the oldest by default.
     """
     store = None
     try:
         async with trio.open_nursery() as nursery:
-            store = Store(budget, descriptors, nursery, victim)
+            store = Store(budget, descriptors, nursery)
             nursery.start_soon(store._pacer, name="store pacer")
             try:
                 yield store

@@ -32,6 +32,7 @@ class Entry:
         failure: why it will never be complete, None while it may.
         charged: bytes of the budget that are held for it.
         readers: how many hold it.
+        group: whose share of the store it is counted in.
         gone: whether the store has let go of it: it is freed with its last reader.
     """
 
@@ -46,6 +47,7 @@ class Entry:
         self.failure: Exception | None = None
         self.charged = 0
         self.readers = 0
+        self.group = ""
         self.gone = False
         self._released = released
         self._grown = trio.Event()
@@ -90,8 +92,9 @@ class Flight:
         waiters: how many wait for its head now.
     """
 
-    def __init__(self, key: str, old: Entry | None) -> None:
+    def __init__(self, key: str, old: Entry | None, group: str = "") -> None:
         self.key = key
+        self.group = group
         self.old = old
         self.waiters = 0
         self._landed = trio.Event()

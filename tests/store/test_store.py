@@ -337,11 +337,28 @@ async def test_the_oldest_goes_first() -> None:
         assert store.statistics().evicted == 2
 
 
-async def test_somebody_else_may_choose_who_goes() -> None:
-    async with open_store(10_000, Descriptors(), victim=lambda entries: max(entries, key=lambda e: e.key)) as store:
-        for number in range(5):
-            await stored(store, f"{number}", bytes(3000))
-        assert store.keys() == ("0", "1", "4")
+async def test_the_fullest_group_gives_its_oldest() -> None:
+    async with small_store(10_000) as store:
+        for key, group, size in (("a1", "a", 1000), ("b1", "b", 2000), ("b2", "b", 2000), ("b3", "b", 2000)):
+            entry = await store.fill(key, filling(bytes(size), length=size), group).head()
+            entry.release()
+            await trio.testing.wait_all_tasks_blocked()
+        await stored(store, "c", bytes(4000))
+        assert store.keys() == ("a1", "b2", "b3", "c")
+        await stored(store, "d", bytes(3000))
+        assert store.keys() == ("a1", "b3", "c", "d")
+
+
+async def test_where_all_of_the_fullest_is_read_the_next_gives() -> None:
+    async with small_store(10_000) as store:
+        for key, group, size in (("a", "a", 1000), ("b", "b", 8000)):
+            entry = await store.fill(key, filling(bytes(size), length=size), group).head()
+            entry.release()
+            await trio.testing.wait_all_tasks_blocked()
+        entry.acquire()
+        await stored(store, "c", bytes(2000))
+        assert store.keys() == ("b", "c")
+        entry.release()
 
 
 async def test_what_is_read_is_not_evicted_for_nothing() -> None:
