@@ -33,7 +33,7 @@ events {{ worker_connections 512; }}
 http {{
     types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; video/mp4 mp4 m4s; text/html html;
              text/javascript js; application/octet-stream key; }}
-    log_format asked '$status $request_method $request_uri';
+    log_format asked '$status $request_method $request_uri $msec';
     access_log {folder}/access.log asked;
     client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
     uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
@@ -58,8 +58,8 @@ class Nginx:
 
     def asked(self) -> Counter[str]:
         """How often each path was answered with a body: "GET /ts/index3.ts" to its number."""
-        lines = [line.split(" ", 1) for line in self.log.read_text().splitlines()]
-        return Counter(what for status, what in lines if status == "200")
+        lines = [line.split(" ") for line in self.log.read_text().splitlines()]
+        return Counter(f"{method} {path}" for status, method, path, _ in lines if status == "200")
 
 
 @asynccontextmanager

@@ -26,6 +26,8 @@ IGNORED = re.compile(
     r"No value transform to serialize field 'session'"  # GStreamer prints its HTTP session
     r"|requires a streams-aware context|Couldn't set hlsdemux2-0 to READY"  # playbin tries the other demuxer first
     r"|broken/invalid nal Type: 6 SEI"  # x264 writes its options into one, longer than h264parse reads
+    r"|EXTINF duration .* > TARGETDURATION"  # GStreamer does not round it as RFC 8216 4.3.3.1 says
+    r"|Found duplicated MOOV Atom"  # ffmpeg reads the init section before each segment, as it does from the origin
     r"|DR failed - disabling"  # mpv decodes into its own memory, there being no screen
 )
 _BAD = re.compile(r"\[(ffmpeg|lavf|demux|ao|vo|vd|ad|cplayer)[^\]]*\] .*(error|corrupt|invalid|fail|missing)", re.I)
@@ -127,7 +129,7 @@ async def ffmpeg(url: str, seconds: float) -> Watched:
             watched.complain(line)
         return True
 
-    quiet = [*QUIET[: QUIET.index("error")], "warning"]
+    quiet = [*QUIET[: QUIET.index("error")], "repeat+warning"]
     where = ["-live_start_index", "-3", "-i", url, "-t", str(seconds)]
     code = await _lines([*quiet, *where, *MD5, "-flush_packets", "1", "pipe:1"], seconds + 30, take)
     if code != 0:
