@@ -1,13 +1,13 @@
 """HTTP/1.1 on a connection, the client's role: what a tier asks its upstreams with.
 
-Heads go through h11, behind the same screen as requests; bodies come straight from the connection in
-whatever pieces they arrive.  The pool is small: a tier has few upstreams.
+What is asked is in `_http_asking`, what is answered in `_http_answer`; here they meet on a connection.  The pool is
+small: a tier has few upstreams.
 
 * Connecting, the first byte and the pause between bytes have timeouts of their own: a slow origin is not a
   dead one.
 * A connection that was readable between requests is not used again.
 * A safe request on a reused connection that ends without a byte of an answer is tried once more on a fresh
-  one (RFC 9110 section 9.2.2): the server had closed while we sent.
+  one (RFC 9110 section 9.2.2): the server had closed while we sent.  Any other is, where not a byte was sent.
 * A body that ends early is an UpstreamError, never a short body.
 """
 
@@ -17,19 +17,17 @@ import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import h11
 import trio
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from ._address import Address, Trust
+from ._http_answer import MAX_INTERIM, AnswerHead, ClientResponse, interim, next_head
+from ._http_asking import Asking, Body
 from ._ports import Connection, Network
-from .codecs.http1 import MAX_HEAD, ChunkedDecoder, Headers, content_length, find_head_end, get, screen_response
+from .codecs.http1 import Headers
 from .errors import ConnectionLost, RemoteProtocolError, UpstreamError, UpstreamTimeout
 
 __all__ = ["ClientResponse", "ClientTimeouts", "HttpClient"]
-
-#: Methods that may be sent twice (RFC 9110 section 9.2.1).
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @frozen
@@ -50,90 +48,6 @@ class ClientTimeouts:
 class _Pooled:
     connection: Connection
     since: float
-
-
-class ClientResponse:
-    """An answer whose head has arrived.  Read its body with `read_some` until b"", or `read`."""
-
-    def __init__(self, client: HttpClient, connection: Connection, where: str, method: str, head: h11.Response) -> None:
-        self.status: int = head.status_code
-        #: Lower-case names and values, in order.
-        self.headers: Headers = tuple((name, value) for name, value in head.headers)
-        #: Bytes of the body where they are declared, else None.
-        self.length: int | None = None
-        self.finished = False
-        self._client = client
-        self._connection = connection
-        self._where = where
-        self._decoder: ChunkedDecoder | None = None
-        self._early = b""
-        options = {each.strip() for each in (get(self.headers, b"connection") or b"").lower().split(b",")}
-        self.reusable = b"close" not in options and head.http_version == b"1.1"
-        if method == "HEAD" or self.status in (204, 304):
-            self.length, self.finished = 0, True
-        elif get(self.headers, b"transfer-encoding") is not None:
-            self._decoder = ChunkedDecoder()
-        else:
-            self.length = content_length(self.headers)
-            self.finished = self.length == 0
-            self.reusable = self.reusable and self.length is not None
-        self._left = self.length
-
-    async def read_some(self) -> bytes:
-        """Some bytes of the body, at least one; b"" at its end.  Raises UpstreamError if it ends early."""
-        while not self.finished:
-            if self._early:
-                data, self._early = self._early, b""
-            else:
-                data = await self._recv()
-            body = self._decode(data) if self._decoder is not None else self._count(data)
-            if body:
-                return body
-        return b""
-
-    async def read(self, limit: int) -> bytes:
-        """The whole body.  Raises UpstreamError where it is longer than `limit` bytes."""
-        parts, size = [], 0
-        while data := await self.read_some():
-            size += len(data)
-            if size > limit:
-                raise UpstreamError(self._where, f"the answer is longer than {limit} bytes")
-            parts.append(data)
-        return b"".join(parts)
-
-    async def _recv(self) -> bytes:
-        patience = self._client.timeouts.between_bytes
-        try:
-            with trio.move_on_after(patience):
-                return await self._connection.recv()
-        except ConnectionLost as error:
-            raise UpstreamError(self._where, f"the connection was lost in the middle of an answer: {error}") from None
-        raise UpstreamTimeout(self._where, f"sent nothing for {patience:g} s in the middle of an answer")
-
-    def _decode(self, data: bytes) -> bytes:
-        assert self._decoder is not None
-        if not data:
-            raise UpstreamError(self._where, "ended in the middle of a chunked answer")
-        try:
-            body = self._decoder.receive(data)
-        except RemoteProtocolError as error:
-            raise UpstreamError(self._where, f"sent a malformed answer: {error}") from None
-        if self._decoder.finished:
-            self.finished = True
-            self.reusable = self.reusable and not self._decoder.rest
-        return body
-
-    def _count(self, data: bytes) -> bytes:
-        if self._left is None:  # until the connection ends (RFC 9112 section 6.3, item 8)
-            self.finished = not data
-            return data
-        if not data:
-            raise UpstreamError(self._where, f"ended {self._left} of {self.length} bytes before the answer's end")
-        if len(data) > self._left:
-            data, self.reusable = data[: self._left], False
-        self._left -= len(data)
-        self.finished = not self._left
-        return data
 
 
 class HttpClient:
@@ -166,35 +80,41 @@ class HttpClient:
 
     @asynccontextmanager
     async def request(
-        self, method: str, url: Address, headers: Headers = (), *, trust: Trust | None = None
+        self, method: str, url: Address, headers: Headers = (), body: Body = None, *, trust: Trust | None = None
     ) -> AsyncIterator[ClientResponse]:
-        """Ask, and yield the answer once its head is there.  The body of a request is always empty.
+        """Ask, and yield the answer once its head is there.
 
         A connection whose answer was read to its end goes back to the pool; any other is closed.
+
+        Args:
+            headers: end-to-end fields.  Host is the URL's unless it stands here; framing is made from `body`.
+            body: bytes, or an async iterable of them: chunked, or with the Content-Length that stands in `headers`.
+                A field `Expect: 100-continue` is heeded.  An answer that comes before the body is whole ends its
+                sending; the iterable may then not have been read to its end.
 
         Raises:
             UpstreamError: it cannot be reached, or answers nonsense; UpstreamTimeout where it is too slow.  Either
             names it without its path.
+            LocalProtocolError: the body is not as long as its Content-Length.
         """
         key = (url.scheme, url.authority, trust)
-        where = f"{url.scheme}://{url.authority}"
-        wire = self._render(method, url, headers, where)
+        asking = Asking(method, url, headers, body, f"{url.scheme}://{url.authority}")
         fresh = False
         while True:
             connection = None if fresh else self._idle(key)
             reused = connection is not None
             if connection is None:
-                connection = await self._connect(url, trust, where)
-            before = connection.bytes_in
+                connection = await self._connect(url, trust, asking.where)
+            before, sent = connection.bytes_in, connection.bytes_out
             try:
-                response = await self._ask(connection, where, method, wire)
+                response = await self._ask(connection, asking)
                 break
             except _Silent as error:
                 self._drop(connection)
-                if reused and method in SAFE:
+                if reused and asking.again(connection.bytes_out - sent):
                     fresh = True
                     continue
-                raise UpstreamError(where, str(error)) from None
+                raise UpstreamError(asking.where, str(error)) from None
             except BaseException:
                 self.bytes_in += connection.bytes_in - before
                 self._drop(connection)
@@ -224,18 +144,6 @@ class HttpClient:
             if not kept:
                 del self._pool[key]
 
-    def _render(self, method: str, url: Address, headers: Headers, where: str) -> tuple[h11.Connection, bytes]:
-        parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        host = url.with_(port=None if url.port == _USUAL.get(url.scheme) else url.port).authority
-        fields = [(b"Host", (b"localhost" if url.unix else host.encode())), *headers]
-        try:
-            data = parser.send(h11.Request(method=method, target=url.target, headers=fields))
-            parser.send(h11.EndOfMessage())
-        except h11.LocalProtocolError as error:
-            raise UpstreamError(where, f"cannot be asked for this path: {error}") from None
-        assert data is not None
-        return parser, data
-
     async def _connect(self, url: Address, trust: Trust | None, where: str) -> Connection:
         try:
             with trio.move_on_after(self.timeouts.connect):
@@ -247,59 +155,79 @@ class HttpClient:
             raise UpstreamError(where, str(error)) from None
         raise UpstreamTimeout(where, f"did not answer to connecting within {self.timeouts.connect:g} s")
 
-    async def _ask(
-        self, connection: Connection, where: str, method: str, wire: tuple[h11.Connection, bytes]
-    ) -> ClientResponse:
-        parser, data = wire
-        patience = self.timeouts.first_byte
-        buffer, latest = bytearray(), math.inf
-        with trio.move_on_after(patience) as scope:
-            try:
-                await connection.send_all(data)
-                while not (end := find_head_end(buffer)):
-                    more = await connection.recv()
-                    if not more:
-                        raise ConnectionLost("it ended without an answer")
-                    buffer += more
-                    # From its first byte on a head has the time of a pause, as a whole: nobody drips it.
-                    latest = min(latest, trio.current_time() + self.timeouts.between_bytes)
-                    scope.deadline = max(scope.deadline, latest)
-                    self._skip_informational(buffer)
-                head = bytes(buffer[:end])
-                screen_response(head)
-            except ConnectionLost as error:
-                if buffer:
-                    raise UpstreamError(where, f"the connection was lost in the head of an answer: {error}") from None
-                raise _Silent(str(error)) from None
-            except RemoteProtocolError as error:
-                raise UpstreamError(where, f"sent a malformed answer: {error}") from None
-            response = ClientResponse(self, connection, where, method, self._head(parser, head, where))
-            response._early = bytes(buffer[end:])
-            if response.finished and response._early:
-                response.reusable = False
-            return response
-        raise UpstreamTimeout(where, f"did not answer within {patience:g} s")
-
-    @staticmethod
-    def _skip_informational(buffer: bytearray) -> None:
-        # 1xx may come at any time, unasked (RFC 9110 section 15.2); none concerns a cache.  101 is not among
-        # them: we never ask to switch.
-        while buffer.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")) and buffer[9:10] == b"1" and buffer[9:12] != b"101":
-            end = find_head_end(buffer)
-            if not end:
-                return
-            del buffer[:end]
-
-    @staticmethod
-    def _head(parser: h11.Connection, head: bytes, where: str) -> h11.Response:
+    async def _ask(self, connection: Connection, asking: Asking) -> ClientResponse:
+        where, heard = asking.where, _Hearing()
         try:
-            parser.receive_data(head)
-            event = parser.next_event()
-        except h11.RemoteProtocolError as error:
+            if asking.at_once(connection):
+                with trio.move_on_after(self.timeouts.first_byte) as heard.scope:
+                    await self._hear(connection, asking, heard)
+            else:
+                await self._hear_while_sending(connection, asking, heard)
+        except ConnectionLost as error:
+            if heard.any:
+                raise UpstreamError(where, f"the connection was lost in the head of an answer: {error}") from None
+            raise _Silent(str(error)) from None
+        except RemoteProtocolError as error:
             raise UpstreamError(where, f"sent a malformed answer: {error}") from None
-        if not isinstance(event, h11.Response):
-            raise UpstreamError(where, "sent a malformed answer: no final status")
-        return event
+        if asking.failure is not None:
+            raise asking.failure
+        if heard.head is None:
+            raise UpstreamTimeout(where, f"did not answer within {self.timeouts.first_byte:g} s")
+        early, patience = bytes(heard.buffer), self.timeouts.between_bytes
+        response = ClientResponse(connection, where, asking.method, heard.head, early, patience)
+        response.reusable = response.reusable and asking.sent
+        return response
+
+    async def _hear(self, connection: Connection, asking: Asking, heard: _Hearing) -> None:
+        """Read until the head of the final answer is there."""
+        latest, spent, seen = math.inf, 0, 0
+        while True:
+            before = len(heard.buffer)
+            head = next_head(heard.buffer, seen)
+            if head is None:
+                seen = before
+                more = await connection.recv()
+                if not more:
+                    raise ConnectionLost("it ended without an answer")
+                heard.buffer += more
+                heard.any = True
+                # From its first byte on a head has the time of a pause, as a whole: nobody drips it.
+                latest = min(latest, trio.current_time() + self.timeouts.between_bytes)
+                heard.scope.deadline = max(heard.scope.deadline, latest)
+            elif interim(head):
+                seen, spent = 0, spent + before - len(heard.buffer)
+                if spent > MAX_INTERIM:
+                    raise RemoteProtocolError(f"it sends more than {MAX_INTERIM} bytes of interim answers")
+                if head.status == 100:
+                    asking.go_on.set()
+            else:
+                heard.head = head
+                return
+
+    async def _hear_while_sending(self, connection: Connection, asking: Asking, heard: _Hearing) -> None:
+        """The same while a request is still going out: what comes first ends the other."""
+        lost: Exception | None = None
+
+        def sent() -> None:
+            heard.scope.deadline = trio.current_time() + self.timeouts.first_byte
+
+        async def send() -> None:
+            try:
+                await asking.send(connection, self.timeouts.between_bytes, sent)
+            except Exception as error:  # the body is the caller's, and so is what it raises
+                asking.failure = error
+                nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            try:
+                with heard.scope:
+                    await self._hear(connection, asking, heard)
+            except Exception as error:
+                lost = error
+            nursery.cancel_scope.cancel()
+        if lost is not None and asking.failure is None:
+            raise lost
 
     def _idle(self, key: tuple[str, str, Trust | None]) -> Connection | None:
         kept = self._pool.get(key, [])
@@ -322,7 +250,15 @@ class HttpClient:
         connection.close()
 
 
-_USUAL = {"http": 80, "https": 443}
+@define
+class _Hearing:
+    """What was heard of an answer so far."""
+
+    #: Until the head of the final answer is there: what of the time for it is left.
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+    buffer: bytearray = field(factory=bytearray)
+    any: bool = False
+    head: AnswerHead | None = None
 
 
 class _Silent(Exception):

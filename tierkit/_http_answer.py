@@ -1,0 +1,175 @@
+"""What an upstream answers: its head, taken apart at one pass, and its body as it arrives.
+
+* A head is screened as a request's is, then split by one strict expression; what comes out is what h11 would have
+  made of it (a property test holds the two together), at a third of the cost.
+* Interim answers (1xx) may come unasked and are read over; all of them together are bounded like one head.
+* What ends a body is decided once, by `framing` (RFC 9112 section 6.3); a body that ends before that is an
+  UpstreamError, never a short body.
+"""
+
+from __future__ import annotations
+
+import re
+
+import trio
+from attrs import frozen
+
+from ._ports import Connection
+from .codecs.http1 import MAX_HEAD, ChunkedDecoder, Headers, content_length, find_head_end, get, screen_response
+from .errors import ConnectionLost, RemoteProtocolError, UpstreamError, UpstreamTimeout
+
+__all__ = ["MAX_INTERIM", "AnswerHead", "ClientResponse", "interim", "next_head", "parse_answer"]
+
+_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})")
+# Of a head that has passed its screen, so every line is a field: name, colon, value without the blanks around it.
+_FIELDS = re.compile(rb"\r\n([^:\r]+):[ \t]*([^\r]*?)[ \t]*(?=\r)")
+#: All interim answers before the final one, bytes: Go's net/http bounds them by the size of one head, too.
+MAX_INTERIM = MAX_HEAD
+
+
+@frozen(eq=False)
+class AnswerHead:
+    """The head of an answer."""
+
+    status: int
+    #: Lower-case names and values, in order.
+    headers: Headers
+    #: 0 for HTTP/1.0, 1 for 1.1.
+    minor: int
+
+
+def parse_answer(head: bytes) -> AnswerHead:
+    """A whole head, with its empty line.  Raises RemoteProtocolError where it is not beyond doubt."""
+    screen_response(head)
+    match = _STATUS.match(head)
+    assert match is not None
+    minor, status = match.groups()
+    fields = tuple([(name.lower(), value) for name, value in _FIELDS.findall(head, match.end())])
+    return AnswerHead(int(status), fields, 0 if minor == b"0" else 1)
+
+
+def interim(head: AnswerHead) -> bool:
+    """Whether the final answer is still to come (RFC 9110 section 15.2).
+
+    101 is final: we never ask to switch, so whoever switches is not to be talked to any more.
+    """
+    return head.status < 200 and head.status != 101
+
+
+def next_head(buffer: bytearray, seen: int = 0) -> AnswerHead | None:
+    """Take the next head off `buffer`, interim or final; None where more is needed.  Raises RemoteProtocolError.
+
+    The first `seen` bytes were looked at before, and had no end of a head.
+    """
+    end = find_head_end(buffer, seen)
+    if not end:
+        return None
+    head = parse_answer(bytes(buffer[:end]))
+    if head.status == 101:
+        raise RemoteProtocolError("it switches protocols, which was not asked for", hint=502)
+    del buffer[:end]
+    return head
+
+
+def keeps(head: AnswerHead) -> bool:
+    """Whether the connection may carry another request (RFC 9112 section 9.3)."""
+    options = {each.strip() for each in (get(head.headers, b"connection") or b"").lower().split(b",")}
+    return b"close" not in options and (head.minor == 1 or b"keep-alive" in options)
+
+
+def bodiless(method: str, status: int) -> bool:
+    """Whether there is no body, whatever the fields say (RFC 9112 section 6.3, items 1 and 2)."""
+    return method == "HEAD" or status in (204, 304)
+
+
+class ClientResponse:
+    """An answer whose head has arrived.  Read its body with `read_some` until b"", or `read`.
+
+    Args:
+        early: what has arrived behind the head already.
+        patience: seconds that may pass between two pieces of the body.
+    """
+
+    def __init__(
+        self, connection: Connection, where: str, method: str, head: AnswerHead, early: bytes, patience: float
+    ) -> None:
+        self.status = head.status
+        #: Lower-case names and values, in order.
+        self.headers: Headers = head.headers
+        #: Bytes of the body where they are declared, else None.
+        self.length: int | None = None
+        #: Whether all of the body was read.
+        self.finished = False
+        #: Whether the connection may carry another request once it was.
+        self.reusable = keeps(head)
+        self._connection = connection
+        self._where = where
+        self._patience = patience
+        self._early = early
+        self._decoder: ChunkedDecoder | None = None
+        if bodiless(method, head.status):
+            self.length, self.finished = 0, True
+        elif get(head.headers, b"transfer-encoding") is not None:
+            self._decoder = ChunkedDecoder()
+        else:
+            self.length = content_length(head.headers)
+            self.finished = self.length == 0
+            self.reusable = self.reusable and self.length is not None
+        if self.finished and early:
+            self.reusable = False  # bytes that belong to nothing: whoever sent them may go on so
+        self._left = self.length
+
+    async def read_some(self) -> bytes:
+        """Some bytes of the body, at least one; b"" at its end.  Raises UpstreamError if it ends early."""
+        while not self.finished:
+            if self._early:
+                data, self._early = self._early, b""
+            else:
+                data = await self._recv()
+            body = self._decode(data) if self._decoder is not None else self._count(data)
+            if body:
+                return body
+        return b""
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body.  Raises UpstreamError where it is longer than `limit` bytes."""
+        parts, size = [], 0
+        while data := await self.read_some():
+            size += len(data)
+            if size > limit:
+                raise UpstreamError(self._where, f"the answer is longer than {limit} bytes")
+            parts.append(data)
+        return b"".join(parts)
+
+    async def _recv(self) -> bytes:
+        try:
+            with trio.move_on_after(self._patience):
+                return await self._connection.recv()
+        except ConnectionLost as error:
+            raise UpstreamError(self._where, f"the connection was lost in the middle of an answer: {error}") from None
+        raise UpstreamTimeout(self._where, f"sent nothing for {self._patience:g} s in the middle of an answer")
+
+    def _decode(self, data: bytes) -> bytes:
+        assert self._decoder is not None
+        if not data:
+            raise UpstreamError(self._where, "ended in the middle of a chunked answer")
+        try:
+            body = self._decoder.receive(data)
+        except RemoteProtocolError as error:
+            raise UpstreamError(self._where, f"sent a malformed answer: {error}") from None
+        if self._decoder.finished:
+            self.finished = True
+            self.reusable = self.reusable and not self._decoder.rest
+        return body
+
+    def _count(self, data: bytes) -> bytes:
+        if self._left is None:  # until the connection ends (RFC 9112 section 6.3, item 8)
+            self.finished = not data
+            return data
+        if not data:
+            raise UpstreamError(self._where, f"ended {self._left} of {self.length} bytes before the answer's end")
+        if len(data) > self._left:
+            data, self.reusable = data[: self._left], False
+        self._left -= len(data)
+        self.finished = not self._left
+        return data
