@@ -45,7 +45,11 @@ def turn(connection: Connection, data: bytes, quick: Quick) -> bytes | Unsent | 
     if ready is None:
         return data
     connection.settled()
-    sent = ready.send_nowait(connection)
+    try:
+        sent = ready.send_nowait(connection)
+    except BaseException:
+        connection.abort()  # some of it may have left: nothing else may follow
+        raise
     return None if sent == ready.size else Unsent(ready, sent)
 
 

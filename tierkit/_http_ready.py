@@ -25,13 +25,15 @@ class Held(Protocol):
 class Ready:
     """An answer that can be sent again and again until something of it changes.
 
-    `data` is its head as it goes over the wire, with the body behind it where that is small; else the body is
-    `count` bytes of `blob`.  It must carry all framing, and leave the connection fit for another request.
+    It must carry all framing, and leave the connection fit for another request.
     """
 
+    #: Its head as it goes over the wire, with the body behind it where that is small.
     data: bytes
-    blob: Blob | None = None
+    #: The rest: bytes, or `count` bytes of a blob from `offset` on.
+    body: Blob | memoryview | None = None
     count: int = 0
+    offset: int = 0
     held: Held | None = None
 
     @property
@@ -44,14 +46,16 @@ class Ready:
 
         Raises ConnectionLost.
         """
-        head = len(self.data)
-        if self.blob is None:
-            return start + connection.send_nowait(memoryview(self.data)[start:] if start else self.data)
+        head, body = len(self.data), self.body
         if start < head:
-            start += connection.send_nowait(memoryview(self.data)[start:] if start else self.data, more=True)
-            if start < head:
-                return start
-        return start + connection.sendfile_nowait(self.blob, start - head, self.count - (start - head))
+            data = memoryview(self.data)[start:] if start else self.data
+            start += connection.send_nowait(data, more=body is not None)
+        if start < head or body is None:
+            return start
+        done = start - head
+        if isinstance(body, memoryview):
+            return start + connection.send_nowait(body[done:])
+        return start + connection.sendfile_nowait(body, self.offset + done, self.count - done)
 
 
 class Unsent:

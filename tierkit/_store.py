@@ -77,10 +77,18 @@ class Filler:
         self._store = store
         self._flight = flight
 
-    def start(self, meta: Any, length: int | None = None) -> Entry:
-        """The head is there: whoever waits may begin.  Raises StoreFull where `length` cannot fit."""
-        entry = Entry(self._flight.key, meta, length, self._store.descriptors, self._store._maybe_free)
-        entry.group = self._flight.group
+    def start(self, meta: Any, length: int | None = None, *, beside: int = 0, key: str = "") -> Entry:
+        """The head is there: whoever waits may begin.  Raises StoreFull where `length` cannot fit.
+
+        Args:
+            meta: kept beside the bytes.
+            length: bytes in all, None where that is not known.
+            beside: bytes that `meta` and what is made of it take; they count in the budget.
+            key: to be stored under, where that is another than was asked for.
+        """
+        flight, store = self._flight, self._store
+        entry = Entry(key or flight.key, meta, length, store.descriptors, store._maybe_free)
+        entry.group, entry.beside = flight.group, beside
         self._store._charge(entry, length or 0)
         self._store._growing.add(entry)
         self.entry = entry
@@ -233,8 +241,9 @@ class Store:
             self._failed += 1
         if failure is None:
             entry.blob.finish()
-            self.used += entry.blob.cost - entry.charged
-            entry.charged = entry.blob.cost
+            cost = entry.blob.cost + entry.beside
+            self.used += cost - entry.charged
+            entry.charged = cost
             entry.length = entry.size
             entry.complete = True
         else:
@@ -253,7 +262,7 @@ class Store:
     def _charge(self, entry: Entry, size: int) -> None:
         """Hold budget for an entry of `size` bytes.  Raises StoreFull where that cannot be had."""
         # Counted as if it were in whole pages, because it may become a memfd.
-        want = pages(size) if size > SMALL else size
+        want = (pages(size) if size > SMALL else size) + entry.beside
         if want <= entry.charged:
             return
         if want > self.budget:

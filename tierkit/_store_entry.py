@@ -31,6 +31,7 @@ class Entry:
         complete: whether all of it is there.
         failure: why it will never be complete, None while it may.
         charged: bytes of the budget that are held for it.
+        beside: those of them that are not the object's own: what is kept beside it.
         readers: how many hold it.
         group: whose share of the store it is counted in.
         gone: whether the store has let go of it: it is freed with its last reader.
@@ -46,6 +47,7 @@ class Entry:
         self.blob = GrowingBlob(descriptors)
         self.failure: Exception | None = None
         self.charged = 0
+        self.beside = 0
         self.readers = 0
         self.group = ""
         self.gone = False

@@ -143,9 +143,9 @@ async def test_requests_sent_ahead_and_in_pieces_go_to_the_task() -> None:
 
 
 class _Bytes(Blob):
-    """A blob of 2 MB, as a file."""
+    """A blob of 32 MB, as a file: more than the kernel holds for who does not read."""
 
-    SIZE = 2 << 20
+    SIZE = 32 << 20
 
     def __init__(self, file: int) -> None:
         self._file = file
@@ -174,7 +174,7 @@ def large() -> Iterator[tuple[Ready, _Held, bytes]]:
     os.write(file, data)
     held = _Held()
     return (
-        Ready(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data), _Bytes(file), len(data), held),
+        Ready(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data), _Bytes(file), len(data), held=held),
         held,
         data,
     )

@@ -337,6 +337,33 @@ async def test_the_oldest_goes_first() -> None:
         assert store.statistics().evicted == 2
 
 
+async def test_what_is_kept_beside_an_object_counts() -> None:
+    async def fill(filler: Filler) -> None:
+        filler.start("meta", 3, beside=4000)
+        filler.write(b"abc")
+
+    async with small_store(10_000) as store:
+        for key in "abc":
+            (await store.fill(key, fill).head()).release()
+            await trio.testing.wait_all_tasks_blocked()
+        assert store.keys() == ("b", "c")
+        assert store.statistics().used == 8006
+        store.remove("b")
+        assert store.statistics().used == 4003
+
+
+async def test_a_filler_may_store_under_another_key() -> None:
+    async def fill(filler: Filler) -> None:
+        filler.start("meta", 3, key="asked for\0in French")
+        filler.write(b"abc")
+
+    async with small_store(10_000) as store:
+        (await store.fill("asked for", fill).head()).release()
+        await trio.testing.wait_all_tasks_blocked()
+        assert store.keys() == ("asked for\0in French",)
+        assert store.flight("asked for") is None
+
+
 async def test_the_fullest_group_gives_its_oldest() -> None:
     async with small_store(10_000) as store:
         for key, group, size in (("a1", "a", 1000), ("b1", "b", 2000), ("b2", "b", 2000), ("b3", "b", 2000)):

@@ -14,8 +14,13 @@ from tierkit.plugin import ConnectionLost, Entry, UpstreamError
 
 from ._objects import Meta
 
-__all__ = ["Answers"]
+__all__ = ["Answers", "beside"]
 
+RANGES = (b"Accept-Ranges", b"bytes")
+#: Bodies up to this size are kept once more, behind their head, so that both leave in one call.
+JOINED = 8192
+#: Bytes that are counted for what is kept beside an object: its entry, fields and head.
+BESIDE = 4096
 #: What becomes of a request, as RFC 9211 section 2 tells it.
 STATUS = {
     "hits": b"hit",
@@ -82,16 +87,40 @@ class Answers:
             return meta.ready
         if not (meta.status == 200 and entry.complete and meta.fresh(now)):
             return None
-        headers = [*self._fields(meta, "hits", now), (b"Accept-Ranges", b"bytes")]
-        head = response_head(Response(200, headers), length=entry.size, chunked=False, keep=True, minor=1)
-        if entry.blob.in_kernel:
-            meta.ready = Ready(head, entry.blob, entry.size, entry)
-        else:
+        head = self._head(200, entry.size, [*self._fields(meta, "hits", now), RANGES])
+        if entry.size <= JOINED:
             meta.ready = Ready(head + entry.blob.read(0, entry.size))
+        else:
+            meta.ready = _stretch(entry, head, 0, entry.size)
         # Until the next second of its age or of the day, whichever is first, or until it is stale.
         rest = 1 - max(meta.age(now) % 1, self._wall() % 1)
         meta.ready_until = now + min(rest, meta.lifetime.fresh - meta.age(now))
         return meta.ready
+
+    def ready_if(self, entry: Entry, request: Headers, now: float) -> Ready | None:
+        """The same for a GET with conditions or one range; None where it takes more thought."""
+        whole = self.ready(entry, now)
+        if whole is None:
+            return None
+        meta: Meta = entry.meta
+        fields = self._fields(meta, "hits", now)
+        if not_modified(request, meta.headers):
+            return Ready(self._head(304, None, fields))
+        wanted = get(request, b"range")
+        if wanted is None or not _range_applies(request, meta.headers):
+            return whole
+        try:
+            span = parse_range(wanted, entry.size)
+        except ValueError:
+            return None
+        start, end = span if span is not None else (0, None)
+        if end is None:
+            return whole
+        fields += [RANGES, (b"Content-Range", b"bytes %d-%d/%d" % (start, end - 1, entry.size))]
+        return _stretch(entry, self._head(206, end - start, fields), start, end)
+
+    def _head(self, status: int, length: int | None, fields: list[tuple[bytes, bytes]]) -> bytes:
+        return response_head(Response(status, fields), length=length, chunked=False, keep=True, minor=1)
 
     def _fields(self, meta: Meta, what: str, now: float) -> list[tuple[bytes, bytes]]:
         age = (b"Age", b"%d" % max(0, int(meta.age(now))))
@@ -114,9 +143,9 @@ class Answers:
             return _whole(entry, meta.status, headers)
         if not_modified(request.headers, meta.headers):
             return Response(304, headers)
-        headers.append((b"Accept-Ranges", b"bytes"))
+        headers.append(RANGES)
         wanted = request.get(b"range") if request.method == "GET" else None
-        if wanted is None or not _range_applies(request, meta.headers):
+        if wanted is None or not _range_applies(request.headers, meta.headers):
             return _whole(entry, 200, headers)
         try:
             span = parse_range(wanted, entry.length)
@@ -129,6 +158,18 @@ class Answers:
         if span is None or span[1] is None:
             return _whole(entry, 200, headers)
         return _part(entry, span[0], span[1], headers)
+
+
+def beside(length: int | None) -> int:
+    """Bytes of memory that an object of this length takes besides its own."""
+    return BESIDE + (length if length is not None and length <= JOINED else 0)
+
+
+def _stretch(entry: Entry, head: bytes, start: int, end: int) -> Ready:
+    count = end - start
+    if entry.blob.in_kernel:
+        return Ready(head, entry.blob, count, start, entry)
+    return Ready(head, memoryview(entry.blob.read(0, entry.size))[start:end], count)
 
 
 def _whole(entry: Entry, status: int, headers: list[tuple[bytes, bytes]]) -> Response:
@@ -164,9 +205,9 @@ async def _copy(entry: Entry, start: int, end: int | None, sink: BodySink) -> No
         at += count
 
 
-def _range_applies(request: Request, headers: Headers) -> bool:
+def _range_applies(request: Headers, headers: Headers) -> bool:
     """Whether If-Range, where there is one, names what is stored (RFC 9110 section 13.1.5: strongly)."""
-    wanted = request.get(b"if-range")
+    wanted = get(request, b"if-range")
     if wanted is None:
         return True
     tag, modified = get(headers, b"etag"), get(headers, b"last-modified")

@@ -53,6 +53,8 @@ NOT_PLAIN = frozenset(
         b"via",
     }
 )
+#: Those of them that what is stored can be held against.
+CONDITIONAL = frozenset({b"if-modified-since", b"if-none-match", b"if-range", b"range"})
 _FORBIDDEN = re.compile(rb"[\x00-\x1f\x7f\\]")
 
 
@@ -184,13 +186,15 @@ class Edge(Running):
         if known is None or self._leaving:
             return None
         target, fields = known
-        if not fields.keep_alive or not fields.names.isdisjoint(NOT_PLAIN):
+        odd = fields.names & NOT_PLAIN
+        if not fields.keep_alive or not odd <= CONDITIONAL:
             return None
         key = self._keys.get(target)
         stored = self.store.get(key) if key is not None else None
         if stored is None:
             return None
-        ready = self.answers.ready(stored, self.ctx.clock())
+        now = self.ctx.clock()
+        ready = self.answers.ready_if(stored, fields.headers, now) if odd else self.answers.ready(stored, now)
         if ready is not None:
             self._counts["hits"] += 1
         return ready

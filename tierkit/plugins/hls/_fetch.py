@@ -23,7 +23,7 @@ from tierkit.plugin import (
     UpstreamError,
 )
 
-from ._answers import Answers
+from ._answers import Answers, beside
 from ._ask import Asker, BadAnswer
 from ._objects import Memory, Meta, StreamFacts, folders
 
@@ -136,10 +136,10 @@ class Fetcher:
         )
         filler.keep = lifetime.kept
         if playlist is not None:
-            filler.start(meta, len(playlist))
+            filler.start(meta, len(playlist), beside=beside(len(playlist)))
             filler.write(playlist)
             return
-        filler.start(meta, response.length)
+        filler.start(meta, response.length, beside=beside(response.length))
         size = 0
         while data := await response.read_some():
             size += len(data)
