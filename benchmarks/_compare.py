@@ -20,7 +20,14 @@ import attrs
 from benchmarks import _bursts, _memory, _peers, _procs, _steady
 from benchmarks._figures import NAMES, Bench, Results, Row, table
 
-ROWS: dict[str, tuple[Row, ...]] = {**_steady.ROWS, **_bursts.ROWS, **_memory.ROWS}
+#: By the numbers that --rows takes.
+ROWS: dict[str, tuple[Row, ...]] = {
+    **_steady.ROWS,
+    "2": _steady.ROWS["2"] + (_memory.tls_viewers(),),
+    **_bursts.ROWS,
+    **_memory.ROWS,
+}
+BEGIN, END = "<!-- http.py: begin -->", "<!-- http.py: end -->"
 PROGRAMS = {"nginx": "nginx", "varnish": "varnishd"}
 
 
@@ -36,6 +43,7 @@ def arguments(description: str, given: Sequence[str] | None = None) -> argparse.
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of tierkit's HLS"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample here")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between its marks in this page")
     found = parser.parse_args(given)
     found.rows, found.peers = found.rows.split(","), found.peers.split(",")
     for each, known in [(each, ROWS) for each in found.rows] + [(each, NAMES) for each in found.peers]:
@@ -81,6 +89,15 @@ def run(options: argparse.Namespace, bench: Bench, place: _peers.Place) -> Resul
     return results
 
 
+def write_between(page: str, text: str) -> str:
+    """The page with its table replaced: what stands between the two marks."""
+    before, begun, rest = page.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (begun and ended):
+        raise SystemExit(f"the page has no place for a table: {BEGIN!r} and {END!r}")
+    return f"{before}{begun}\n{text.rstrip()}\n{ended}{after}"
+
+
 def machine() -> dict[str, str]:
     """What it ran on."""
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
@@ -115,5 +132,10 @@ def main(description: str, given: Sequence[str] | None = None) -> None:
         results = run(options, bench, place)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine(), "samples": results.samples}, indent=1) + "\n")
-    print("; ".join(f"{name}: {what}" for name, what in machine().items()) + "\n")
-    print(table(results, [row for number in options.rows for row in ROWS[number]], here(options.peers)))
+    what = [f"{name}: {value}" for name, value in machine().items()]
+    what.append(f"medians of {options.runs} runs of {options.seconds:g} s")
+    rows = [row for number in options.rows for row in ROWS[number]]
+    text = f"{'; '.join(what)}.\n\n{table(results, rows, here(options.peers))}\n"
+    print(text, end="")
+    if options.write:
+        options.write.write_text(write_between(options.write.read_text(), f"\n{text}"))

@@ -117,7 +117,7 @@ def cell(results: Results, row: Row, figure: Figure, peer: str) -> str:
     share = results.median(row.key, peer, SHARE)
     if share is None or not figure.of_busy:
         return number(value)
-    return f"{number(value)} ({share:.0%}{' of a core: idle' if share < BUSY else ''})"
+    return f"{number(value)} ({share:.0%}{': idle' if share < BUSY else ''})"
 
 
 def line(results: Results, row: Row, figure: Figure, peers: Sequence[str]) -> str:

@@ -37,21 +37,39 @@ done = function(summary, latency, requests)
     latency:percentile(99)))
 end
 """
-#: No two request lines alike: a token, a CMCD query of the kind that hls.js sends, and 200 user agents.
-_DISTINCT = """
-local n = 0
+#: What comes before says where to count from, in `n`, so that no run repeats another's.
+_AGENTS = """
 local agents = {}
 for i = 1, 200 do
   agents[i] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/" .. i .. ".0 Safari/537.36"
 end
-request = function()
-  n = n + 1
-  local cmcd = "bl%3D" .. (n % 4000) .. "%2Cot%3Dm%2Csf%3Dh%2Csid%3D%22s-" .. n .. "%22"
-  return "GET " .. wrk.path .. "?token=" .. n .. "a9f3&CMCD=" .. cmcd .. " HTTP/1.1\\r\\nHost: " .. wrk.host .. ":" ..
-    wrk.port .. "\\r\\nUser-Agent: " .. agents[n % 200 + 1] ..
+local function ask(query, field)
+  return "GET " .. wrk.path .. query .. " HTTP/1.1\\r\\nHost: " .. wrk.host .. ":" .. wrk.port ..
+    "\\r\\nUser-Agent: " .. agents[n % 200 + 1] .. field ..
     "\\r\\nAccept: */*\\r\\nAccept-Encoding: gzip, deflate\\r\\nConnection: keep-alive\\r\\n\\r\\n"
 end
 """
+#: No two request lines alike: a token, a CMCD query of the kind that hls.js sends, and 200 user agents.
+DISTINCT_LINES = (
+    _AGENTS
+    + """
+request = function()
+  n = n + 1
+  local cmcd = "bl%3D" .. (n % 4000) .. "%2Cot%3Dm%2Csf%3Dh%2Csid%3D%22s-" .. n .. "%22"
+  return ask("?token=" .. n .. "a9f3&CMCD=" .. cmcd, "")
+end
+"""
+)
+#: One request line and no two heads alike: the session of AVPlayer (X-Playback-Session-Id), 200 user agents.
+DISTINCT_HEADS = (
+    _AGENTS
+    + """
+request = function()
+  n = n + 1
+  return ask("", "\\r\\nX-Playback-Session-Id: 5F2C9A14-0000-4000-8000-" .. string.format("%012d", n))
+end
+"""
+)
 #: A browser's head, the same for all.
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0 Safari/537.36"
 
@@ -186,56 +204,19 @@ def _take(poll: select.epoll, takers: dict[int, Taker], seconds: float) -> int:
     return units
 
 
-@contextmanager
-def _wrk(url: str, clients: int, seconds: float, core: int | None, script: str) -> Iterator[subprocess.Popen[str]]:
+def wrk(pid: int, url: str, clients: int, seconds: float, core: int | None, script: str = "") -> Window:
+    """wrk in a closed loop; its answers against the server's CPU time.  A `script` may make the requests."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as written:
-        written.write(script)
+        written.write(_DONE + script)
         written.flush()
-        duration = f"{max(1, round(seconds))}s"
-        command = ["wrk", "-t1", f"-c{clients}", f"-d{duration}", "--timeout", "10s", "-s", written.name]
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "-s", written.name]
         command += ["-H", f"User-Agent: {AGENT}", "-H", "Accept: */*", "-H", "Accept-Encoding: gzip, deflate", url]
-        with subprocess.Popen(_procs.pinned(core, command), stdout=subprocess.PIPE, text=True) as child:
-            try:
-                yield child
-            finally:
-                child.kill()
-
-
-def wrk(pid: int, url: str, clients: int, seconds: float, core: int | None, *, distinct: bool = False) -> Window:
-    """wrk in a closed loop, `distinct` request lines or one; its answers against the server's CPU time."""
-    script = _DONE + (_DISTINCT if distinct else "")
-    with metered(pid) as cost, _wrk(url, clients, seconds, core, script) as child:
-        output, _ = child.communicate()
-    told = parse_wrk(output)
-    return Window(told["requests"], cost[0], cost[1], cost[1] / cost[0], told["p99"] / 1000)
-
-
-def take_tls_bodies(
-    pid: int, port: int, path: str, body: int, clients: int, seconds: float, core: int | None
-) -> Window:
-    """The same by TLS: bodies by the bytes that the kernel sent within a window after the handshakes.
-
-    TLS 1.3 adds 22 bytes to each record of at most 16 KiB, 0.13 %, and a head a little more: so the figure
-    errs upwards by less than 0.3 %, for all alike.
-    """
-    with _wrk(f"https://127.0.0.1:{port}{path}", clients, seconds + 4, core, _DONE) as child:
-        _settled(port, clients)
-        before = sent_bytes(port)
         with metered(pid) as cost:
-            time.sleep(seconds)
-        units = (sent_bytes(port) - before) / body
-        output, _ = child.communicate()
-    parse_wrk(output)
-    return Window(units, cost[0], cost[1], cost[1] / cost[0])
-
-
-def _settled(port: int, clients: int, limit: float = 3.0) -> None:
-    """Until every client has been sent something of a body, or the limit."""
-    until = time.monotonic() + limit
-    while time.monotonic() < until and sum(each > 20_000 for each in sent_by_connection(port)) < clients:
-        time.sleep(0.1)
+            done = subprocess.run(_procs.pinned(core, command), check=True, capture_output=True, text=True)
+    told = parse_wrk(done.stdout)
+    return Window(told["requests"], cost[0], cost[1], cost[1] / cost[0], told["p99"] / 1000)
 
 
 def parse_wrk(output: str) -> dict[str, float]:
@@ -272,14 +253,3 @@ def counts(origin: int) -> dict[str, int]:
     """How often the origin was asked for each path."""
     found: dict[str, int] = json.loads(fetch(origin, "/count"))
     return found
-
-
-def sent_by_connection(port: int) -> list[int]:
-    """What the server has sent so far on each connection at `port`, by the kernel's own count."""
-    told = subprocess.run(["ss", "-Htin", f"sport = :{port}"], check=True, capture_output=True, text=True).stdout
-    return [int(each) for each in re.findall(r"\bbytes_sent:([0-9]+)", told)]
-
-
-def sent_bytes(port: int) -> int:
-    """The same of all connections."""
-    return sum(sent_by_connection(port))

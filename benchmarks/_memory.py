@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 import attrs
 
-from benchmarks import _load
+from benchmarks import _load, _load_tls
 from benchmarks._figures import Bench, Figure, Goal, Row, Sample
 from benchmarks._load import Taker
 from benchmarks._origin import SEGMENT
@@ -26,7 +26,7 @@ VOLUME, STREAMS, FAST, SLOW = 10_000_000_000, 8, 2, 100
 BUDGET = 256 << 20
 #: A slow viewer takes this much each time that we look, ten times a second: 1.3 Mbit/s.
 SIP = 16_384
-IDLE, STALLED, TAKEN = 6000, 500, 1_000_000
+IDLE, STALLED, ENCRYPTED, TAKEN = 6000, 500, 300, 1_000_000
 #: A receive buffer for those who stall, so that the rest is the server's to keep.
 NARROW = 65_536
 
@@ -170,4 +170,37 @@ def stalled_viewers(viewers: int = STALLED) -> Row:
     return Row("stalled", run, figures, fresh=True)
 
 
-ROWS = {"8": (through_budget(),), "9": (idle_connections(),), "10": (stalled_viewers(),)}
+def tls_viewers(viewers: int = ENCRYPTED) -> Row:
+    """Viewers in the middle of 16 MB by TLS, whose line is what holds them up."""
+
+    def run(peer: Peer, bench: Bench) -> Sample:
+        assert peer.tls is not None
+        amount = viewers // 10 if bench.quick else viewers
+        _load.fetch(peer.port, "/big/1.ts")
+        with ExitStack() as stack:
+            # What TLS costs once is not what a connection costs.
+            _open_tls(stack, peer.tls, 20)
+            first = resident_bytes(peer.pid, "Pss_Anon")
+            _open_tls(stack, peer.tls, amount)
+            time.sleep(2)
+            return {"memory": (resident_bytes(peer.pid, "Pss_Anon") - first) / amount / KIB}
+
+    title = f"HTTPS, {viewers} viewers in the middle of 16 MB: user space of each, KiB"
+    figures = (Figure("memory", title, (Goal(60, at_least=False),)),)
+    return Row("tls-memory", run, figures, ("tierkit", "nginx"), fresh=True)
+
+
+def _open_tls(stack: ExitStack, port: int, amount: int) -> None:
+    for taker in _load_tls.open_takers(stack, port, ["/vod/1.m3u8", "/big/1.ts"], amount, same=True).values():
+        taker.ask()
+        taken = 0
+        taker.socket.settimeout(20)
+        while taken < TAKEN:
+            taken += len(taker.socket.recv(1 << 16))
+
+
+ROWS = {
+    "8": (through_budget(),),
+    "9": (idle_connections(),),
+    "10": (stalled_viewers(),),
+}

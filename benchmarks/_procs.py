@@ -93,10 +93,11 @@ def socket_bytes(*ports: int, side: str = "sport") -> int:
     """
     wanted = " or ".join(f"{side} = :{port}" for port in ports)
     told = subprocess.run(["ss", "-Htnm", f"( {wanted} )"], check=True, capture_output=True, text=True).stdout
-    return sum(_memory(part) for part in told.split("skmem:(")[1:])
+    return sum(skmem_bytes(part) for part in told.split("skmem:(")[1:])
 
 
-def _memory(skmem: str) -> int:
+def skmem_bytes(skmem: str) -> int:
+    """What a socket holds, of the text that `ss -m` has behind `skmem:(`."""
     total = 0
     for field in skmem.partition(")")[0].split(","):
         name = field.rstrip("0123456789")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 
-from benchmarks import _load
+from benchmarks import _load, _load_tls
 from benchmarks._figures import SHARE, Bench, Figure, Goal, Row, Sample
 from benchmarks._load import Window
-from benchmarks._origin import SEGMENT, names
+from benchmarks._origin import names
 from benchmarks._peers import Peer
-from benchmarks._procs import resident_bytes
 
 SEGMENTS = tuple(names("seg", 20, ".ts"))
 PLAYLIST = "/vod/1.m3u8"
@@ -48,44 +45,44 @@ def playlists(clients: int) -> Row:
     return Row(f"playlists-{clients}", run, (Figure("per_cpu_second", title, goals, of_busy=True),))
 
 
-def tls_segments(clients: int, *, memory: bool) -> Row:
-    """Segments over HTTPS, and on the way what a connection that is being served costs in user space."""
+def tls_segments(clients: int) -> Row:
+    """Segments over HTTPS; Varnish speaks none."""
 
     def run(peer: Peer, bench: Bench) -> Sample:
         assert peer.tls is not None
-        _load.fetch(peer.port, SEGMENTS[0])
-        # One connection first: what TLS costs once is not what a connection costs.
-        _load.take_tls_bodies(peer.pid, peer.tls, SEGMENTS[0], SEGMENT, 1, 0.1, bench.load_core)
-        seconds = bench.seconds
-        with sampled(lambda: resident_bytes(peer.pid, "Pss_Anon")) as grown:
-            window = _load.take_tls_bodies(peer.pid, peer.tls, SEGMENTS[0], SEGMENT, clients, seconds, bench.load_core)
-        return {**told(window), "memory": grown() / clients / 1024}
+        for path in SEGMENTS:
+            _load.fetch(peer.port, path)
+        with ExitStack() as stack:
+            takers = _load_tls.open_takers(stack, peer.tls, SEGMENTS, clients)
+            return told(_load_tls.take_bodies(peer.pid, takers, bench.seconds))
 
     title = f"segments of 750 KB, HTTPS, {clients} clients: per CPU-second"
-    figures: tuple[Figure, ...] = (Figure("per_cpu_second", title, (Goal(1.0, "nginx"),), of_busy=True),)
-    if memory:
-        goal = Goal(60, at_least=False)
-        figures += (Figure("memory", f"HTTPS, {clients} clients downloading: user space of each, KiB", (goal,)),)
-    return Row(f"tls-segments-{clients}", run, figures, ("tierkit", "nginx"), fresh=memory)
+    figures = (Figure("per_cpu_second", title, (Goal(1.0, "nginx"),), of_busy=True),)
+    return Row(f"tls-segments-{clients}", run, figures, ("tierkit", "nginx"))
 
 
-def distinct(clients: int) -> Row:
-    """Playlists, no two request lines alike: a token and a CMCD query each, and 200 user agents."""
+def distinct(clients: int, *, lines: bool) -> Row:
+    """Playlists, no two heads alike, in the request line (a token, CMCD) or below it, and 200 user agents."""
 
     def run(peer: Peer, bench: Bench) -> Sample:
-        _load.fetch(peer.port, PLAYLIST)
-        before = _load.counts(bench.origin).get(PLAYLIST, 0)
-        url = f"http://127.0.0.1:{peer.port}{PLAYLIST}"
-        window = _load.wrk(peer.pid, url, clients, bench.seconds, bench.load_core, distinct=True)
-        asked = _load.counts(bench.origin).get(PLAYLIST, 0) - before
+        path = f"/vod/{peer.name}.m3u8"
+        _load.fetch(peer.port, path)
+        before = _load.counts(bench.origin)[path]
+        script = _load.DISTINCT_LINES if lines else _load.DISTINCT_HEADS
+        url = f"http://127.0.0.1:{peer.port}{path}"
+        first = 10_000_000 * (1000 * clients + bench.repetition)
+        window = _load.wrk(peer.pid, url, clients, bench.seconds, bench.load_core, f"n = {first}\n{script}")
+        asked = _load.counts(bench.origin)[path] - before
         return {**told(window), "hits": 100 * (1 - asked / window.units)}
 
-    title = f"playlists of 0.5 KB, every request line distinct, {clients} clients: per CPU-second"
+    what = "request line" if lines else "head (not its request line)"
+    title = f"playlists of 0.5 KB, every {what} distinct, {clients} clients: per CPU-second"
+    goals = (Goal(25_000),) if lines else ()
     figures = (
-        Figure("per_cpu_second", title, (Goal(25_000),), of_busy=True),
-        Figure("hits", f"the same: % of {clients} clients' requests that the origin did not see"),
+        Figure("per_cpu_second", title, goals, of_busy=True),
+        Figure("hits", "the same: % of requests that the origin did not see"),
     )
-    return Row(f"distinct-{clients}", run, figures)
+    return Row(f"distinct-{'lines' if lines else 'heads'}-{clients}", run, figures)
 
 
 def passed(clients: int) -> Row:
@@ -100,28 +97,10 @@ def passed(clients: int) -> Row:
     return Row(f"pass-{clients}", run, (Figure("per_cpu_second", title, of_busy=True),))
 
 
-@contextmanager
-def sampled(measure: Callable[[], int], every: float = 0.25) -> Iterator[Callable[[], int]]:
-    """Yields what tells the largest growth of a measure since the beginning, looked at now and then."""
-    first, most, done = measure(), [0], threading.Event()
-
-    def look() -> None:
-        while not done.wait(every):
-            most[0] = max(most[0], measure() - first)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        yield lambda: most[0]
-    finally:
-        done.set()
-        watcher.join()
-
-
 ROWS = {
     "1": (segments(50), segments(500)),
-    "2": (tls_segments(50, memory=False), tls_segments(300, memory=True)),
+    "2": (tls_segments(50), tls_segments(300)),
     "3": (playlists(50), playlists(500)),
-    "4": (distinct(50), distinct(500)),
+    "4": tuple(distinct(clients, lines=lines) for lines in (False, True) for clients in (50, 500)),
     "5": (passed(50),),
 }
