@@ -92,6 +92,7 @@ class Answers:
             meta.ready = Ready(head + entry.blob.read(0, entry.size))
         else:
             meta.ready = _stretch(entry, head, 0, entry.size)
+        meta.ready_304 = None
         # Until the next second of its age or of the day, whichever is first, or until it is stale.
         rest = 1 - max(meta.age(now) % 1, self._wall() % 1)
         meta.ready_until = now + min(rest, meta.lifetime.fresh - meta.age(now))
@@ -103,9 +104,10 @@ class Answers:
         if whole is None:
             return None
         meta: Meta = entry.meta
-        fields = self._fields(meta, "hits", now)
         if not_modified(request, meta.headers):
-            return Ready(self._head(304, None, fields))
+            if meta.ready_304 is None:
+                meta.ready_304 = Ready(self._head(304, None, self._fields(meta, "hits", now)))
+            return meta.ready_304
         wanted = get(request, b"range")
         if wanted is None or not _range_applies(request, meta.headers):
             return whole
@@ -116,7 +118,8 @@ class Answers:
         start, end = span if span is not None else (0, None)
         if end is None:
             return whole
-        fields += [RANGES, (b"Content-Range", b"bytes %d-%d/%d" % (start, end - 1, entry.size))]
+        fields = [*self._fields(meta, "hits", now), RANGES]
+        fields.append((b"Content-Range", b"bytes %d-%d/%d" % (start, end - 1, entry.size)))
         return _stretch(entry, self._head(206, end - start, fields), start, end)
 
     def _head(self, status: int, length: int | None, fields: list[tuple[bytes, bytes]]) -> bytes:

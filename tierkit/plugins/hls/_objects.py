@@ -35,8 +35,10 @@ class Meta:
     kind: Kind
     #: Of a playlist.
     facts: PlaylistFacts | None = None
-    #: The whole answer to a plain GET, and until when it may be sent as it is; made by `Answers.ready`.
+    #: The whole answer to a plain GET, that to one who has it already, and until when they may be sent as they are;
+    #: made by `Answers.ready`.
     ready: Ready | None = field(default=None, init=False, repr=False)
+    ready_304: Ready | None = field(default=None, init=False, repr=False)
     ready_until: float = field(default=-math.inf, init=False, repr=False)
 
     def age(self, now: float) -> float:
