@@ -6,6 +6,7 @@ import math
 
 import m3u8
 import pytest
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -52,6 +53,13 @@ fileSequence266.mp4
 #EXT-X-PART:DURATION=0.33334,URI="filePart267.0.mp4"
 #EXT-X-PRELOAD-HINT:TYPE=PART,URI="filePart267.1.mp4"
 """
+
+
+def summary(facts: PlaylistFacts) -> PlaylistFacts:
+    """Without what is listed."""
+    return evolve(
+        facts, segments=(), listed=0, parts=(), hints=(), variants=(), can_block_reload=False, part_hold_back=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,16 +118,17 @@ def test_what_an_object_is(path: str, content_type: str, kind: str) -> None:
     ],
 )  # fmt: skip
 def test_the_facts_of_a_playlist(data: bytes, facts: PlaylistFacts) -> None:
-    assert read_playlist(data) == facts
+    assert summary(read_playlist(data)) == facts
 
 
 @pytest.mark.parametrize(
     "line",
-    [b"#EXT-X-TARGETDURATION:-5", b"#EXT-X-TARGETDURATION:99999999999999", b"#EXT-X-MEDIA-SEQUENCE:-7",
+    [b"#EXT-X-TARGETDURATION:-5", b"#EXT-X-TARGETDURATION:nan", b"#EXT-X-MEDIA-SEQUENCE:1_0",
+     b"#EXT-X-TARGETDURATION:99999999999999", b"#EXT-X-MEDIA-SEQUENCE:-7",
      b"#EXTINF:inf,\na.ts", b"#EXTINF:-3,\na.ts", b"#EXTINF:1e400,\na.ts", b"#EXT-X-PART-INF:PART-TARGET=-1"],
 )  # fmt: skip
 def test_numbers_that_nobody_means_count_as_not_told(line: bytes) -> None:
-    facts = read_playlist(b"#EXTM3U\n" + line + b"\n")
+    facts = summary(read_playlist(b"#EXTM3U\n" + line + b"\n"))
     assert facts == PlaylistFacts(multivariant=False)
 
 
@@ -130,7 +139,6 @@ def test_numbers_that_nobody_means_count_as_not_told(line: bytes) -> None:
         (b"<html>", "#EXTM3U"),
         (b"\n#EXTM3U", "#EXTM3U"),
         (b"#EXTM3U\n#EXTINF:4,\n\xff.ts\n", "not UTF-8 at byte 19"),
-        (b"#EXTM3U\n#EXT-X-TARGETDURATION:nan\n", "cannot be read"),
         (b"#EXTM3U\n" + b"#" * MAX_PLAYLIST, "longer than"),
     ],
 )
@@ -240,7 +248,7 @@ def test_what_is_written_can_be_read(
         ended=ended,
     ).render()
     facts = read_playlist(written)
-    assert facts == PlaylistFacts(
+    assert summary(facts) == PlaylistFacts(
         multivariant=False,
         target_duration=target,
         media_sequence=sequence,
