@@ -5,6 +5,7 @@ Serving: `serve_http(connection, handler)` speaks with one viewer until it ends;
 arrive.
 """
 
+from ._http_asking import Body as Body
 from ._http_client import ClientResponse as ClientResponse
 from ._http_client import ClientTimeouts as ClientTimeouts
 from ._http_client import HttpClient as HttpClient
