@@ -13,6 +13,10 @@ MAX_LISTED = 16384
 MAX_PARTS = 2048
 #: URIs of each other kind (init sections, keys, variants, renditions ...).
 MAX_URIS = 1024
+#: Seconds to assume where no target duration is told: Apple's recommendation (HLS authoring specification 7.5).
+ASSUMED_TARGET = 6.0
+#: Longest target duration that counts: a misspelt one must not freeze a stream.
+LONGEST_TARGET = 60.0
 
 
 @frozen(kw_only=True)
@@ -123,6 +127,11 @@ class PlaylistFacts:
     session_keys: tuple[str, ...] = ()
     #: SERVER-URI of EXT-X-CONTENT-STEERING, or empty.
     steering: str = ""
+
+    @property
+    def pace(self) -> float:
+        """Seconds from one version to the next at most: the target duration, where that is told and not absurd."""
+        return min(self.target_duration, LONGEST_TARGET) or ASSUMED_TARGET
 
     @property
     def next_sequence(self) -> int:
