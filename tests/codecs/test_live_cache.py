@@ -12,8 +12,6 @@ from tierkit.codecs.hls import Kind, PlaylistFacts
 from tierkit.codecs.http1 import Headers
 from tierkit.codecs.live_cache import (
     Lifetime,
-    age_of,
-    cache_control,
     decide,
     end_to_end,
     not_modified,
@@ -28,37 +26,6 @@ ENDED = PlaylistFacts(multivariant=False, target_duration=6, window=600, ended=T
 
 def cc(value: str) -> Headers:
     return [(b"cache-control", value.encode())]
-
-
-@pytest.mark.parametrize(
-    ("value", "directives"),
-    [
-        ("max-age=5, Public", {"max-age": "5", "public": ""}),
-        ("MAX-AGE=5,,  s-maxage = 7, x", {"max-age": "5", "s-maxage": "", "x": ""}),
-        ('private = "x', {"private": ""}),
-        ('private="set-cookie, x", max-age="5"', {"private": "set-cookie, x", "max-age": "5"}),
-        ("max-age=5, max-age=9", {"max-age": "5"}),
-        ("", {}),
-        (",,,", {}),
-        ("=5, max-age=1", {"max-age": "1"}),
-        ('x="unended, max-age=1', {"x": "", "max-age": "1"}),
-    ],
-)
-def test_directives(value: str, directives: dict[str, str]) -> None:
-    assert cache_control(cc(value)) == directives
-
-
-@given(st.text(max_size=60))
-def test_any_cache_control_can_be_read(value: str) -> None:
-    for name in cache_control([(b"cache-control", value.encode("utf-8", "surrogatepass"))]):
-        assert name == name.lower()
-
-
-@pytest.mark.parametrize(
-    ("value", "age"), [(b"5", 5), (b" 5 ", 5), (b"5, 7", 5), (b"-5", 0), (b"1e3", 0), (b"x", 0), (b"9999999999", 0)]
-)
-def test_age(value: bytes, age: float) -> None:
-    assert age_of([(b"age", value)]) == age
 
 
 #: class, facts, Cache-Control, then: fresh, stale while revalidated, stale if error.
@@ -115,7 +82,6 @@ def test_a_segment_knows_its_stream() -> None:
         ("playlist", 200, cc("no-store")),
         ("playlist", 200, cc("private")),
         ("segment", 200, cc("private, max-age=60")),
-        ("segment", 200, cc('private="x"')),
         ("segment", 200, cc("max-age=60, no-store")),
         ("segment", 404, cc("private")),
         ("segment", 200, [(b"vary", b"Cookie")]),
@@ -138,6 +104,33 @@ def test_what_is_not_for_others(kind: Kind, status: int, headers: Headers) -> No
     found = decide(kind, status, headers, facts=LIVE if kind == "playlist" else None)
     assert not found.shared
     assert found.reason
+
+
+def test_what_is_private_by_name_is_shared_without_it() -> None:
+    found = decide("segment", 200, cc('private="x-user", no-cache="set-cookie"'))
+    assert (found.shared, found.strip) == (True, {b"x-user", b"set-cookie"})
+
+
+@pytest.mark.parametrize("name", [b"cdn-cache-control", b"tierkit-cache-control"])
+def test_what_is_said_to_caches_like_us_counts_alone(name: bytes) -> None:
+    found = decide("playlist", 200, [*cc("private, max-age=60"), (name, b"max-age=1")], facts=LIVE)
+    assert (found.shared, found.fresh) == (True, 1)
+
+
+def test_parts_make_a_playlist_short_lived() -> None:
+    facts = PlaylistFacts(multivariant=False, target_duration=6, part_target=1, window=18)
+    found = decide("playlist", 200, [], facts=facts)
+    assert (found.fresh, found.while_revalidated, found.if_error) == (0.5, 0.5, 18)
+
+
+def test_what_was_waited_for_is_kept_for_who_comes_for_it_now() -> None:
+    found = decide("playlist", 200, cc("no-cache"), facts=LIVE, blocking=True)
+    assert (found.fresh, found.while_revalidated, found.if_error) == (36, 0, 0)
+
+
+def test_the_time_that_upstream_took_is_age() -> None:
+    found = decide("playlist", 200, [(b"age", b"1")], facts=LIVE, delay=0.5)
+    assert found.age == 1.5
 
 
 def test_vary_by_what_we_never_vary_is_harmless() -> None:

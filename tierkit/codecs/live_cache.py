@@ -1,11 +1,13 @@
 """What a shared cache may do with an answer: sans-IO, time is an argument.
 
-This is the `live` policy: RFC 9111 where it speaks of what may be shared, and class lifetimes where a live
-stream needs them.  The lifetimes, with TD the target duration of the stream's media playlist:
+This is the `live` policy: RFC 9111 where it speaks of what may be shared (`http_cache` has all of it), and class
+lifetimes where a live stream needs them.  With TD the target duration of the stream's media playlist, or the part
+target of one that has parts:
 
 | class | fresh for | then stale, while revalidated | then stale, if upstream fails |
 |---|---|---|---|
-| media playlist | min(max-age, TD / 2) | TD / 2 | 3 TD |
+| media playlist | min(max-age, TD / 2) | TD / 2 | 3 target durations |
+| the same, blocking (`_HLS_msn`) | 6 target durations | - | - |
 | multivariant playlist | max-age within TD / 2 .. 60 s | TD / 2 | 3 TD |
 | finished playlist (ENDLIST) | 60 s | 60 s | 1 h |
 | segment | max(max-age, 6 TD, window) | - | 3 TD more |
@@ -25,14 +27,13 @@ still answers all who wait for it: a playlist that is not there yet must not mea
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-
-from attrs import frozen
 
 from .hls import Kind, PlaylistFacts
 from .http1 import Headers, get
+from .http_fields import Directives, field_names
+from .http_lifetime import Lifetime, age_value, control_of, seconds
 
-__all__ = ["Lifetime", "age_of", "cache_control", "decide", "end_to_end", "not_modified", "parse_range"]
+__all__ = ["Lifetime", "decide", "end_to_end", "not_modified", "parse_range"]
 
 #: Target duration to assume where no playlist has been seen yet: Apple's recommendation (HLS authoring
 #: specification 7.5).
@@ -59,67 +60,8 @@ _HOP = frozenset(
         b"upgrade",
     }
 )
-# RFC 9111 section 5.2: token [ "=" ( token / quoted-string ) ], taken apart without splitting at commas in quotes.
-_DIRECTIVE = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)(?:=("(?:[^"\\]|\\.)*"|[^",\s]*))?\s*(?:,|\Z)')
-_NAME = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)")
-_SECONDS = re.compile(r"[0-9]{1,10}\Z")
 # What we send upstream never differs by these, so an answer that does is one for all.
 _HARMLESS_VARY = frozenset({"accept-encoding", "origin", "user-agent", "accept"})
-
-
-@frozen(kw_only=True)
-class Lifetime:
-    """What may be done with an answer.  Seconds, counted from its arrival; `age` is what it had then."""
-
-    #: Whether others may have it too; without any lifetime only those who wait for it already.
-    shared: bool
-    fresh: float = 0.0
-    #: Beyond `fresh`: served stale while one request revalidates it (RFC 5861 section 3).
-    while_revalidated: float = 0.0
-    #: Beyond `fresh`: served stale when upstream fails (RFC 5861 section 4).
-    if_error: float = 0.0
-    age: float = 0.0
-    #: Why it is not shared, for people.
-    reason: str = ""
-
-    @property
-    def kept(self) -> bool:
-        """Whether it is worth keeping for those who come later."""
-        return self.fresh + self.while_revalidated + self.if_error > 0
-
-
-def cache_control(headers: Headers) -> dict[str, str]:
-    """The directives of Cache-Control in lower case; one without a value has ""."""
-    found: dict[str, str] = {}
-    text = (get(headers, b"cache-control") or b"").decode("latin-1")
-    position = 0
-    while position < len(text):
-        match = _DIRECTIVE.match(text, position)
-        if match is None:
-            # A malformed one still says its name: `private = "x` is private.
-            if (name := _NAME.match(text, position)) is not None:
-                found.setdefault(name.group(1).lower(), "")
-            comma = text.find(",", position)
-            position = comma + 1 if comma >= 0 else len(text)
-            continue
-        # Of two, the first one counts (RFC 9111 section 4.2.1).
-        found.setdefault(match.group(1).lower(), (match.group(2) or "").strip('"'))
-        position = match.end()
-    return found
-
-
-def _seconds(directives: Mapping[str, str], *names: str) -> float | None:
-    for name in names:
-        if name in directives:
-            # An odd value is taken as stale (RFC 9111 section 4.2.1).
-            return float(directives[name]) if _SECONDS.match(directives[name]) else 0.0
-    return None
-
-
-def age_of(headers: Headers) -> float:
-    """The Age that an answer arrived with, seconds; 0 where it says none that can be read."""
-    value = (get(headers, b"age") or b"").split(b",")[0].strip()
-    return float(value) if re.match(rb"[0-9]{1,9}\Z", value) else 0.0
 
 
 def decide(
@@ -130,63 +72,103 @@ def decide(
     facts: PlaylistFacts | None = None,
     target_duration: float = 0.0,
     window: float = 0.0,
+    blocking: bool = False,
+    delay: float = 0.0,
 ) -> Lifetime:
     """What may be done with an answer to a plain GET that carried no credentials.
+
+    The age that counts is what Age says and the time that upstream took; Date is not looked at, because a live origin
+    whose clock is off must not make a stream stale.
 
     Args:
         facts: of the playlist, where it is one.
         target_duration: of the stream that a segment belongs to; 0 where that is not known.
         window: seconds that the stream's playlist covers.
+        blocking: whether a version of the playlist was waited for (RFC 8216bis section 6.2.5.2).
+        delay: seconds between asking upstream and the arrival of the head.
     """
-    directives = cache_control(headers)
-    told = _seconds(directives, "s-maxage", "max-age")
-    if reason := _private(directives, headers, missing=status in (404, 410)):
+    control, _ = control_of(headers)
+    told = told_lifetime(control)
+    missing = status in (404, 410)
+    if reason := refusal(control, headers, missing=missing):
         return Lifetime(shared=False, reason=reason)
-    if status in (404, 410):
-        told = 0.0 if "no-store" in directives else told
+    if missing:
+        told = 0.0 if "no-store" in control else told
         return Lifetime(shared=True, fresh=min(NEGATIVE, NEGATIVE if told is None else told))
     if 300 <= status < 500 and status not in (304, 401, 407):
         return Lifetime(shared=True)
     if status not in (200, 203):
         return Lifetime(shared=False, reason=f"status {status}")
-    age = age_of(headers)
+    age = age_value(headers) + max(0.0, delay)
+    strip = field_names(control.get("private", "")) | field_names(control.get("no-cache", ""))
     target_duration = min(target_duration, LONGEST_TARGET)
     if kind == "playlist" and facts is not None:
-        return _playlist(facts, told, age, target_duration)
-    if kind == "segment":
+        fresh, behind, if_error = playlist_lifetime(facts, told, age, target_duration, blocking=blocking)
+    elif kind == "segment":
         unit = target_duration or ASSUMED_TARGET
-        return Lifetime(shared=True, fresh=max(told or 0.0, 6 * unit, window) + age, if_error=3 * unit, age=age)
-    if told is None or "no-cache" in directives or get(headers, b"set-cookie") is not None:
+        fresh, behind, if_error = segment_lifetime(told, unit, window) + age, 0.0, 3 * unit
+    elif told is None or "no-cache" in control or get(headers, b"set-cookie") is not None:
         return Lifetime(shared=False, reason="no lifetime given, or a cookie")
+    else:
+        fresh = told
+        behind = float(seconds(control, "stale-while-revalidate") or 0)
+        if_error = float(seconds(control, "stale-if-error") or 0)
     return Lifetime(
         shared=True,
-        fresh=told,
-        while_revalidated=_seconds(directives, "stale-while-revalidate") or 0.0,
-        if_error=_seconds(directives, "stale-if-error") or 0.0,
+        fresh=fresh,
+        while_revalidated=behind,
+        if_error=if_error,
         age=age,
+        strip=strip,
+        validator=get(headers, b"etag") is not None or get(headers, b"last-modified") is not None,
     )
 
 
-def _private(directives: Mapping[str, str], headers: Headers, *, missing: bool) -> str:
-    for name in ("private",) if missing else ("private", "no-store"):
-        if name in directives:
-            return name
+def told_lifetime(control: Directives) -> float | None:
+    """What the origin says; None where it says nothing.  Expires is not asked: origins of live streams send it to
+    say "never", as they do no-cache."""
+    for name in ("s-maxage", "max-age"):
+        if (told := seconds(control, name)) is not None:
+            return float(told)
+    return None
+
+
+def refusal(control: Directives, headers: Headers, *, missing: bool) -> str:
+    """Why an answer is not for others, or ""."""
+    if control.get("private") == "":
+        return "private"
+    if "no-store" in control and not missing:
+        return "no-store"
     vary = {each.strip().lower() for each in (get(headers, b"vary") or b"").decode("latin-1").split(",")} - {""}
     if odd := vary - _HARMLESS_VARY:
         return f"vary on {', '.join(sorted(odd))}"
     return ""
 
 
-def _playlist(facts: PlaylistFacts, told: float | None, age: float, target: float) -> Lifetime:
+def segment_lifetime(told: float | None, unit: float, window: float) -> float:
+    """A segment never changes, and is asked for as long as it is listed."""
+    return max(told or 0.0, 6 * unit, window)
+
+
+def playlist_lifetime(
+    facts: PlaylistFacts, told: float | None, age: float, target: float, *, blocking: bool
+) -> tuple[float, float, float]:
+    """How long a playlist is fresh, then stale while revalidated, then stale where upstream fails."""
     if facts.ended:
-        return Lifetime(shared=True, fresh=60.0 if told is None else min(60.0, told), while_revalidated=60.0,
-                        if_error=3600.0, age=age)  # fmt: skip
+        return 60.0 if told is None else min(60.0, told), 60.0, 3600.0
     unit = min(facts.target_duration, LONGEST_TARGET) or target or ASSUMED_TARGET
-    half = unit / 2
+    if blocking:
+        # Nobody asks for that version again but those who come for it now (RFC 8216bis appendix B.1).
+        return max(6 * unit, age), 0.0, 0.0
+    half = min(facts.part_target or unit, unit) / 2
     # `max-age=0` is a wish that cannot be granted, like `no-cache`: it would mean a request for each viewer.
     fresh = min(60.0, max(half, told or half)) if facts.multivariant else min(half, told or half)
-    moment = min(LONGEST_MOMENT, unit * MOMENT_SHARE)
-    return Lifetime(shared=True, fresh=max(fresh, age + moment), while_revalidated=half, if_error=3 * unit, age=age)
+    return max(fresh, age + moment(2 * half)), half, 3 * unit
+
+
+def moment(unit: float) -> float:
+    """For how long what is stale on arrival is fresh all the same."""
+    return min(LONGEST_MOMENT, unit * MOMENT_SHARE)
 
 
 def end_to_end(headers: Headers, *, alone: bool = False) -> list[tuple[bytes, bytes]]:
