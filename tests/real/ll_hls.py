@@ -299,7 +299,8 @@ async def _publish(origin: LowLatencyOrigin, clip: Path) -> None:
     command = [*QUIET, "-re", "-i", str(clip), "-c", "copy", *movie, "-flush_packets", "1", "pipe:1"]
     cutter = Cutter()
     async with trio.open_nursery() as nursery:
-        process: trio.Process = await nursery.start(partial(trio.run_process, command, stdout=PIPE, check=False))
+        run = partial(trio.run_process, command, stdout=PIPE, check=False, deliver_cancel=kill)
+        process: trio.Process = await nursery.start(run)
         assert process.stdout is not None
         async for data in process.stdout:
             for part in cutter.feed(bytes(data)):
@@ -307,15 +308,20 @@ async def _publish(origin: LowLatencyOrigin, clip: Path) -> None:
                 origin.add(part)
 
 
+async def kill(process: trio.Process) -> None:
+    """How a publisher ends: one that nobody reads any more hears no SIGTERM."""
+    process.kill()
+
+
 @asynccontextmanager
-async def open_low_latency_origin(clip: Path) -> AsyncIterator[LowLatencyOrigin]:
-    """The origin, live until the block ends; it can be watched once it has four segments."""
+async def open_low_latency_origin(clip: Path | None = None) -> AsyncIterator[LowLatencyOrigin]:
+    """The origin, on a port of its own; without a clip the test gives it its parts."""
     origin = LowLatencyOrigin()
     async with trio.open_nursery() as nursery:
-        listeners: list[trio.SocketListener] = await nursery.start(
-            partial(trio.serve_tcp, partial(_serve, origin), 0, host="127.0.0.1")
-        )
+        serve = partial(trio.serve_tcp, partial(_serve, origin), 0, host="127.0.0.1")
+        listeners: list[trio.SocketListener] = await nursery.start(serve)
         origin.url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        nursery.start_soon(_publish, origin, clip)
+        if clip is not None:
+            nursery.start_soon(_publish, origin, clip)
         yield origin
         nursery.cancel_scope.cancel()

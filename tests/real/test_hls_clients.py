@@ -26,9 +26,9 @@ from .hls_origins import (
     ts_publisher,
     until_listed,
 )
-from .hls_players import RATE, Truth, Watched, ffmpeg, gstreamer, mpv, truth
+from .hls_players import RATE, Truth, Watched, ffmpeg, gstreamer, mpv, parts_ways, truth
 from .hls_web import Viewed, install_player, watch_in_browser
-from .ll_hls import LowLatencyOrigin, open_low_latency_origin
+from .ll_hls import TARGET, LowLatencyOrigin, kill, open_low_latency_origin
 from .media import make_clip, stretch
 
 PARTS = ("ffmpeg", "nginx", "mpv", "gst-launch-1.0", "chromium", "chromedriver", "npm")
@@ -39,7 +39,7 @@ PLAYED, LEAST, MOST = 60, 58, 75
 #: Seconds by which a picture may come after its time: what a player holds that begins two segments behind.
 LATE = 1.0
 #: Share of pictures that a browser may drop: it draws a dozen videos without a graphics card, whoever serves them.
-DROPPED = 0.02
+DROPPED = 0.05
 
 Player = Callable[[str, float], Awaitable[Watched]]
 PLAYERS: dict[str, Player] = {
@@ -96,7 +96,7 @@ async def publish(publishers: trio.Nursery, clip: Path, nginx: Nginx) -> None:
     """Begin every stream that nginx serves, and wait until each can be watched."""
     for kind, publisher in PUBLISHERS.items():
         command = publisher(clip, nginx.root / kind)
-        publishers.start_soon(partial(trio.run_process, command, check=False))
+        publishers.start_soon(partial(trio.run_process, command, check=False, deliver_cancel=kill))
     publishers.start_soon(rotate_keys, nginx.root / "aes")
     for kind in PUBLISHERS:
         await until_listed(nginx.root / kind / "index.m3u8", 4)
@@ -133,7 +133,7 @@ def test_it_plays_a_minute_without_a_stall_or_an_error(kind: str, player: str, e
 @pytest.mark.parametrize(("kind", "player"), EVERY)
 def test_every_picture_is_the_publishers(kind: str, player: str, evening: Evening) -> None:
     whole = evening.truth.adler if player == "mpv" else evening.truth.md5
-    stretch(whole, evening.watched[kind, player].pictures)
+    assert parts_ways(whole, evening.watched[kind, player].pictures) == ""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -164,7 +164,7 @@ def test_low_latency_is_low(
     record_property("latency", f"{near} s, with whole segments {far} s")
     assert near is not None
     assert far is not None
-    assert near < 4 < far
+    assert near < far - TARGET
 
 
 @pytest.mark.parametrize("kind", PUBLISHERS)
