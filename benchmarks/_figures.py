@@ -11,10 +11,11 @@ import attrs
 from benchmarks._peers import Peer
 
 NAMES = {"tierkit": "tierkit", "nginx": "nginx", "varnish": "Varnish"}
-#: Under this share of its core the server was not kept busy: its figure is marked.
-BUSY = 0.5
-#: Under this key a sample tells the share of the core that the server used.
-SHARE = "share"
+#: Under these keys a sample tells the share of its core that the server used, and the share of the time in
+#: which it had something to do (more, where others had the core).
+SHARE, BUSY = "share", "busy"
+#: Busy for less of the time than this, a server's figure is marked.
+HALF = 0.5
 
 Sample = dict[str, float]
 
@@ -117,7 +118,8 @@ def cell(results: Results, row: Row, figure: Figure, peer: str) -> str:
     share = results.median(row.key, peer, SHARE)
     if share is None or not figure.of_busy:
         return number(value)
-    return f"{number(value)} ({share:.0%}{': idle' if share < BUSY else ''})"
+    busy = results.median(row.key, peer, BUSY)
+    return f"{number(value)} ({share:.0%}{': idle' if busy is not None and busy < HALF else ''})"
 
 
 def line(results: Results, row: Row, figure: Figure, peers: Sequence[str]) -> str:

@@ -81,10 +81,20 @@ class Window:
     units: float
     seconds: float
     cpu: float
-    #: Share of its core that the server used.
-    share: float
+    #: Seconds that the server's threads were ready to run and something else had the core.
+    waited: float
     #: 99th percentile of the time to an answer, milliseconds; where the load tells.
     p99: float = float("nan")
+
+    @property
+    def share(self) -> float:
+        """Share of its core that the server used."""
+        return self.cpu / self.seconds
+
+    @property
+    def busy(self) -> float:
+        """Share of the time in which it had something to do; on a machine of its own that is `share`."""
+        return min(1.0, (self.cpu + self.waited) / self.seconds)
 
     @property
     def per_cpu_second(self) -> float:
@@ -94,11 +104,12 @@ class Window:
 
 @contextmanager
 def metered(pid: int) -> Iterator[list[float]]:
-    """Yields a list that holds [wall, cpu] seconds afterwards."""
+    """Yields a list that holds seconds afterwards: by the clock, of CPU, and of waiting for the core."""
     found: list[float] = []
-    wall, cpu = time.monotonic(), _procs.cpu_seconds(pid)
+    before = [time.monotonic(), _procs.cpu_seconds(pid), _procs.waited_seconds(pid)]
     yield found
-    found += [time.monotonic() - wall, _procs.cpu_seconds(pid) - cpu]
+    after = [time.monotonic(), _procs.cpu_seconds(pid), _procs.waited_seconds(pid)]
+    found += [now - then for now, then in zip(after, before, strict=True)]
 
 
 def get(path: str, port: int) -> bytes:
@@ -193,7 +204,7 @@ def take_bodies(pid: int, port: int, paths: Sequence[str], clients: int, seconds
         _take(poll, takers, warm)
         with metered(pid) as cost:
             units = _take(poll, takers, seconds)
-    return Window(units, cost[0], cost[1], cost[1] / cost[0])
+    return Window(units, *cost)
 
 
 def _take(poll: select.epoll, takers: dict[int, Taker], seconds: float) -> int:
@@ -216,7 +227,7 @@ def wrk(pid: int, url: str, clients: int, seconds: float, core: int | None, scri
         with metered(pid) as cost:
             done = subprocess.run(_procs.pinned(core, command), check=True, capture_output=True, text=True)
     told = parse_wrk(done.stdout)
-    return Window(told["requests"], cost[0], cost[1], cost[1] / cost[0], told["p99"] / 1000)
+    return Window(told["requests"], cost[0], cost[1], cost[2], told["p99"] / 1000)
 
 
 def parse_wrk(output: str) -> dict[str, float]:

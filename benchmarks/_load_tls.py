@@ -144,7 +144,7 @@ def take_bodies(pid: int, takers: dict[int, TlsTaker], seconds: float, warm: flo
         _take(poll, takers, warm)
         with _load.metered(pid) as cost:
             units = _take(poll, takers, seconds)
-    return Window(units, cost[0], cost[1], cost[1] / cost[0])
+    return Window(units, *cost)
 
 
 def _take(poll: select.epoll, takers: dict[int, TlsTaker], seconds: float) -> int:

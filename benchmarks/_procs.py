@@ -60,6 +60,18 @@ def cpu_seconds(pid: int) -> float:
     return total / TICK
 
 
+def waited_seconds(pid: int) -> float:
+    """Time that its threads were ready to run and something else had the core (schedstat, second field)."""
+    total = 0
+    for each in tree(pid):
+        for task in Path(f"/proc/{each}/task").glob("*/schedstat"):
+            try:
+                total += int(task.read_text().split()[1])
+            except OSError:
+                continue
+    return total / 1e9
+
+
 def resident_bytes(pid: int, part: str = "Pss") -> int:
     """Resident memory of a process and its children, what they share counted once (PSS of smaps, proc(5)).
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from benchmarks import _load, _load_tls
-from benchmarks._figures import SHARE, Bench, Figure, Goal, Row, Sample
+from benchmarks._figures import BUSY, SHARE, Bench, Figure, Goal, Row, Sample
 from benchmarks._load import Window
 from benchmarks._origin import names
 from benchmarks._peers import Peer
@@ -16,7 +16,7 @@ PLAYLIST = "/vod/1.m3u8"
 
 def told(window: Window) -> Sample:
     """The sample of a window."""
-    return {"per_cpu_second": window.per_cpu_second, SHARE: window.share}
+    return {"per_cpu_second": window.per_cpu_second, SHARE: window.share, BUSY: window.busy}
 
 
 def segments(clients: int) -> Row:

@@ -81,11 +81,11 @@ def test_the_table_has_medians_shares_goals_and_verdicts() -> None:
     row = Row("row", lambda _peer, _bench: {}, (figure,))
     results = Results()
     for rate in (100.0, 300.0, 200.0):
-        results.add(row, "tierkit", {"rate": rate, "share": 0.9})
-        results.add(row, "nginx", {"rate": rate / 2, "share": 0.4})
+        results.add(row, "tierkit", {"rate": rate, "share": 0.3, "busy": 0.9})
+        results.add(row, "nginx", {"rate": rate / 2, "share": 0.4, "busy": 0.4})
     text = _figures.table(results, [row], ("tierkit", "nginx", "varnish"))
     assert text.splitlines()[-1] == (
-        "| what | 200 (90%) | 100 (40%: idle) |  | ≥ 1.5 times nginx; ≥ 500 | 2.00: met; **not met** |"
+        "| what | 200 (30%) | 100 (40%: idle) |  | ≥ 1.5 times nginx; ≥ 500 | 2.00: met; **not met** |"
     )
 
 
