@@ -8,6 +8,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,6 +121,8 @@ def main(description: str, given: Sequence[str] | None = None) -> None:
     server_core, load_core = _procs.cores()
     if server_core == load_core:
         raise SystemExit("two cores are needed: one for the server, one for load and origin")
+    # Asked to end, we end what we started: by the way that an exception takes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ExitStack() as stack:

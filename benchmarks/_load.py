@@ -120,9 +120,11 @@ def get(path: str, port: int) -> bytes:
     ).encode()
 
 
-def connect(port: int, receive_buffer: int = 0) -> socket.socket:
-    """A connection that closes by reset."""
+def connect(port: int, receive_buffer: int = 0, source: str = "") -> socket.socket:
+    """A connection that closes by reset, from a loopback address of its own where `source` says one."""
     made = socket.socket()
+    if source:
+        made.bind((source, 0))
     made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     if receive_buffer:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

@@ -27,6 +27,8 @@ BUDGET = 256 << 20
 #: A slow viewer takes this much each time that we look, ten times a second: 1.3 Mbit/s.
 SIP = 16_384
 IDLE, STALLED, ENCRYPTED, TAKEN = 6000, 500, 300, 1_000_000
+#: They come from several addresses: servers bound what one may open (tierkit: 4,000).
+ADDRESSES = 4
 #: A receive buffer for those who stall, so that the rest is the server's to keep.
 NARROW = 65_536
 
@@ -134,8 +136,8 @@ def idle_connections(connections: int = IDLE) -> Row:
 
 def _open_idle(stack: ExitStack, port: int, amount: int) -> None:
     request = _load.get("/vod/1.m3u8", port)
-    for _ in range(amount):
-        client = stack.enter_context(_load.connect(port))
+    for number in range(amount):
+        client = stack.enter_context(_load.connect(port, source=f"127.0.0.{2 + number % ADDRESSES}"))
         client.settimeout(20)
         client.sendall(request)
         data = client.recv(8192)

@@ -128,7 +128,7 @@ def nginx(place: Place) -> Iterator[Peer]:
         }
         written = place.folder / "nginx.conf"
         written.write_text(NGINX.format(certificate=certificate(place.folder), **names))
-        command = _procs.pinned(place.core, ["nginx", "-c", str(written), "-p", str(place.folder)])
+        command = _procs.pinned(place.core, ["nginx", "-c", str(written), "-p", str(place.folder), "-e", "error.log"])
         log = place.folder / "nginx.log"
         with _procs.process(command, log) as child:
             _procs.wait_listening(port, child, log)
