@@ -13,7 +13,7 @@ again.  Requests that were sent ahead (pipelining) wait in the buffer for their 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import trio
 from attrs import define, field, frozen
@@ -109,6 +109,16 @@ class Request:
         """The whole body.  Raises RemoteProtocolError (413) where it is longer than `limit` bytes."""
         return await self._body.read(limit)
 
+    @property
+    def bodiless(self) -> bool:
+        """Whether it has no body, or none that has not been read."""
+        return self._body.done
+
+    async def stream_body(self) -> AsyncIterator[bytes]:
+        """The body as it arrives.  Raises RemoteProtocolError (408) where nothing of it comes for too long."""
+        async for piece in self._body.stream():
+            yield piece
+
 
 Handler = Callable[[Request], Awaitable[Response]]
 #: Told of each answer once it has left or cannot: the request, its status, and the bytes sent for it, head
@@ -146,6 +156,29 @@ class _BodyReader:
             return body
         assert scope.cancelled_caught
         raise RemoteProtocolError(f"the body took more than {self._loop.timeouts.body:g} s", hint=408)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        if self.done:
+            return
+        if self._expects:
+            self._expects = False
+            await self._loop.connection.send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+        left = self._length
+        while left or (self._decoder is not None and not self._decoder.finished):
+            if not self._loop.buffer:
+                with trio.move_on_after(self._loop.timeouts.body) as scope:
+                    await self._loop.more()
+                if scope.cancelled_caught:
+                    patience = self._loop.timeouts.body
+                    raise RemoteProtocolError(f"nothing of the body came for {patience:g} s", hint=408)
+            data = self._loop.take(len(self._loop.buffer) if left is None else left)
+            self._length = left = None if left is None else left - len(data)
+            if self._decoder is not None:
+                data = self._decoder.receive(data)
+                self._loop.buffer[:0] = self._decoder.rest
+            if data:
+                yield data
+        self.done = True
 
     async def drain(self) -> bool:
         """Read what the handler left, where it is small; False where the connection must be closed instead."""

@@ -1,28 +1,64 @@
-"""Asking upstreams: one after the other until one answers.
+"""Asking upstreams: one after the other until one answers, two at once where the first is slow, and the rest of a
+body from the next where one breaks off.
 
-Whose fault a failure is decides what follows.  An upstream that cannot be reached, is too slow or breaks off
-rests for a while (`Upstreams.failed`), and observers are told once.  One that answers, but with a 5xx or with
-a playlist that is none, is passed over for this request alone: the next path may be fine.
+Whose fault a failure is, and what follows from it, is in `_health`; what may be gone on with is in `_resume`, how
+often one may be asked beside another in `_hedge`.  Here they are put in order:
+
+1. The candidates are asked in turn.  What fails before anything of it was sent on goes to the next.
+2. Where `hedge_after` seconds pass without a head, the next is asked beside the first, once for each request and
+   within the budget.  The first acceptable head wins, and the other connection is dropped.
+3. A body that breaks off is gone on with at the next candidate, on a fresh connection, or at the same one where there
+   is no other: each is asked once for each break, and `RESUMPTIONS` breaks are borne with.
+4. What may have done something, an unsafe method, goes to nobody else once it may have arrived.
+
+Each failure is told once: as UpstreamLost where that is news, else as StreamFault where viewers were reading.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 
+import trio
+from attrs import evolve, frozen
+
+from tierkit.codecs.hls import classify
 from tierkit.codecs.http1 import Headers
-from tierkit.events import StreamFault, UpstreamBack, UpstreamLost
-from tierkit.http import ClientResponse, HttpClient
+from tierkit.events import StreamFault
+from tierkit.http import Body, ClientResponse, HttpClient
 from tierkit.plugin import Address, Candidate, Context, NotServed, NotShared, StoreFull, TierkitError, UpstreamError
 
-__all__ = ["SCHEMES", "Asker", "BadAnswer", "Take"]
+from ._health import BadAnswer, Health
+from ._hedge import HedgeBudget
+from ._resume import BrokeOff
+
+__all__ = ["RESUMPTIONS", "SCHEMES", "Asker", "BadAnswer", "Take"]
 
 SCHEMES = ("http", "https")
+#: Methods that can be asked of several (RFC 9110 section 9.2.1).
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+#: Breaks of one body that are borne with: an upstream that breaks off each megabyte is no upstream.
+RESUMPTIONS = 4
 
 Take = Callable[[Candidate, Address, ClientResponse], Awaitable[None]]
+Claim = Callable[[], None]
 
 
-class BadAnswer(UpstreamError):
-    """An upstream that works, but has nothing good to say about this path."""
+@frozen(kw_only=True)
+class _Wanted:
+    """What somebody wants."""
+
+    method: str
+    path: str
+    key: str
+    headers: Headers
+    body: Body
+    take: Take
+    begun: Callable[[], bool]
+
+    @property
+    def stream(self) -> str:
+        return self.path.partition("?")[0]
 
 
 class Asker:
@@ -31,66 +67,151 @@ class Asker:
     def __init__(self, ctx: Context, client: HttpClient) -> None:
         self.ctx = ctx
         self.client = client
+        self.health = Health(ctx)
+        self.budget = HedgeBudget()
+        #: Seconds without a head after which the next upstream is asked as well; 0 never.
+        self.hedge_after = 0.0
+        #: Whether upstreams give the same bytes for a segment's name, so that one may go on for another without an ETag.
+        self.same_bytes = False
         #: Requests sent so far, and how many failed.
         self.requests = self.errors = 0
-        self._down: set[str] = set()
+        #: Requests of these that were sent beside a slow one.
+        self.hedged = 0
+        #: Bodies that broke off and went on elsewhere, and those that did not, so that their readers were reset.
+        self.resumed = self.broken = 0
 
     def resting(self) -> bool:
         """Whether every upstream has failed a moment ago."""
         candidates = self.ctx.upstream.candidates(SCHEMES)
-        return bool(candidates) and all(self.ctx.upstream.delay(each) > 0 for each in candidates)
+        return bool(candidates) and all(
+            self.health.down(each) or self.ctx.upstream.delay(each) > 0 for each in candidates
+        )
+
+    def candidates(self, key: str) -> list[Candidate]:
+        """Whom to ask for a key, in order, now."""
+        return self.health.order(self.ctx.upstream.candidates(SCHEMES, key), key)
 
     async def ask(
-        self, method: str, path: str, key: str, headers: Headers, take: Take, *, begun: Callable[[], bool]
+        self,
+        method: str,
+        path: str,
+        key: str,
+        headers: Headers,
+        take: Take,
+        *,
+        begun: Callable[[], bool],
+        body: Body = None,
     ) -> None:
-        """Try one upstream after the other, until one's answer is taken or something of it has been sent on."""
+        """Try one upstream after the other, until one's answer is taken or something of it has been sent on.
+
+        Args:
+            take: given the first acceptable answer; what it raises as an UpstreamError goes to the next.
+            begun: whether something of it has been sent on, so that nobody else's answer will do.
+            body: of the request, for methods that have one.
+        """
+        wanted = _Wanted(method=method, path=path, key=key, headers=headers, body=body, take=take, begun=begun)
         failure: TierkitError | None = None
-        for candidate in self.ctx.upstream.candidates(SCHEMES, key):
-            try:
-                await self._try(candidate, method, path, headers, take)
-            except NotServed as error:
-                failure = failure or error  # what could be asked and failed says more than what was out of scope
-            except (NotShared, StoreFull):
-                self._back(candidate)
-                raise
-            except UpstreamError as error:
-                self.errors += 1
-                if not isinstance(failure, UpstreamError):
-                    failure = type(error)(candidate.name, error.reason)
-                if isinstance(error, BadAnswer):
-                    self._back(candidate)
-                    if begun():  # its readers are reset, and nobody else would say why
-                        self.ctx.emit(StreamFault(stream=path.partition("?")[0], reason=str(failure)))
-                else:
-                    self._lost(candidate, error.reason)
-                if begun():
-                    raise failure from None
-            else:
-                self._back(candidate)
-                return
+        waiting = self.candidates(key)
+        while waiting:
+            for error in await self._next(waiting, wanted):
+                if error is None:
+                    return
+                # What could be asked and failed says more than what was out of scope.
+                if failure is None or not isinstance(failure, UpstreamError):
+                    failure = error
         raise failure or UpstreamError(self.ctx.tier, "has no upstream that speaks HTTP")
 
-    async def _try(self, candidate: Candidate, method: str, path: str, headers: Headers, take: Take) -> None:
+    async def _next(self, waiting: list[Candidate], wanted: _Wanted) -> Sequence[TierkitError | None]:
+        """Ask the next in the line, or the next two; takes who has been asked out of it.
+
+        Each outcome is a failure after which others may be asked, or None where the answer was taken.
+        """
+        self.budget.asked()
+        if self.hedge_after <= 0 or len(waiting) < 2 or wanted.method not in SAFE:
+            return [await self._one(waiting.pop(0), wanted, _unclaimed)]
+        return await _Race(self, wanted, waiting).run()
+
+    async def _one(self, candidate: Candidate, wanted: _Wanted, claim: Claim) -> TierkitError | None:
+        """Ask one: None where its answer was taken, or why others may be asked.  Raises what ends the matter."""
+        try:
+            await self._try(candidate, wanted, claim)
+        except NotServed as error:
+            return error
+        except (NotShared, StoreFull):
+            self.health.answered(candidate)
+            raise
+        except BrokeOff as error:
+            await self._go_on(candidate, wanted, error)
+            return None
+        except UpstreamError as error:
+            failure = type(error)(candidate.name, error.reason)
+            self._blame(candidate, wanted, failure)
+            if wanted.begun():
+                self.broken += 1
+                raise failure from None
+            if wanted.method not in SAFE and isinstance(error, BadAnswer):
+                raise failure from None
+            return failure
+        self.health.answered(candidate)
+        return None
+
+    async def _try(self, candidate: Candidate, wanted: _Wanted, claim: Claim) -> None:
         for attempt in (1, 2):
-            target = await candidate.source.target(path, SCHEMES)
+            target = await candidate.source.target(wanted.path, SCHEMES)
             self.requests += 1
-            async with self.client.request(method, target, headers, trust=candidate.trust) as response:
+            asking = self.client.request(wanted.method, target, wanted.headers, wanted.body, trust=candidate.trust)
+            async with asking as response:
                 again = candidate.source.observe(target, response.status, response.headers)
-                if again and attempt == 1:
+                if again and attempt == 1 and wanted.method in SAFE:
                     continue
-                if response.status >= 500:
+                self.health.come_back(candidate, wanted.key, response.status, response.headers, time.time())
+                if response.status >= 500 and wanted.method in SAFE:
                     raise BadAnswer(candidate.name, f"answered {response.status}")
-                await take(candidate, target, response)
+                claim()
+                await wanted.take(candidate, target, response)
                 return
 
-    def _lost(self, candidate: Candidate, reason: str) -> None:
-        rest = self.ctx.upstream.failed(candidate, reason)
-        if candidate.name not in self._down:
-            self._down.add(candidate.name)
-            self.ctx.emit(UpstreamLost(upstream=candidate.name, reason=reason, retry_in=rest))
+    def _blame(self, candidate: Candidate, wanted: _Wanted, failure: UpstreamError) -> None:
+        """Count and tell a failure."""
+        self.errors += 1
+        if isinstance(failure, BadAnswer):
+            told = self.health.answered_badly(candidate, failure.reason)
+        else:
+            told = self.health.failed(candidate, failure.reason)
+        if wanted.begun() and not told:  # its readers are reset, and nobody else would say why
+            self.ctx.emit(StreamFault(stream=wanted.stream, reason=str(failure)))
 
-    def _back(self, candidate: Candidate) -> None:
-        self.ctx.upstream.succeeded(candidate)
-        if candidate.name in self._down:
-            self._down.discard(candidate.name)
-            self.ctx.emit(UpstreamBack(upstream=candidate.name))
+    # --- going on --------------------------------------------------------------------------------
+
+    async def _go_on(self, candidate: Candidate, wanted: _Wanted, broke: BrokeOff) -> None:
+        """A body broke off: get the rest.  Raises UpstreamError where nobody has it."""
+        copy = broke.copy
+        copy.trusted = self.same_bytes and classify(wanted.path) == "segment"
+        for _ in range(RESUMPTIONS):
+            failure = UpstreamError(candidate.name, broke.reason)
+            self._blame(candidate, wanted, failure)
+            again = await self._rest(candidate, wanted, broke)
+            if again is None:
+                self.resumed += 1
+                return
+            if again is broke:
+                break
+            candidate, broke = again.candidate, again
+        self.broken += 1
+        raise failure
+
+    async def _rest(self, candidate: Candidate, wanted: _Wanted, broke: BrokeOff) -> BrokeOff | None:
+        """Ask each for the rest of what broke off at one: None where it came, `broke` where nobody has it."""
+        copy = broke.copy
+        if not copy.may_go_on():
+            return broke
+
+        async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
+            await copy.go_on(candidate.name, response)
+
+        rest = evolve(wanted, headers=copy.ask_for(wanted.headers), take=take)
+        return broke
+
+
+def _unclaimed() -> None:
+    """Nobody else was asked."""
