@@ -77,6 +77,11 @@ class Filler:
         self._store = store
         self._flight = flight
 
+    @property
+    def key(self) -> str:
+        """What was asked for."""
+        return self._flight.key
+
     def start(self, meta: Any, length: int | None = None, *, beside: int = 0, key: str = "") -> Entry:
         """The head is there: whoever waits may begin.  Raises StoreFull where `length` cannot fit.
 

@@ -43,6 +43,7 @@ from ._ports import Network as Network
 from ._ports import Peer as Peer
 from ._store import Entry as Entry
 from ._store import Filler as Filler
+from ._store import Flight as Flight
 from ._store import NotShared as NotShared
 from ._store import Store as Store
 from ._store import StoreFull as StoreFull

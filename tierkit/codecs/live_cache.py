@@ -45,6 +45,8 @@ MOMENT_SHARE = 1 / 8
 LONGEST_MOMENT = 1.0
 #: Seconds for which a missing thing is believed to be missing: the next segment is a 404 until it is there.
 NEGATIVE = 1.0
+#: Never shared, on media or playlists: each viewer would be the one who asked first.
+COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
 #: Connection-specific fields that end at each hop (RFC 9110 section 7.6.1), and framing, which is ours.
 _HOP = frozenset(
     {
@@ -100,7 +102,7 @@ def decide(
     if status not in (200, 203):
         return Lifetime(shared=False, reason=f"status {status}")
     age = age_value(headers) + max(0.0, delay)
-    strip = field_names(control.get("private", "")) | field_names(control.get("no-cache", ""))
+    strip = COOKIES | field_names(control.get("private", "")) | field_names(control.get("no-cache", ""))
     target_duration = min(target_duration, LONGEST_TARGET)
     if kind == "playlist" and facts is not None:
         fresh, behind, if_error = playlist_lifetime(facts, told, age, target_duration, blocking=blocking)

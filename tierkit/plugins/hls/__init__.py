@@ -22,13 +22,18 @@ from typing import ClassVar
 import trio
 from attrs import frozen
 
+from tierkit.codecs import http_cache
 from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
 from tierkit.plugin import Context, Node, Running, Service, hookimpl, open_store, option
 
 from ._answers import Answers
-from ._ask import SCHEMES
-from ._edge import Bounds, Edge, HLSStatistics
+from ._ask import SCHEMES, Asker
+from ._edge import Edge, HLSStatistics
 from ._fetch import Fetcher
+from ._flow import Bounds, Flow
+from ._pass import Passer
+from ._places import Gate, bare
+from ._policy import Live, Plain, Policy
 
 __all__ = ["HLS", "HLSStatistics"]
 
@@ -45,6 +50,11 @@ class HLS(Service):
     schemes: ClassVar[tuple[str, ...]] = SCHEMES
     pulls: ClassVar[tuple[str, ...]] = SCHEMES
 
+    policy: str = option(
+        "live",
+        "How long things live: 'live' by what HLS is, 'rfc9111' as the origin says, for anything over HTTP.",
+        choices=("live", "rfc9111"),
+    )
     cache_bytes: int = option(
         512 << 20, "Memory for everything that is stored or in flight.", minimum=1 << 20, unit="bytes"
     )
@@ -57,8 +67,18 @@ class HLS(Service):
     max_fetches: int = option(
         512, "Requests under way to upstreams at once; what would need more is told to come back.", minimum=1
     )
+    heuristic: float = option(
+        0.0,
+        "With 'rfc9111', the share of its age for which something without a lifetime is fresh; 0.1 is usual.",
+        minimum=0,
+        maximum=1,
+    )
+    hosts: tuple[str, ...] = option(
+        (), "Names that are answered for, as viewers write them; others get 421. Empty answers for any."
+    )
     cors: str = option(
-        "*", "What Access-Control-Allow-Origin says to players on other sites' pages; empty sends no such header."
+        "*",
+        "With 'live', what Access-Control-Allow-Origin says to players on other sites' pages; empty sends nothing.",
     )
     connect_timeout: float = option(5.0, "Time for connecting to an upstream.", minimum=0.1, maximum=120, unit="s")
     first_byte_timeout: float = option(
@@ -94,6 +114,11 @@ class HLS(Service):
             )
         return found
 
+    def _policy(self) -> Policy:
+        if self.policy == "live":
+            return Live()
+        return Plain(http_cache.Policy(heuristic=self.heuristic))
+
     @asynccontextmanager
     async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
         """Begin to serve in `tier`."""
@@ -103,12 +128,17 @@ class HLS(Service):
         viewers = ServerTimeouts(idle=self.idle_timeout, stall=self.stall_timeout, answer=self.send_timeout)
         bounds = Bounds(viewers=viewers, waiters=self.max_waiters, fetches=self.max_fetches)
         client = HttpClient(ctx.network, ctx.clock, timeouts=timeouts)
-        answers = Answers(ctx.tier, self.cors)
+        policy = self._policy()
+        answers = Answers(ctx.tier, self.cors if policy.own_cors else "")
+        gate = Gate(ctx.tier, answers.pseudonym, ctx.upstream, frozenset(map(bare, self.hosts)))
+        asker = Asker(ctx, client)
         async with trio.open_nursery() as nursery, open_store(self.cache_bytes, ctx.network.descriptors) as store:
             nursery.start_soon(_sweep, client, name=f"{ctx.tier} sweeps idle upstream connections")
-            fetcher = Fetcher(ctx, client, answers, nursery, max_object=self.max_object)
+            fetcher = Fetcher(ctx, store, asker, answers, policy, max_object=self.max_object)
+            passer = Passer(ctx.tier, asker, answers, policy, nursery, fetcher)
+            flow = Flow(ctx, store, gate, policy, answers, fetcher, passer, bounds)
             try:
-                yield Edge(ctx, store, client, answers, fetcher, bounds)
+                yield Edge(flow, client, viewers)
             finally:
                 nursery.cancel_scope.cancel()
                 client.close()

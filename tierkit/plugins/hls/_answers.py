@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 
 from tierkit.codecs.http1 import Headers, get
-from tierkit.codecs.live_cache import end_to_end, not_modified, parse_range
+from tierkit.codecs.http_forward import forwarded
+from tierkit.codecs.live_cache import not_modified, parse_range
 from tierkit.http import BodySink, Ready, Request, Response, response_head, text_response
 from tierkit.plugin import ConnectionLost, Entry, UpstreamError
 
@@ -58,11 +59,11 @@ class Answers:
 
         Where we answer for CORS, the upstream's own fields go: two values of one of them are an error to a browser.
         """
-        kept = end_to_end(headers, alone=alone)
-        if self.cors:
-            kept = [each for each in kept if not each[0].lower().startswith(b"access-control-")]
+        dropped = {b"via"} if alone else {b"via", b"accept-ranges"}
         # Ranges of what we store are ours to give, whatever the origin can do.
-        kept = kept if alone else [each for each in kept if each[0].lower() != b"accept-ranges"]
+        kept = [each for each in forwarded(headers) if each[0] not in dropped]
+        if self.cors:
+            kept = [each for each in kept if not each[0].startswith(b"access-control-")]
         return [*kept, self.via(headers)]
 
     def how(self, what: str) -> tuple[bytes, bytes]:

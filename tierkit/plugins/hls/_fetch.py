@@ -1,17 +1,20 @@
-"""What upstreams answer, into the store or past it."""
+"""What upstreams answer, into the store."""
 
 from __future__ import annotations
 
-from functools import partial
+import time
+from collections.abc import Callable
 
-import trio
-from attrs import evolve
+from attrs import frozen
 
-import tierkit
 from tierkit.codecs.hls import MAX_PLAYLIST, Kind, PlaylistFacts, classify, read_playlist
-from tierkit.codecs.http1 import Headers, content_length, get
-from tierkit.codecs.live_cache import Lifetime, decide
-from tierkit.http import BodySink, ClientResponse, HttpClient, Request, Response
+from tierkit.codecs.http1 import Headers, get
+from tierkit.codecs.http_cache import Lifetime
+from tierkit.codecs.http_conditional import revalidation
+from tierkit.codecs.http_forward import stored_fields
+from tierkit.codecs.http_update import HeadEffect, head_effect, invalidated, merged
+from tierkit.codecs.http_vary import vary_key
+from tierkit.http import ClientResponse, Request
 from tierkit.plugin import (
     Address,
     Candidate,
@@ -19,6 +22,7 @@ from tierkit.plugin import (
     Filler,
     NotShared,
     RemoteProtocolError,
+    Store,
     StoreFull,
     UpstreamError,
 )
@@ -26,6 +30,8 @@ from tierkit.plugin import (
 from ._answers import Answers, beside
 from ._ask import Asker, BadAnswer
 from ._objects import Memory, Meta, StreamFacts, folders
+from ._places import Place
+from ._policy import Arrival, Policy
 
 __all__ = ["Fetcher"]
 
@@ -37,38 +43,57 @@ FULL_SECONDS = 1.0
 FAIL_SECONDS = 1.0
 #: Playlists longer than this are parsed in a thread: some 25 µs a segment, and nobody waits for a day of DVR.
 LONG_PLAYLIST = 65536
-#: Which stored field makes which condition of a revalidation (RFC 9110 section 13.1).
-CONDITIONS = ((b"etag", b"If-None-Match"), (b"last-modified", b"If-Modified-Since"))
-#: What goes upstream of a request that is passed on for one viewer.
-PASSED_ON = (b"authorization", b"range", b"if-none-match", b"if-modified-since", b"if-range")
+
+
+@frozen
+class _Asked:
+    """What upstream is asked for, with which fields of whose request, and when."""
+
+    place: Place
+    request: Headers
+    at: float
 
 
 class Fetcher:
     """A tier's way to its upstreams.
 
     Args:
-        nursery: the tier's; it carries what is passed on while a viewer reads it.
         max_object: bytes of the largest object that is stored.
+        wall: Unix seconds.
+
+    Attributes:
+        streams: the last media playlist in each folder.
+        varies: the fields that what is stored under a key varies by.
+        revalidated: answers of 304 so far.
     """
 
     def __init__(
-        self, ctx: Context, client: HttpClient, answers: Answers, nursery: trio.Nursery, *, max_object: int
+        self,
+        ctx: Context,
+        store: Store,
+        asker: Asker,
+        answers: Answers,
+        policy: Policy,
+        *,
+        max_object: int,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.ctx = ctx
-        self.client = client
+        self.store = store
+        self.asker = asker
         self.answers = answers
+        self.policy = policy
         self.max_object = max_object
-        #: The last media playlist in each folder.
         self.streams: Memory[str, StreamFacts] = Memory()
-        #: Until when a key is passed on without trying to store it.
-        self.passing: Memory[str, float] = Memory()
-        self.asker = Asker(ctx, client)
-        self._failing: Memory[str, float] = Memory()
-        #: Requests that are being passed on now.
-        self.passes = 0
-        #: So far.
+        self.varies: Memory[str, tuple[bytes, ...]] = Memory()
         self.revalidated = 0
-        self._nursery = nursery
+        self._wall = wall
+        self._passing: Memory[str, float] = Memory()
+        self._failing: Memory[str, float] = Memory()
+
+    def passes_by(self, key: str) -> bool:
+        """Whether the answers for this key were not for others a moment ago."""
+        return (self._passing.get(key) or 0.0) > self.ctx.clock()
 
     def resting(self, key: str) -> bool:
         """Whether this key, or every upstream, has failed a moment ago: asking again would only wait for the same."""
@@ -76,77 +101,108 @@ class Fetcher:
             return True
         return self.asker.resting()
 
+    def forget(self, key: str) -> int:
+        """Forget what is stored under a key, and all that varies there; returns how many objects that were."""
+        self._passing.forget(key)
+        count = int(self.store.remove(key))
+        if self.varies.get(key) is not None:
+            self.varies.forget(key)
+            count += sum(self.store.remove(each) for each in self.store.keys() if each.startswith(key + "\n"))  # noqa: SIM118
+        return count
+
     # --- into the store --------------------------------------------------------------------------
 
-    async def fill(self, filler: Filler, path: str, key: str, via: tuple[bytes, bytes]) -> None:
-        """Fill an object from the first upstream that can; what is stored already is only revalidated."""
-        headers, old = self._headers(via), filler.old
+    async def fill(self, filler: Filler, place: Place, request: Headers) -> None:
+        """Fill an object from the first upstream that can; what is stored already is only revalidated.
+
+        `request` is the viewer's whose it is.
+        """
+        asked = _Asked(place, request, self.ctx.clock())
+        headers = [*self.policy.asks(request, alone=False), self.answers.via(request)]
+        old = filler.old
         if old is not None and old.meta.status == 200:
-            headers += [(name, value) for field, name in CONDITIONS if (value := get(old.meta.headers, field))]
+            headers += revalidation(old.meta.fields)
 
         async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
             if response.status == 304:
                 if old is None:
                     raise BadAnswer(candidate.name, "answered 304, which was not asked for")
-                self._confirm(filler, path, response)
+                self._confirm(filler, asked, response)
             else:
-                await self._store(filler, path, key, candidate, response)
+                await self._store(filler, asked, candidate, response)
 
+        relays = self.policy.relays_errors and (old is None or not old.meta.usable_if_error(self.ctx.clock()))
+        key = filler.key
         try:
-            await self.asker.ask("GET", path, key, headers, take, begun=lambda: filler.entry is not None)
+            await self.asker.ask(
+                "GET", place.path, place.key, headers, take,
+                begun=lambda: filler.entry is not None, relays_errors=relays,
+            )  # fmt: skip
         except StoreFull:
-            self.passing.put(key, self.ctx.clock() + FULL_SECONDS)
+            self._passing.put(place.key, self.ctx.clock() + FULL_SECONDS)
             raise
         except UpstreamError:
             self._failing.put(key, self.ctx.clock() + FAIL_SECONDS)
             raise
         self._failing.forget(key)
 
-    def _confirm(self, filler: Filler, path: str, response: ClientResponse) -> None:
-        """A 304: what is stored lives on, with what the new head says of its lifetime (RFC 9111 section 4.3.4)."""
+    def _confirm(self, filler: Filler, asked: _Asked, response: ClientResponse) -> None:
+        """A 304: what is stored lives on, with what the new head says (RFC 9111 section 4.3.4)."""
         assert filler.old is not None
         meta: Meta = filler.old.meta
-        news = self.answers.forward(response.headers)
-        named = {name.lower() for name, _ in news}
-        headers = tuple([each for each in meta.headers if each[0].lower() not in named] + news)
-        age = [(b"age", value)] if (value := get(response.headers, b"age")) is not None else []
-        lifetime = self._lifetime(path, meta.kind, 200, (*headers, *age), meta.facts)
-        filler.old.meta = evolve(meta, headers=headers, lifetime=lifetime, arrived=self.ctx.clock())
+        fields = merged(meta.fields, response.headers)
+        lifetime = self._lifetime(asked, meta.kind, meta.status, fields, meta.facts)
+        if not lifetime.shared:  # it was, and is not any more
+            self.forget(asked.place.key)
+            raise NotShared(lifetime.reason)
+        filler.old.meta = self._meta(meta.status, fields, lifetime, meta.kind, meta.facts)
         self.revalidated += 1
         filler.confirm()
 
-    async def _store(self, filler: Filler, path: str, key: str, candidate: Candidate, response: ClientResponse) -> None:
-        kind = classify(path, (get(response.headers, b"content-type") or b"").decode("latin-1"))
+    async def _store(self, filler: Filler, asked: _Asked, candidate: Candidate, response: ClientResponse) -> None:
+        place = asked.place
+        kind = classify(place.path, (get(response.headers, b"content-type") or b"").decode("latin-1"))
         playlist: bytes | None = None
         facts: PlaylistFacts | None = None
         if kind == "playlist" and response.status == 200:
-            playlist, facts = await self._playlist(path, candidate, response)
-        lifetime = self._lifetime(path, kind, response.status, response.headers, facts)
+            playlist, facts = await self._playlist(place.path, candidate, response)
+        lifetime = self._lifetime(asked, kind, response.status, response.headers, facts)
         if not lifetime.shared or (response.length or 0) > self.max_object:
             if response.status in (200, 203):  # a refusal says nothing about what will come
-                self.passing.put(key, self.ctx.clock() + PASS_SECONDS)
+                self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
             raise NotShared(lifetime.reason or f"larger than {self.max_object} bytes")
-        meta = Meta(
-            status=response.status,
-            headers=tuple(self.answers.forward(response.headers)),
-            lifetime=lifetime,
-            arrived=self.ctx.clock(),
-            kind=kind,
-            facts=facts,
-        )
+        meta = self._meta(response.status, response.headers, lifetime, kind, facts)
         filler.keep = lifetime.kept
+        length = response.length if playlist is None else len(playlist)
+        filler.start(meta, length, beside=beside(length), key=self._variant(asked, lifetime))
         if playlist is not None:
-            filler.start(meta, len(playlist), beside=beside(len(playlist)))
             filler.write(playlist)
             return
-        filler.start(meta, response.length, beside=beside(response.length))
         size = 0
         while data := await response.read_some():
             size += len(data)
             if size > self.max_object:
-                self.passing.put(key, self.ctx.clock() + PASS_SECONDS)
+                self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
                 raise BadAnswer(candidate.name, f"sent more than {self.max_object} bytes: raise max_object")
             filler.write(data)
+
+    def _meta(self, status: int, fields: Headers, lifetime: Lifetime, kind: Kind, facts: PlaylistFacts | None) -> Meta:
+        kept = tuple(stored_fields(fields, now=self._wall(), strip=lifetime.strip))
+        headers = tuple(self.answers.forward(kept))
+        return Meta(status=status, fields=kept, headers=headers, lifetime=lifetime, arrived=self.ctx.clock(),
+                    kind=kind, facts=facts)  # fmt: skip
+
+    def _variant(self, asked: _Asked, lifetime: Lifetime) -> str:
+        """The key that an answer is stored under: with what the request said, where it varies by that."""
+        key = asked.place.key
+        if not lifetime.vary:
+            self.varies.forget(key)
+            return key
+        said = vary_key(lifetime.vary, asked.request)
+        if said is None:
+            raise NotShared("it varies by fields that are too long")
+        self.varies.put(key, lifetime.vary)
+        return f"{key}\n{said.decode('latin-1')}"
 
     async def _playlist(self, path: str, candidate: Candidate, response: ClientResponse) -> tuple[bytes, PlaylistFacts]:
         if get(response.headers, b"content-encoding") not in (None, b"identity"):
@@ -164,72 +220,55 @@ class Fetcher:
             self.streams.put(next(folders(only)), StreamFacts(only, facts, self.ctx.clock()))
         return body, facts
 
-    def _lifetime(self, path: str, kind: Kind, status: int, headers: Headers, facts: PlaylistFacts | None) -> Lifetime:
-        stream = next(filter(None, map(self.streams.get, folders(path))), None)
-        return decide(
-            kind,
-            status,
-            headers,
-            facts=facts,
-            target_duration=stream.facts.target_duration if stream is not None else 0.0,
-            window=stream.facts.window if stream is not None else 0.0,
+    def _lifetime(
+        self, asked: _Asked, kind: Kind, status: int, headers: Headers, facts: PlaylistFacts | None
+    ) -> Lifetime:
+        stream = next(filter(None, map(self.streams.get, folders(asked.place.path))), None)
+        return self.policy.lifetime(
+            Arrival(
+                kind=kind,
+                status=status,
+                headers=headers,
+                request=asked.request,
+                wall=self._wall(),
+                delay=self.ctx.clock() - asked.at,
+                facts=facts,
+                target_duration=stream.facts.target_duration if stream is not None else 0.0,
+                window=stream.facts.window if stream is not None else 0.0,
+            )
         )
 
-    # --- past the store --------------------------------------------------------------------------
+    # --- what passes by --------------------------------------------------------------------------
 
-    async def pass_on(self, path: str, key: str, request: Request) -> Response:
-        """Ask for this viewer alone, and store nothing."""
-        headers = self._headers(self.answers.via(request.headers))
-        headers += [(name, value) for name in PASSED_ON if (value := request.get(name)) is not None]
-        give, answer = trio.open_memory_channel[Response | Exception](1)
-        sent = trio.Event()
-        taken = False
+    def passed(self, place: Place, request: Request, response: ClientResponse) -> None:
+        """An answer that went to one viewer alone may say that what is stored is another by now."""
+        if request.method == "HEAD":
+            self._heed_head(place, request.headers, response)
+            return
+        url = f"http://{request.host or 'localhost'}{place.path}"
+        base = url[: len(url) - len(place.path)]
+        for each in invalidated(request.method.encode(), response.status, response.headers, url):
+            self.forget(place.key if each == url else each[len(base) :])
 
-        async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
-            nonlocal taken
-            taken = True
-            fields = [
-                *self.answers.forward(response.headers, alone=True),
-                self.answers.how("passed"),
-                *self.answers.cors,
-            ]
-            # To HEAD, the length is that of the body which would have come.
-            length = content_length(response.headers) if request.method == "HEAD" else response.length
-            give.send_nowait(Response(response.status, fields, partial(_relay, response), length, release=sent.set))
-            await sent.wait()
-
-        async def ask() -> None:
-            try:
-                await self.asker.ask(request.method, path, key, headers, take, begun=lambda: taken)
-            except Exception as error:  # this is a task of the tier's: what went wrong is the viewer's to tell
-                if not taken:
-                    give.send_nowait(error)
-            finally:
-                self.passes -= 1
-
-        self.passes += 1
-        # The upstream's connection must stay open until the viewer has the body, so a task of its own holds
-        # it, ended by `release` however the sending ends.
-        self._nursery.start_soon(ask, name=f"{self.ctx.tier} passes {key}")
-        try:
-            result = await answer.receive()
-        except BaseException:
-            sent.set()
-            raise
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    def _headers(self, via: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-        # Identity only: a cache that stores one form must not store a compressed one for all.
-        return [
-            (b"Accept", b"*/*"),
-            (b"Accept-Encoding", b"identity"),
-            (b"User-Agent", b"tierkit/" + tierkit.__version__.encode()),
-            via,
-        ]
-
-
-async def _relay(response: ClientResponse, sink: BodySink) -> None:
-    while data := await response.read_some():
-        await sink.write(data)
+    def _heed_head(self, place: Place, request: Headers, response: ClientResponse) -> None:
+        names = self.varies.get(place.key)
+        said = vary_key(names, request) if names is not None else b""
+        if said is None:
+            return
+        entry = self.store.get(f"{place.key}\n{said.decode('latin-1')}" if said else place.key)
+        if entry is None or entry.meta.status != 200:
+            return
+        meta: Meta = entry.meta
+        match head_effect(meta.fields, entry.length, response.status, response.headers):
+            case HeadEffect.UPDATE:
+                fields = merged(meta.fields, response.headers)
+                asked = _Asked(place, request, self.ctx.clock())
+                lifetime = self._lifetime(asked, meta.kind, meta.status, fields, meta.facts)
+                if lifetime.shared:
+                    entry.meta = self._meta(meta.status, fields, lifetime, meta.kind, meta.facts)
+                else:
+                    self.forget(place.key)
+            case HeadEffect.STALE:
+                entry.meta = meta.staled(self.ctx.clock())
+            case HeadEffect.NOTHING:
+                pass

@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 from attrs import define, evolve, field, frozen
 
 from tierkit.codecs.hls import Kind, PlaylistFacts
-from tierkit.codecs.live_cache import Lifetime
+from tierkit.codecs.http_cache import Lifetime, reuse
+from tierkit.codecs.http_reuse import is_fresh
 from tierkit.http import Ready
 
 __all__ = ["Memory", "Meta", "StreamFacts", "folders"]
@@ -27,6 +28,8 @@ class Meta:
     """What is kept beside an object's bytes."""
 
     status: int
+    #: As upstream sent them, without those of the hop.
+    fields: tuple[tuple[bytes, bytes], ...]
     #: As they go to viewers, without Age and whatever else differs between them.
     headers: tuple[tuple[bytes, bytes], ...]
     lifetime: Lifetime
@@ -47,15 +50,11 @@ class Meta:
 
     def fresh(self, now: float) -> bool:
         """Whether it may be served as it is."""
-        return self.age(now) < self.lifetime.fresh
-
-    def usable_while_revalidated(self, now: float) -> bool:
-        """Whether it may be served while somebody looks upstream (RFC 5861 section 3)."""
-        return self.age(now) < self.lifetime.fresh + self.lifetime.while_revalidated
+        return is_fresh(self.lifetime, self.age(now))
 
     def usable_if_error(self, now: float) -> bool:
-        """Whether it may be served where upstream fails (RFC 5861 section 4)."""
-        return self.age(now) < self.lifetime.fresh + self.lifetime.if_error
+        """Whether it may be served where upstream fails."""
+        return reuse(self.lifetime, self.age(now), failed=True).served
 
     def staled(self, now: float) -> Meta:
         """The same, fresh no longer."""

@@ -1,0 +1,264 @@
+"""One request at an edge: what is stored, what is under way, what has to be asked for."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from attrs import frozen
+
+from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
+from tierkit.codecs.http_vary import vary_key
+from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
+from tierkit.plugin import (
+    Context,
+    Entry,
+    Flight,
+    NotServed,
+    NotShared,
+    Store,
+    StoreFull,
+    UpstreamError,
+    UpstreamTimeout,
+)
+
+from ._answers import Answers
+from ._fetch import Fetcher
+from ._pass import Passer
+from ._places import Gate, Place, Refused
+from ._policy import Policy
+
+__all__ = ["Bounds", "Flow", "WAYS"]
+
+#: What becomes of a request.
+WAYS = ("hits", "stale", "collapsed", "misses", "passed", "stale_if_error", "errors")
+#: Fields that may make the answer to a GET another than the stored one, or be meant for us.
+NOT_PLAIN = frozenset(
+    {
+        b"authorization",
+        b"cache-control",
+        b"content-length",
+        b"expect",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"pragma",
+        b"range",
+        b"transfer-encoding",
+        b"upgrade",
+        b"via",
+    }
+)
+#: Those of them that what is stored can be held against.
+CONDITIONAL = frozenset({b"if-modified-since", b"if-none-match", b"if-range", b"range"})
+#: Times that a request looks again, where what it waited for turned out to be for other requests.
+LOOKS = 3
+
+
+@frozen(kw_only=True)
+class Bounds:
+    """What one edge allows."""
+
+    viewers: ServerTimeouts
+    #: Viewers that may wait for the first byte of one object.
+    waiters: int
+    #: Requests under way to upstreams.
+    fetches: int
+
+
+class Flow:
+    """Requests at one tier.
+
+    Attributes:
+        counts: how many went each of `WAYS` so far.
+        leaving: whether each answer is to be the last of its connection.
+    """
+
+    def __init__(
+        self,
+        ctx: Context,
+        store: Store,
+        gate: Gate,
+        policy: Policy,
+        answers: Answers,
+        fetcher: Fetcher,
+        passer: Passer,
+        bounds: Bounds,
+    ) -> None:
+        self.ctx = ctx
+        self.store = store
+        self.gate = gate
+        self.policy = policy
+        self.answers = answers
+        self.fetcher = fetcher
+        self.passer = passer
+        self.bounds = bounds
+        self.leaving = False
+        self.counts = dict.fromkeys(WAYS, 0)
+
+    # --- at hand ---------------------------------------------------------------------------------
+
+    def quick(self, data: bytes) -> Ready | None:
+        """The answer to a GET of something that is stored and fresh: nearly every request."""
+        known = plain_get(data)
+        if known is None or self.leaving:
+            return None
+        target, fields = known
+        odd = fields.names & NOT_PLAIN
+        if not fields.keep_alive or not odd <= CONDITIONAL:
+            return None
+        place = self.gate.known.get(target)
+        stored = self._at_hand(place, fields) if place is not None else None
+        if stored is None:
+            return None
+        now = self.ctx.clock()
+        ready = self.answers.ready_if(stored, fields.headers, now) if odd else self.answers.ready(stored, now)
+        if ready is not None:
+            self.counts["hits"] += 1
+        return ready
+
+    def _at_hand(self, place: Place, fields: Fields) -> Entry | None:
+        if not self.gate.welcomes(fields):
+            return None
+        key = self._variant(place.key, fields)
+        return self.store.get(key) if key is not None else None
+
+    # --- the long way ----------------------------------------------------------------------------
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request."""
+        try:
+            response = await self._respond(request)
+        except Refused as error:
+            response = self._error(error.status, str(error), *error.headers)
+        except NotServed as error:
+            response = self._error(404, str(error))
+        except UpstreamError as error:
+            status = 504 if isinstance(error, UpstreamTimeout) else 502
+            response = self._error(status, f"{error}: see that it runs and is reached from {self.ctx.tier}")
+        response.close = response.close or self.leaving
+        return response
+
+    async def _respond(self, request: Request) -> Response:
+        method = request.method
+        if method == "OPTIONS" and not self.policy.all_methods:
+            return self.answers.options()
+        if method not in ("GET", "HEAD"):
+            self._check_method(method)
+            return await self._pass(self.gate.place(request.head), request)
+        place = self.gate.place(request.head)
+        wanted = self.policy.wanted(request.headers)
+        if self.policy.bypasses(request.head.fields.names) or (wanted is not None and wanted.no_store):
+            return await self._pass(place, request)
+        return await self._find(place, request, wanted)
+
+    def _check_method(self, method: str) -> None:
+        allowed = (b"Allow", b"GET, HEAD, OPTIONS")
+        if not self.policy.all_methods:
+            raise Refused(405, f"{self.ctx.tier} is a cache: it takes GET, HEAD and OPTIONS", allowed)
+        if method in ("CONNECT", "TRACE"):
+            # A tunnel past the cache, and an echo of what a browser keeps from scripts (RFC 9110 section 9.3.8).
+            raise Refused(405, f"{self.ctx.tier} takes no {method}")
+
+    async def _find(self, place: Place, request: Request, wanted: RequestDirectives | None) -> Response:
+        for _ in range(LOOKS):
+            key = self._variant(place.key, request.head.fields)
+            if key is None or self.fetcher.passes_by(place.key):
+                break
+            stored = self.store.get(key)
+            if stored is not None and (way := self._serve_stored(stored, place, key, request, wanted)):
+                return await self._serve(stored, request, way)
+            if not may_forward(wanted):
+                raise Refused(504, "nothing is stored that may be served, and only-if-cached forbids to ask")
+            if request.method == "HEAD" and self.policy.all_methods:
+                break
+            entry, way = await self._wait(place, key, stored, request)
+            if entry is None:
+                break
+            if way == "stale_if_error" or self._variant(place.key, request.head.fields) == entry.key:
+                return await self._held(entry, request, way)
+            entry.release()  # it varies, and is for other requests than this
+        return await self._pass(place, request)
+
+    def _variant(self, key: str, fields: Fields) -> str | None:
+        """The key of what fits a request, where what is stored under `key` varies; None where nothing can."""
+        names = self.fetcher.varies.get(key)
+        if names is None:
+            return key
+        said = vary_key(names, fields.headers)
+        return None if said is None else f"{key}\n{said.decode('latin-1')}"
+
+    def _serve_stored(
+        self, stored: Entry, place: Place, key: str, request: Request, wanted: RequestDirectives | None
+    ) -> str:
+        """Which way what is stored may be served at once; "" where upstream has to be asked first."""
+        meta = stored.meta
+        age = meta.age(self.ctx.clock())
+        outcome = reuse(meta.lifetime, age, wanted)
+        if outcome is Outcome.FRESH:
+            return "hits"
+        if outcome is Outcome.STALE_WHILE_REVALIDATED:
+            if self._may_fetch(key) and not self.fetcher.resting(key):
+                self._fill(place, key, request)
+            return "stale"
+        if outcome is Outcome.STALE:
+            return "stale"
+        # Upstream failed a moment ago: nobody waits for it to fail again.
+        if self.fetcher.resting(key) and reuse(meta.lifetime, age, wanted, failed=True).served:
+            return "stale_if_error"
+        return ""
+
+    async def _wait(self, place: Place, key: str, stored: Entry | None, request: Request) -> tuple[Entry | None, str]:
+        """What a fetch brings, held, and which way it came; None where it is for one viewer alone."""
+        under_way = self.store.flight(key)
+        if not self._may_fetch(key) or (under_way is not None and under_way.waiters >= self.bounds.waiters):
+            self._busy()
+        flight = self._fill(place, key, request)
+        if stored is not None:
+            stored.acquire()  # in case this fails; nothing else keeps it while we wait
+        try:
+            return await flight.head(), "misses" if under_way is None else "collapsed"
+        except (NotShared, StoreFull):
+            return None, "passed"
+        except UpstreamError:
+            wanted = self.policy.wanted(request.headers)
+            if stored is not None and reuse(
+                stored.meta.lifetime, stored.meta.age(self.ctx.clock()), wanted, failed=True
+            ).served:  # fmt: skip
+                stored.acquire()
+                return stored, "stale_if_error"
+            raise
+        finally:
+            if stored is not None:
+                stored.release()
+
+    def _fill(self, place: Place, key: str, request: Request) -> Flight:
+        return self.store.fill(key, partial(self.fetcher.fill, place=place, request=request.headers), place.stream)
+
+    def _may_fetch(self, key: str) -> bool:
+        return self.store.flight(key) is not None or self.store.filling + self.passer.passing < self.bounds.fetches
+
+    def _busy(self) -> None:
+        retry = (b"Retry-After", b"1")
+        raise Refused(503, f"too many wait for {self.ctx.tier}'s upstreams: try again", retry)
+
+    async def _pass(self, place: Place, request: Request) -> Response:
+        if self.store.filling + self.passer.passing >= self.bounds.fetches:
+            self._busy()
+        response = await self.passer.pass_on(place, request)
+        self.counts["passed"] += 1
+        return response
+
+    async def _serve(self, stored: Entry, request: Request, way: str) -> Response:
+        stored.acquire()
+        return await self._held(stored, request, way)
+
+    async def _held(self, entry: Entry, request: Request, way: str) -> Response:
+        response = await self.answers.serve(entry, request, way, self.ctx.clock())
+        self.counts[way] += 1
+        return response
+
+    def _error(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> Response:
+        self.counts["errors"] += 1
+        return self.answers.refusal(status, text, *headers)

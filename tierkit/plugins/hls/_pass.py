@@ -1,0 +1,107 @@
+"""Past the store: requests that are for one viewer alone, of any method, with their bodies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Protocol
+
+import trio
+
+from tierkit.codecs.http1 import content_length
+from tierkit.http import BodySink, ClientResponse, Request, Response
+from tierkit.plugin import Address, Candidate
+
+from ._answers import Answers
+from ._ask import Asker
+from ._places import Place
+from ._policy import Policy
+
+__all__ = ["Passer"]
+
+
+class Afterwards(Protocol):
+    """Told of what has passed."""
+
+    def passed(self, place: Place, request: Request, response: ClientResponse) -> None:
+        """The head of the answer has come."""
+
+
+class Passer:
+    """Asks for one viewer alone, and stores nothing.
+
+    Args:
+        name: of the tier.
+        nursery: the tier's; it carries what is passed on while a viewer reads it.
+        afterwards: what is stored may have to change by what passes.
+
+    Attributes:
+        passing: requests that are being passed on now.
+    """
+
+    def __init__(
+        self, name: str, asker: Asker, answers: Answers, policy: Policy, nursery: trio.Nursery, afterwards: Afterwards
+    ) -> None:
+        self.name = name
+        self.asker = asker
+        self.answers = answers
+        self.policy = policy
+        self.passing = 0
+        self._nursery = nursery
+        self._afterwards = afterwards
+
+    async def pass_on(self, place: Place, request: Request) -> Response:
+        """The answer to this request, its body still coming.  Raises UpstreamError or NotServed."""
+        headers = [*self.policy.asks(request.headers, alone=True), self.answers.via(request.headers)]
+        body = None if request.bodiless else _body(request)
+        if body is not None and (length := request.get(b"content-length")) is not None:
+            headers.append((b"Content-Length", length))
+        give, answer = trio.open_memory_channel[Response | Exception](1)
+        sent = trio.Event()
+        taken = False
+
+        async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
+            nonlocal taken
+            taken = True
+            self._afterwards.passed(place, request, response)
+            fields = [*self.answers.forward(response.headers, alone=True), self.answers.how("passed")]
+            # To HEAD, the length is that of the body which would have come.
+            length = content_length(response.headers) if request.method == "HEAD" else response.length
+            fields += self.answers.cors
+            give.send_nowait(Response(response.status, fields, partial(_relay, response), length, release=sent.set))
+            await sent.wait()
+
+        async def ask() -> None:
+            try:
+                await self.asker.ask(
+                    request.method, place.path, place.key, headers, take, begun=lambda: taken, body=body,
+                    relays_errors=self.policy.relays_errors,
+                )  # fmt: skip
+            except Exception as error:  # this is a task of the tier's: what went wrong is the viewer's to tell
+                if not taken:
+                    give.send_nowait(error)
+            finally:
+                self.passing -= 1
+
+        self.passing += 1
+        # The upstream's connection must stay open until the viewer has the body, so a task of its own holds
+        # it, ended by `release` however the sending ends.
+        self._nursery.start_soon(ask, name=f"{self.name} passes {place.key}")
+        try:
+            result = await answer.receive()
+        except BaseException:
+            sent.set()
+            raise
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    async for piece in request.stream_body():
+        yield piece
+
+
+async def _relay(response: ClientResponse, sink: BodySink) -> None:
+    while data := await response.read_some():
+        await sink.write(data)

@@ -1,0 +1,121 @@
+"""Where a request wants to go: the gate that it must pass, and the one spelling of what it asks for.
+
+A key is made from the target that goes upstream and from nothing else, so nothing that an origin sees can differ
+between two requests with one key.  What may not go upstream is refused here, before anything is looked up.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from attrs import frozen
+
+from tierkit.codecs.http1 import Headers, get
+from tierkit.http import Fields, Head
+from tierkit.plugin import TierkitError, Upstreams
+
+from ._objects import Memory
+
+__all__ = ["Gate", "Place", "Refused"]
+
+#: Proxies that a request may have come through before it is taken for a loop.
+MAX_HOPS = 16
+_FORBIDDEN = re.compile(rb"[\x00-\x1f\x7f\\]")
+#: A path without any of this cannot be spelt in two ways.
+_PLAIN = re.compile(r"(?:/(?!\.)[^%\\/]*)+\Z")
+
+
+class Refused(TierkitError):
+    """A request that gets an error, and the status and fields of that."""
+
+    def __init__(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(text)
+        self.status = status
+        self.headers = headers
+
+
+@frozen
+class Place:
+    """What a request asks for."""
+
+    #: Path and query as they go upstream.
+    path: str
+    #: What it is stored under.
+    key: str
+
+    @property
+    def only(self) -> str:
+        """The path alone."""
+        return self.path.partition("?")[0]
+
+    @property
+    def stream(self) -> str:
+        """Whose share of the store it is counted in: the folder that it is in."""
+        return self.only.rpartition("/")[0]
+
+
+class Gate:
+    """What may pass at one tier.
+
+    Args:
+        tier: its name, for people.
+        pseudonym: its name in Via.
+        upstream: whose first source knows the canonical spelling of a path.
+        hosts: names that it answers for, in lower case and without a port; empty for any.
+    """
+
+    def __init__(self, tier: str, pseudonym: bytes, upstream: Upstreams, hosts: frozenset[str]) -> None:
+        self.tier = tier
+        self.pseudonym = pseudonym
+        self.upstream = upstream
+        self.hosts = hosts
+        #: The places of targets that have passed.
+        self.known: Memory[bytes, Place] = Memory()
+
+    def place(self, head: Head) -> Place:
+        """Where a request goes.  Raises Refused."""
+        self.check_host(head.host)
+        if b"via" in head.fields.names:
+            self.check_loop(head.fields.headers)
+        if _PLAIN.match(head.path) is None:
+            check_path(head.path)
+        path = f"{head.path}?{head.query}" if head.query else head.path
+        target = path.encode("ascii")
+        place = self.known.get(target)
+        if place is None:
+            place = Place(path, self.upstream.key(path))
+            self.known.put(target, place)
+        return place
+
+    def welcomes(self, fields: Fields) -> bool:
+        """Whether a request with these fields may pass, as far as they say."""
+        return not self.hosts or bare(fields.host) in self.hosts
+
+    def check_host(self, host: str) -> None:
+        """A name that is not ours is misdirected (RFC 9110 section 15.5.20): it must not choose what is stored."""
+        if self.hosts and bare(host) not in self.hosts:
+            raise Refused(421, f"{self.tier} does not answer for this host: see hosts=")
+
+    def check_loop(self, headers: Headers) -> None:
+        """A request that has been here before, or that came through too many proxies."""
+        hops = [each.split()[1:2] for each in (get(headers, b"via") or b"").split(b",")]
+        if [self.pseudonym] in hops:
+            raise Refused(508, f"a loop: this request has been at {self.tier} before: mend upstream=")
+        if len(hops) > MAX_HOPS:
+            raise Refused(508, f"a loop: this request has come through more than {MAX_HOPS} proxies")
+
+
+def check_path(path: str) -> None:
+    """Dot segments, backslashes and controls, also percent-encoded, are read differently by different servers."""
+    plain = unquote_to_bytes(path)
+    if _FORBIDDEN.search(plain) or any(part in (b".", b"..") for part in plain.split(b"/")) or plain[:1] != b"/":
+        raise Refused(400, "the path has dot segments, backslashes or control characters")
+
+
+def bare(host: str) -> str:
+    """A host without its port, in lower case."""
+    name = host.lower()
+    if name.startswith("["):
+        return name.partition("]")[0] + "]"
+    return name.partition(":")[0].rstrip(".")

@@ -1,0 +1,170 @@
+"""What an edge does where an HTTP cache and a live stream want different things.
+
+`Live` knows what it carries: it gives each class of object a lifetime of its own, asks upstream in its own name, and
+does not listen to what viewers ask of caches, because one of many thousands who reload without the cache would reach
+the origin.  `Plain` is a shared cache by RFC 9111 for whatever stands behind it: the fields of the request go on, the
+answer's own lifetime counts, and every method passes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from attrs import frozen
+
+import tierkit
+from tierkit.codecs import http_cache, live_cache
+from tierkit.codecs.hls import Kind, PlaylistFacts
+from tierkit.codecs.http1 import Headers
+from tierkit.codecs.http_cache import Lifetime, RequestDirectives, request_directives
+
+__all__ = ["Arrival", "Live", "Plain", "Policy"]
+
+#: What a request that is passed on for one viewer says upstream, besides our own fields.
+PASSED_ON = frozenset({b"authorization", b"range", b"if-none-match", b"if-modified-since", b"if-range"})
+#: What a client says of what it has, or of how much it wants: not for a request that is to fill the store.
+OF_ONE_CLIENT = frozenset(
+    {
+        b"cache-control",
+        b"expect",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"pragma",
+        b"range",
+    }
+)
+# Identity only: a cache that stores one form must not store a compressed one for all.
+_OURS = (
+    (b"Accept", b"*/*"),
+    (b"Accept-Encoding", b"identity"),
+    (b"User-Agent", b"tierkit/" + tierkit.__version__.encode()),
+)
+_HOP = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"host",
+        b"keep-alive",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"via",
+    }
+)
+
+
+@frozen(kw_only=True)
+class Arrival:
+    """An answer of upstream's, and what is known beside it."""
+
+    kind: Kind
+    status: int
+    headers: Headers
+    #: Of the request that it answers, as the viewer sent them.
+    request: Headers
+    #: Unix seconds.
+    wall: float
+    #: Seconds that it took.
+    delay: float
+    facts: PlaylistFacts | None = None
+    #: Of the stream that it belongs to.
+    target_duration: float = 0.0
+    window: float = 0.0
+    blocking: bool = False
+
+
+class Policy(ABC):
+    """One way to be a cache."""
+
+    #: Whether methods that are not safe go on to upstream, and what a HEAD does: an own one, or a GET's answer.
+    all_methods: bool
+    #: Whether an answer of 5xx is the answer, where no other upstream has a better one.
+    relays_errors: bool
+    #: Whether our own CORS fields take the place of upstream's.
+    own_cors: bool
+
+    @abstractmethod
+    def lifetime(self, arrival: Arrival) -> Lifetime:
+        """What may be done with an answer."""
+
+    @abstractmethod
+    def wanted(self, request: Headers) -> RequestDirectives | None:
+        """What of a viewer's wishes counts."""
+
+    @abstractmethod
+    def bypasses(self, names: frozenset[bytes]) -> bool:
+        """Whether a request with these fields goes past the store whatever is in it."""
+
+    @abstractmethod
+    def asks(self, request: Headers, *, alone: bool) -> list[tuple[bytes, bytes]]:
+        """The fields of a request upstream: for one viewer `alone`, or to fill the store for all."""
+
+
+class Live(Policy):
+    """Lifetimes by class: `tierkit.codecs.live_cache`."""
+
+    all_methods = False
+    relays_errors = False
+    own_cors = True
+
+    def lifetime(self, arrival: Arrival) -> Lifetime:
+        return live_cache.decide(
+            arrival.kind,
+            arrival.status,
+            arrival.headers,
+            facts=arrival.facts,
+            target_duration=arrival.target_duration,
+            window=arrival.window,
+            blocking=arrival.blocking,
+            delay=arrival.delay,
+        )
+
+    def wanted(self, request: Headers) -> RequestDirectives | None:
+        return None
+
+    def bypasses(self, names: frozenset[bytes]) -> bool:
+        return b"authorization" in names
+
+    def asks(self, request: Headers, *, alone: bool) -> list[tuple[bytes, bytes]]:
+        found = list(_OURS)
+        if alone:
+            found += [each for each in request if each[0] in PASSED_ON]
+        return found
+
+
+class Plain(Policy):
+    """RFC 9111 alone: `tierkit.codecs.http_cache`."""
+
+    all_methods = True
+    relays_errors = True
+    own_cors = False
+
+    def __init__(self, rules: http_cache.Policy) -> None:
+        self.rules = rules
+
+    def lifetime(self, arrival: Arrival) -> Lifetime:
+        return http_cache.decide(
+            arrival.request,
+            arrival.status,
+            arrival.headers,
+            now=arrival.wall,
+            delay=arrival.delay,
+            policy=self.rules,
+        )
+
+    def wanted(self, request: Headers) -> RequestDirectives | None:
+        return request_directives(request)
+
+    def bypasses(self, names: frozenset[bytes]) -> bool:
+        return False
+
+    def asks(self, request: Headers, *, alone: bool) -> list[tuple[bytes, bytes]]:
+        dropped = _HOP if alone else _HOP | OF_ONE_CLIENT
+        named = {each.strip().lower() for name, value in request if name == b"connection" for each in value.split(b",")}
+        return [each for each in request if each[0] not in dropped and each[0] not in named]
