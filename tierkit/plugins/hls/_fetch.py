@@ -26,6 +26,7 @@ from tierkit.plugin import (
 from ._answers import Answers, beside
 from ._ask import Asker, BadAnswer
 from ._objects import Memory, Meta, StreamFacts, folders
+from ._resume import TooLarge, copy_body
 
 __all__ = ["Fetcher"]
 
@@ -97,7 +98,9 @@ class Fetcher:
         except StoreFull:
             self.passing.put(key, self.ctx.clock() + FULL_SECONDS)
             raise
-        except UpstreamError:
+        except UpstreamError as error:
+            if isinstance(error, TooLarge):
+                self.passing.put(key, self.ctx.clock() + PASS_SECONDS)
             self._failing.put(key, self.ctx.clock() + FAIL_SECONDS)
             raise
         self._failing.forget(key)
@@ -140,13 +143,7 @@ class Fetcher:
             filler.write(playlist)
             return
         filler.start(meta, response.length, beside=beside(response.length))
-        size = 0
-        while data := await response.read_some():
-            size += len(data)
-            if size > self.max_object:
-                self.passing.put(key, self.ctx.clock() + PASS_SECONDS)
-                raise BadAnswer(candidate.name, f"sent more than {self.max_object} bytes: raise max_object")
-            filler.write(data)
+        await copy_body(filler, candidate.name, response, self.max_object)
 
     async def _playlist(self, path: str, candidate: Candidate, response: ClientResponse) -> tuple[bytes, PlaylistFacts]:
         if get(response.headers, b"content-encoding") not in (None, b"identity"):
