@@ -198,6 +198,8 @@ async def test_a_failing_origin_is_not_asked_by_everybody_again(autojump_clock: 
         assert rig.origin.count(PLAYLIST) <= 12  # once a second
         rig.origin.paths[PLAYLIST] = plain(playlist(9))
         await trio.sleep(1)
+        await rig.get(PLAYLIST)  # looks whether upstream is back, and waits for nobody
+        await trio.sleep(0.1)
         assert (await rig.get(PLAYLIST)).body == playlist(9)
 
 

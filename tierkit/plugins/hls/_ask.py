@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
-import trio
 from attrs import evolve, frozen
 
 from tierkit.codecs.hls import classify
@@ -29,8 +29,8 @@ from tierkit.http import Body, ClientResponse, HttpClient
 from tierkit.plugin import Address, Candidate, Context, NotServed, NotShared, StoreFull, TierkitError, UpstreamError
 
 from ._health import BadAnswer, Health
-from ._hedge import HedgeBudget
-from ._resume import BrokeOff
+from ._hedge import Claim, HedgeBudget, race
+from ._resume import BrokeOff, TooLarge
 
 __all__ = ["RESUMPTIONS", "SCHEMES", "Asker", "BadAnswer", "Take"]
 
@@ -41,7 +41,6 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 RESUMPTIONS = 4
 
 Take = Callable[[Candidate, Address, ClientResponse], Awaitable[None]]
-Claim = Callable[[], None]
 
 
 @frozen(kw_only=True)
@@ -55,6 +54,8 @@ class _Wanted:
     body: Body
     take: Take
     begun: Callable[[], bool]
+    #: Whether its answer may be one of 5xx.
+    relays_errors: bool
 
     @property
     def stream(self) -> str:
@@ -71,7 +72,7 @@ class Asker:
         self.budget = HedgeBudget()
         #: Seconds without a head after which the next upstream is asked as well; 0 never.
         self.hedge_after = 0.0
-        #: Whether upstreams give the same bytes for a segment's name, so that one may go on for another without an ETag.
+        #: Whether upstreams give the same bytes for a segment's name, so that one may go on for another by it alone.
         self.same_bytes = False
         #: Requests sent so far, and how many failed.
         self.requests = self.errors = 0
@@ -101,6 +102,7 @@ class Asker:
         *,
         begun: Callable[[], bool],
         body: Body = None,
+        relays_errors: bool = False,
     ) -> None:
         """Try one upstream after the other, until one's answer is taken or something of it has been sent on.
 
@@ -108,8 +110,18 @@ class Asker:
             take: given the first acceptable answer; what it raises as an UpstreamError goes to the next.
             begun: whether something of it has been sent on, so that nobody else's answer will do.
             body: of the request, for methods that have one.
+            relays_errors: whether an answer of 5xx is taken where nobody else is left to ask.
         """
-        wanted = _Wanted(method=method, path=path, key=key, headers=headers, body=body, take=take, begun=begun)
+        wanted = _Wanted(
+            method=method,
+            path=path,
+            key=key,
+            headers=headers,
+            body=body,
+            take=take,
+            begun=begun,
+            relays_errors=relays_errors,
+        )
         failure: TierkitError | None = None
         waiting = self.candidates(key)
         while waiting:
@@ -127,11 +139,17 @@ class Asker:
         Each outcome is a failure after which others may be asked, or None where the answer was taken.
         """
         self.budget.asked()
+        wanted = evolve(wanted, relays_errors=wanted.relays_errors and len(waiting) == 1)
         if self.hedge_after <= 0 or len(waiting) < 2 or wanted.method not in SAFE:
-            return [await self._one(waiting.pop(0), wanted, _unclaimed)]
-        return await _Race(self, wanted, waiting).run()
+            return [await self._one(waiting.pop(0), _unclaimed, wanted=wanted)]
+        return await race(partial(self._one, wanted=wanted), waiting, self.hedge_after, self._may_hedge)
 
-    async def _one(self, candidate: Candidate, wanted: _Wanted, claim: Claim) -> TierkitError | None:
+    def _may_hedge(self) -> bool:
+        paid = self.budget.take()
+        self.hedged += paid
+        return paid
+
+    async def _one(self, candidate: Candidate, claim: Claim, *, wanted: _Wanted) -> TierkitError | None:
         """Ask one: None where its answer was taken, or why others may be asked.  Raises what ends the matter."""
         try:
             await self._try(candidate, wanted, claim)
@@ -165,7 +183,7 @@ class Asker:
                 if again and attempt == 1 and wanted.method in SAFE:
                     continue
                 self.health.come_back(candidate, wanted.key, response.status, response.headers, time.time())
-                if response.status >= 500 and wanted.method in SAFE:
+                if response.status >= 500 and wanted.method in SAFE and not wanted.relays_errors:
                     raise BadAnswer(candidate.name, f"answered {response.status}")
                 claim()
                 await wanted.take(candidate, target, response)
@@ -187,30 +205,53 @@ class Asker:
         """A body broke off: get the rest.  Raises UpstreamError where nobody has it."""
         copy = broke.copy
         copy.trusted = self.same_bytes and classify(wanted.path) == "segment"
-        for _ in range(RESUMPTIONS):
-            failure = UpstreamError(candidate.name, broke.reason)
-            self._blame(candidate, wanted, failure)
-            again = await self._rest(candidate, wanted, broke)
-            if again is None:
-                self.resumed += 1
-                return
-            if again is broke:
-                break
-            candidate, broke = again.candidate, again
-        self.broken += 1
-        raise failure
-
-    async def _rest(self, candidate: Candidate, wanted: _Wanted, broke: BrokeOff) -> BrokeOff | None:
-        """Ask each for the rest of what broke off at one: None where it came, `broke` where nobody has it."""
-        copy = broke.copy
-        if not copy.may_go_on():
-            return broke
 
         async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
             await copy.go_on(candidate.name, response)
 
-        rest = evolve(wanted, headers=copy.ask_for(wanted.headers), take=take)
-        return broke
+        try:
+            for _ in range(RESUMPTIONS):
+                failure = UpstreamError(candidate.name, broke.reason)
+                self._blame(candidate, wanted, failure)
+                for other in self._others(candidate, wanted.key) if copy.may_go_on() else ():
+                    rest = evolve(wanted, headers=copy.ask_for(wanted.headers), take=take)
+                    outcome = await self._rest(other, rest)
+                    if outcome is None:
+                        self.resumed += 1
+                        return
+                    if isinstance(outcome, BrokeOff):
+                        candidate, broke = other, outcome
+                        break
+                else:
+                    break
+            raise failure
+        except Exception:
+            self.broken += 1
+            raise
+
+    def _others(self, broken: Candidate, key: str) -> list[Candidate]:
+        """Everybody in order, but who broke off last."""
+        return sorted(self.candidates(key), key=lambda each: each.name == broken.name)
+
+    async def _rest(self, candidate: Candidate, wanted: _Wanted) -> TierkitError | None:
+        """Ask one for the rest: None where it came, BrokeOff where some of it may have, else why it did not."""
+        try:
+            await self._try(candidate, wanted, _unclaimed)
+        except (BrokeOff, NotServed) as error:
+            return error
+        except TooLarge as error:
+            self._blame(candidate, wanted, error)
+            raise
+        except BadAnswer as error:
+            self.errors += 1
+            self.health.answered_badly(candidate, error.reason)
+            return error
+        except UpstreamError as error:
+            self.errors += 1
+            self.health.failed(candidate, error.reason)
+            return error
+        self.health.answered(candidate)
+        return None
 
 
 def _unclaimed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -32,6 +33,7 @@ from ._ask import Asker, BadAnswer
 from ._objects import Memory, Meta, StreamFacts, folders
 from ._places import Place
 from ._policy import Arrival, Policy
+from ._resume import TooLarge, copy_body
 
 __all__ = ["Fetcher"]
 
@@ -90,6 +92,7 @@ class Fetcher:
         self._wall = wall
         self._passing: Memory[str, float] = Memory()
         self._failing: Memory[str, float] = Memory()
+        self._try_at = -math.inf
 
     def passes_by(self, key: str) -> bool:
         """Whether the answers for this key were not for others a moment ago."""
@@ -100,6 +103,18 @@ class Fetcher:
         if (self._failing.get(key) or 0.0) > self.ctx.clock():
             return True
         return self.asker.resting()
+
+    def tries_again(self, key: str) -> bool:
+        """Whether to look if upstream is back, while all that failed rest and something stale is served meanwhile.
+
+        Rests grow to many seconds, and a live stream cannot wait for that: one request of the tier each
+        `FAIL_SECONDS` goes first, and where it is answered everybody's rest ends.
+        """
+        now = self.ctx.clock()
+        if now < max(self._try_at, self._failing.get(key) or 0.0):
+            return False
+        self._try_at = now + FAIL_SECONDS
+        return True
 
     def forget(self, key: str) -> int:
         """Forget what is stored under a key, and all that varies there; returns how many objects that were."""
@@ -141,7 +156,9 @@ class Fetcher:
         except StoreFull:
             self._passing.put(place.key, self.ctx.clock() + FULL_SECONDS)
             raise
-        except UpstreamError:
+        except UpstreamError as error:
+            if isinstance(error, TooLarge):
+                self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
             self._failing.put(key, self.ctx.clock() + FAIL_SECONDS)
             raise
         self._failing.forget(key)
@@ -178,13 +195,7 @@ class Fetcher:
         if playlist is not None:
             filler.write(playlist)
             return
-        size = 0
-        while data := await response.read_some():
-            size += len(data)
-            if size > self.max_object:
-                self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
-                raise BadAnswer(candidate.name, f"sent more than {self.max_object} bytes: raise max_object")
-            filler.write(data)
+        await copy_body(filler, candidate.name, response, self.max_object)
 
     def _meta(self, status: int, fields: Headers, lifetime: Lifetime, kind: Kind, facts: PlaylistFacts | None) -> Meta:
         kept = tuple(stored_fields(fields, now=self._wall(), strip=lifetime.strip))

@@ -206,6 +206,8 @@ class Flow:
             return "stale"
         # Upstream failed a moment ago: nobody waits for it to fail again.
         if self.fetcher.resting(key) and reuse(meta.lifetime, age, wanted, failed=True).served:
+            if self._may_fetch(key) and self.fetcher.tries_again(key):
+                self._fill(place, key, request)
             return "stale_if_error"
         return ""
 
