@@ -103,9 +103,10 @@ async def open_edge(origin: str, log: Path, *options: str) -> AsyncIterator[str]
     ready = log.with_suffix(".ready")
     with log.open("wb") as err, ready.open("wb") as out:
         async with open_process(command, stdout=out, stderr=err):
-            with trio.fail_after(30):
+            with trio.move_on_after(30):
                 while not (said := ready.read_text()).startswith("ready "):
                     await trio.sleep(0.05)
+            assert said.startswith("ready "), f"the edge does not begin: {log.read_text()}"
             yield f"http://{said.split()[3]}"
 
 
