@@ -15,6 +15,7 @@ from benchmarks import _load
 from benchmarks._figures import Bench, Figure, Goal, Row, Sample
 from benchmarks._origin import EMISSION, FRESH, SEGMENT
 from benchmarks._peers import Peer
+from benchmarks._procs import Void
 
 VIEWERS = 1000
 #: Seconds between two looks at a viewer that has its first byte: what it then takes is not timed, and one
@@ -48,13 +49,13 @@ class Viewer:
         """Something has come; whether the first byte of the body is among it."""
         data = self.socket.recv(65536)
         if not data:
-            raise SystemExit("a viewer was cut off before the first byte")
+            raise Void("a viewer was cut off before the first byte")
         self.head += data
         head, end, body = self.head.partition(_HEAD_END)
         if not end or not body:
             return False
         if not head.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"a viewer was refused: {head[:200]!r}")
+            raise Void(f"a viewer was refused: {head[:200]!r}")
         self.first = time.monotonic() - self.asked
         self._expect(head + b"\r\n", body)
         return True
@@ -78,7 +79,7 @@ class Viewer:
             except BlockingIOError:
                 return False
             if not data:
-                raise SystemExit("a viewer was cut off in the middle of a body")
+                raise Void("a viewer was cut off in the middle of a body")
             self._count(data)
         return True
 
@@ -105,7 +106,7 @@ def _play(poll: select.epoll, viewers: dict[int, Viewer], request: bytes) -> Non
     while unserved or reading:
         now = time.monotonic() - started
         if now > PATIENCE:
-            raise SystemExit(f"after {PATIENCE:.0f} s {unserved} viewers wait and {len(reading)} are not through")
+            raise Void(f"after {PATIENCE:.0f} s {unserved} viewers wait and {len(reading)} are not through")
         while coming and coming[-1].due <= now:
             coming.pop().begin(request)
         for number, _ in poll.poll(0.002 if coming else LOOK):

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -61,10 +61,27 @@ def here(peers: Sequence[str]) -> tuple[str, ...]:
     return tuple(peer for peer in peers if peer not in PROGRAMS or shutil.which(PROGRAMS[peer]))
 
 
+def possible(rows: Iterable[Row]) -> list[Row]:
+    """Those whose load is installed; the others are told."""
+    found = []
+    for row in rows:
+        missing = [each for each in row.programs if shutil.which(each) is None]
+        if missing:
+            print(f"{row.key} is left out: {', '.join(missing)} is not installed", file=sys.stderr)
+        else:
+            found.append(row)
+    return found
+
+
 def measure(row: Row, peers: Sequence[_peers.Peer], bench: Bench, results: Results) -> None:
     """Each peer once."""
     for peer in peers:
-        sample = row.run(peer, bench)
+        try:
+            sample = row.run(peer, bench)
+        except (_procs.Void, OSError, subprocess.SubprocessError) as error:
+            results.void(row, peer.name, str(error))
+            print(f"{row.key} #{bench.repetition + 1} {peer.name}: void: {error}", file=sys.stderr, flush=True)
+            continue
         results.add(row, peer.name, sample)
         told = ", ".join(f"{key} {value:.4g}" for key, value in sample.items())
         print(f"{row.key} #{bench.repetition + 1} {peer.name}: {told}", file=sys.stderr, flush=True)
@@ -72,7 +89,7 @@ def measure(row: Row, peers: Sequence[_peers.Peer], bench: Bench, results: Resul
 
 def run(options: argparse.Namespace, bench: Bench, place: _peers.Place) -> Results:
     """All rows: those of peers that live through the run, then those that want them fresh."""
-    rows = [row for number in options.rows for row in ROWS[number]]
+    rows = possible(row for number in options.rows for row in ROWS[number])
     results, names = Results(), here(options.peers)
     with _peers.alive(names, place) as peers:
         for row in (row for row in rows if not row.fresh):
@@ -142,3 +159,5 @@ def main(description: str, given: Sequence[str] | None = None) -> None:
     print(text, end="")
     if options.write:
         options.write.write_text(write_between(options.write.read_text(), f"\n{text}"))
+    if results.voids:
+        raise SystemExit(f"{len(results.voids)} measurements are void; why, stands above")

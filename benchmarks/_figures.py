@@ -65,6 +65,8 @@ class Row:
     fresh: bool = False
     #: Options of tierkit's service for this row, `NAME=VALUE` each.
     options: tuple[str, ...] = ()
+    #: Programs without which it is left out.
+    programs: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -84,13 +86,25 @@ class Results:
     """Samples by row, peer and figure."""
 
     samples: dict[str, dict[str, list[Sample]]] = attrs.Factory(dict)
+    #: What went wrong, by row and peer.
+    voids: dict[tuple[str, str], str] = attrs.Factory(dict)
 
     def add(self, row: Row, peer: str, sample: Sample) -> None:
         """One run more."""
         self.samples.setdefault(row.key, {}).setdefault(peer, []).append(sample)
 
+    def void(self, row: Row, peer: str, reason: str) -> None:
+        """A run that tells nothing, and voids the figure: a median of those that went well would flatter."""
+        self.voids[row.key, peer] = reason
+
+    def tried(self, row: Row) -> bool:
+        """Whether anybody was asked for it."""
+        return row.key in self.samples or any(key == row.key for key, _ in self.voids)
+
     def median(self, row: str, peer: str, key: str) -> float | None:
-        """Over the runs; None where there is nothing."""
+        """Over the runs; None where there is nothing, or a run went wrong."""
+        if (row, peer) in self.voids:
+            return None
         found = [sample[key] for sample in self.samples.get(row, {}).get(peer, ()) if key in sample]
         return statistics.median(found) if found else None
 
@@ -114,7 +128,7 @@ def cell(results: Results, row: Row, figure: Figure, peer: str) -> str:
     """A median, with the share of its core that the server used where that matters."""
     value = results.median(row.key, peer, figure.key)
     if value is None:
-        return ""
+        return "void" if (row.key, peer) in results.voids else ""
     share = results.median(row.key, peer, SHARE)
     if share is None or not figure.of_busy:
         return number(value)
@@ -135,5 +149,5 @@ def table(results: Results, rows: Iterable[Row], peers: Sequence[str]) -> str:
     """Markdown, one line for each figure that has been measured."""
     head = ["figure", *(NAMES[peer] for peer in peers), "goal", "tierkit against it"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    lines += [line(results, row, figure, peers) for row in rows if row.key in results.samples for figure in row.figures]
+    lines += [line(results, row, figure, peers) for row in rows if results.tried(row) for figure in row.figures]
     return "\n".join(lines)

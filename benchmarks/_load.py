@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import select
-import shutil
 import socket
 import struct
 import subprocess
@@ -21,11 +20,14 @@ from contextlib import ExitStack, contextmanager
 import attrs
 
 from benchmarks import _procs
+from benchmarks._procs import Void
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,15})\r\n", re.IGNORECASE)
 _STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3})[ \r]")
 #: RST instead of FIN: thousands of closed connections leave no port in TIME_WAIT.
 _LINGER = struct.pack("ii", 1, 0)
+#: Seconds of load before the window, where that is as long.
+WARM = 1.0
 #: What one receive may discard.
 _SINK = bytearray(1 << 20)
 #: wrk tells what it has done as JSON; the errors void a figure.
@@ -138,7 +140,7 @@ def parse_head(data: bytes) -> tuple[int, int]:
     head, end, _ = data.partition(b"\r\n\r\n")
     status, length = _STATUS.match(head), _LENGTH.search(head + b"\r\n")
     if not end or status is None or status.group(1) != b"200" or length is None:
-        raise SystemExit(f"not an answer to measure: {head[:500]!r}")
+        raise Void(f"not an answer to measure: {head[:500]!r}")
     return len(head) + 4, int(length.group(1))
 
 
@@ -176,7 +178,7 @@ class Taker:
                 wanted = min(self.left, most)
                 got = self.socket.recv_into(_SINK, wanted, socket.MSG_TRUNC)
                 if got == 0:
-                    raise SystemExit("the server broke off in the middle of a body")
+                    raise Void("the server broke off in the middle of a body")
                 self.left -= got
                 if self.left and (got < wanted or most < len(_SINK)):
                     return 0
@@ -188,12 +190,12 @@ class Taker:
     def _begin(self) -> None:
         data = self.socket.recv(2048)
         if not data:
-            raise SystemExit("the server closed a connection in a steady run")
+            raise Void("the server closed a connection in a steady run")
         head, body = parse_head(data)
         self.left = body + head - len(data)
 
 
-def take_bodies(pid: int, port: int, paths: Sequence[str], clients: int, seconds: float, warm: float = 1.0) -> Window:
+def take_bodies(pid: int, port: int, paths: Sequence[str], clients: int, seconds: float) -> Window:
     """`clients` keep-alive clients in a closed loop; bodies that ended within the window count."""
     with ExitStack() as stack:
         poll = stack.enter_context(select.epoll())
@@ -203,7 +205,7 @@ def take_bodies(pid: int, port: int, paths: Sequence[str], clients: int, seconds
             takers[taker.socket.fileno()] = taker
             stack.callback(taker.socket.close)
             poll.register(taker.socket, select.EPOLLIN)
-        _take(poll, takers, warm)
+        _take(poll, takers, min(WARM, seconds))
         with metered(pid) as cost:
             units = _take(poll, takers, seconds)
     return Window(units, *cost)
@@ -219,8 +221,6 @@ def _take(poll: select.epoll, takers: dict[int, Taker], seconds: float) -> int:
 
 def wrk(pid: int, url: str, clients: int, seconds: float, core: int | None, script: str = "") -> Window:
     """wrk in a closed loop; its answers against the server's CPU time.  A `script` may make the requests."""
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk is missing: apt-get install wrk")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as written:
         written.write(_DONE + script)
         written.flush()
@@ -236,7 +236,7 @@ def parse_wrk(output: str) -> dict[str, float]:
     """What our `done` function wrote as the last line; an error where requests failed."""
     told: dict[str, float] = json.loads(output.strip().splitlines()[-1])
     if told["errors"] or not told["requests"]:
-        raise SystemExit(f"wrk: {told['errors']} of {told['requests']} requests failed: no figure comes of that")
+        raise Void(f"wrk: {told['errors']} of {told['requests']} requests failed: no figure comes of that")
     return told
 
 
@@ -258,7 +258,7 @@ def fetch(port: int, path: str) -> bytes:
 def _more(client: socket.socket) -> bytes:
     data = client.recv(1 << 18)
     if not data:
-        raise SystemExit("the server broke off")
+        raise Void("the server broke off")
     return data
 
 

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from benchmarks import _load
-from benchmarks._load import Window
+from benchmarks._load import WARM, Window
+from benchmarks._procs import Void
 
 #: Header, inner content type and authentication tag that each TLS 1.3 record adds to its plaintext.
 HEADER, ADDED = 5, 17
@@ -96,7 +97,7 @@ class TlsTaker:
         self.socket.sendall(self.outgoing.read())
         data = self.socket.recv(1 << 18)
         if not data:
-            raise SystemExit("the server closed a connection in its handshake")
+            raise Void("the server closed a connection in its handshake")
         self.incoming.write(data)
 
     def ask(self) -> None:
@@ -112,7 +113,7 @@ class TlsTaker:
         except BlockingIOError:
             return 0
         if got == 0:
-            raise SystemExit("the server closed a connection in a steady run")
+            raise Void("the server closed a connection in a steady run")
         self.records.feed(self._buffer[:got])
         if self.records.plain < self.length - SLACK or not self.records.whole:
             return 0
@@ -135,13 +136,13 @@ def open_takers(
     return takers
 
 
-def take_bodies(pid: int, takers: dict[int, TlsTaker], seconds: float, warm: float = 1.0) -> Window:
+def take_bodies(pid: int, takers: dict[int, TlsTaker], seconds: float) -> Window:
     """All of them in a closed loop; answers that ended within the window count."""
     with select.epoll() as poll:
         for number, taker in takers.items():
             taker.ask()
             poll.register(number, select.EPOLLIN)
-        _take(poll, takers, warm)
+        _take(poll, takers, min(WARM, seconds))
         with _load.metered(pid) as cost:
             units = _take(poll, takers, seconds)
     return Window(units, *cost)

@@ -131,7 +131,7 @@ def nginx(place: Place) -> Iterator[Peer]:
         command = _procs.pinned(place.core, ["nginx", "-c", str(written), "-p", str(place.folder), "-e", "error.log"])
         log = place.folder / "nginx.log"
         with _procs.process(command, log) as child:
-            _procs.wait_listening(port, child, log)
+            _procs.wait_listening("nginx", port, child, log)
             yield Peer("nginx", child.pid, port, tls, place.core)
 
 
@@ -150,7 +150,7 @@ def varnish(place: Place) -> Iterator[Peer]:
             command += ["-p", parameter]
         log = place.folder / "varnish.log"
         with _procs.process(_procs.pinned(place.core, command), log) as child:
-            _procs.wait_listening(port, child, log)
+            _procs.wait_listening("varnishd", port, child, log)
             yield Peer("varnish", child.pid, port, None, place.core)
 
 

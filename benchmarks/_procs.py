@@ -25,6 +25,10 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 START, END = 20.0, 10.0
 
 
+class Void(Exception):
+    """A measurement that means nothing: requests failed, or a server broke off.  The run goes on without it."""
+
+
 def cores() -> tuple[int, int]:
     """The core for the server, and the one for load and origin; the same where there is but one."""
     mine = sorted(os.sched_getaffinity(0))
@@ -125,18 +129,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_listening(port: int, child: subprocess.Popen[str], log: Path) -> None:
+def wait_listening(name: str, port: int, child: subprocess.Popen[str], log: Path) -> None:
     """Until somebody accepts at `port`; an error with the log's end where the child ended instead."""
     until = time.monotonic() + START
     while time.monotonic() < until:
         if child.poll() is not None:
-            raise SystemExit(f"{Path(child.args[0]).name}: ended at start: {log.read_text()[-2000:]}")  # type: ignore[index,arg-type]
+            raise SystemExit(f"{name} ended at start: {log.read_text()[-2000:]}")
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return
         except OSError:
             time.sleep(0.05)
-    raise SystemExit(f"{child.args!r}: nobody listens at 127.0.0.1:{port} after {START:.0f} s; see {log}")
+    raise SystemExit(f"{name} does not listen at 127.0.0.1:{port} after {START:.0f} s: {log.read_text()[-2000:]}")
 
 
 @contextmanager

@@ -42,7 +42,8 @@ def playlists(clients: int) -> Row:
 
     goals = (Goal(1.5, "varnish"), Goal(0.7, "nginx"))
     title = f"playlists of 0.5 KB, identical heads, {clients} clients: per CPU-second"
-    return Row(f"playlists-{clients}", run, (Figure("per_cpu_second", title, goals, of_busy=True),))
+    figures = (Figure("per_cpu_second", title, goals, of_busy=True),)
+    return Row(f"playlists-{clients}", run, figures, programs=("wrk",))
 
 
 def tls_segments(clients: int) -> Row:
@@ -82,7 +83,7 @@ def distinct(clients: int, *, lines: bool) -> Row:
         Figure("per_cpu_second", title, goals, of_busy=True),
         Figure("hits", "the same: % of requests that the origin did not see"),
     )
-    return Row(f"distinct-{'lines' if lines else 'heads'}-{clients}", run, figures)
+    return Row(f"distinct-{'lines' if lines else 'heads'}-{clients}", run, figures, programs=("wrk",))
 
 
 def passed(clients: int) -> Row:
@@ -94,7 +95,8 @@ def passed(clients: int) -> Row:
         return told(_load.wrk(peer.pid, url, clients, bench.seconds, bench.load_core))
 
     title = f"pass-through of 20 KB, `private`, {clients} clients: per CPU-second"
-    return Row(f"pass-{clients}", run, (Figure("per_cpu_second", title, of_busy=True),))
+    figures = (Figure("per_cpu_second", title, of_busy=True),)
+    return Row(f"pass-{clients}", run, figures, programs=("wrk",))
 
 
 ROWS = {

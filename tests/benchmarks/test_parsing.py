@@ -12,6 +12,7 @@ from benchmarks import _figures, _load, _origin, _procs
 from benchmarks._compare import ROWS, arguments, write_between
 from benchmarks._figures import Figure, Goal, Results, Row
 from benchmarks._load_tls import ADDED, Records
+from benchmarks._procs import Void
 
 
 def told(**changes: int) -> str:
@@ -25,7 +26,7 @@ def test_wrk_tells_its_numbers_in_its_last_line() -> None:
 
 @pytest.mark.parametrize("changes", [{"errors": 1}, {"requests": 0}])
 def test_failed_requests_void_a_figure(changes: dict[str, int]) -> None:
-    with pytest.raises(SystemExit, match="no figure comes of that"):
+    with pytest.raises(Void, match="no figure comes of that"):
         _load.parse_wrk(told(**changes))
 
 
@@ -43,7 +44,7 @@ def test_a_head_tells_its_own_length_and_the_bodys() -> None:
     ],
 )
 def test_only_whole_200s_of_known_length_are_measured(data: bytes) -> None:
-    with pytest.raises(SystemExit, match="not an answer to measure"):
+    with pytest.raises(Void, match="not an answer to measure"):
         _load.parse_head(data)
 
 
@@ -86,6 +87,17 @@ def test_the_table_has_medians_shares_goals_and_verdicts() -> None:
     text = _figures.table(results, [row], ("tierkit", "nginx", "varnish"))
     assert text.splitlines()[-1] == (
         "| what | 200 (30%) | 100 (40%: idle) |  | ≥ 1.5 times nginx; ≥ 500 | 2.00: met; **not met** |"
+    )
+
+
+def test_one_run_that_failed_voids_a_figure_and_no_other() -> None:
+    row = Row("row", lambda _peer, _bench: {}, (Figure("rate", "what", (Goal(1.5, "nginx"),)),))
+    results = Results()
+    results.add(row, "tierkit", {"rate": 2.0})
+    results.add(row, "nginx", {"rate": 1.0})
+    results.void(row, "nginx", "the server broke off")
+    assert _figures.table(results, [row], ("tierkit", "nginx")).splitlines()[-1] == (
+        "| what | 2 | void | ≥ 1.5 times nginx |  |"
     )
 
 

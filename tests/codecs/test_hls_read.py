@@ -54,12 +54,25 @@ def test_the_segments_are_listed_with_what_is_said_of_each() -> None:
     )
 
 
-def test_dates_are_counted_on_until_a_discontinuity() -> None:
-    lines = (
-        "#EXTINF:2,\na\n#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:10Z\n#EXTINF:2,\nb\n#EXTINF:3,\nc\n#EXTINF:1,\nd\n"
-    )
-    dates = [segment.at for segment in read_playlist(f"#EXTM3U\n{lines}".encode()).segments]
-    assert dates == [None, 10, 12, 15]
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("1970-01-01T00:00:10Z", 10),
+        ("1970-01-01T00:00:10.5Z", 10.5),
+        ("1970-01-01T01:00:10.123456789+01:00", 10.123456789),
+        ("1970-01-01T01:00:10+0100", 10),
+        ("1970-01-01T00:00:10", 10),
+    ],
+)
+def test_dates(text: str, at: float) -> None:
+    lines = f"#EXTINF:2,\na\n#EXT-X-PROGRAM-DATE-TIME:{text}\n#EXTINF:2,\nb\n#EXTINF:3,\nc\n"
+    assert [each.at for each in read_playlist(f"#EXTM3U\n{lines}".encode()).segments] == [None, pytest.approx(at), None]
+
+
+def test_an_absurd_number_of_skipped_segments_is_not_told() -> None:
+    most = hls_read.MAX_SKIPPED
+    assert read_playlist(f"#EXTM3U\n#EXT-X-SKIP:SKIPPED-SEGMENTS={most}".encode()).skipped == most
+    assert read_playlist(f"#EXTM3U\n#EXT-X-SKIP:SKIPPED-SEGMENTS={most + 1}".encode()).skipped == 0
 
 
 def test_the_parts_know_their_segment_and_their_place() -> None:

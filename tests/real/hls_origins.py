@@ -103,10 +103,20 @@ async def open_edge(origin: str, log: Path, *options: str) -> AsyncIterator[str]
     ready = log.with_suffix(".ready")
     with log.open("wb") as err, ready.open("wb") as out:
         async with open_process(command, stdout=out, stderr=err):
-            with trio.fail_after(30):
-                while not (said := ready.read_text()).startswith("ready "):
-                    await trio.sleep(0.05)
-            yield f"http://{said.split()[3]}"
+            yield f"http://{(await _until_ready(ready, log)).split()[3]}"
+
+
+async def _until_ready(out: Path, log: Path) -> str:
+    """What a tier says of itself when it listens."""
+    with trio.move_on_after(30):
+        while not _text(out).startswith("ready "):
+            await trio.sleep(0.05)
+    assert _text(out).startswith("ready "), f"the edge does not begin: {_text(log)}"
+    return _text(out)
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def _publisher(clip: Path, folder: Path, *options: str, flags: str = FLAGS) -> list[str]:
@@ -151,9 +161,5 @@ async def rotate_keys(folder: Path) -> None:
 async def until_listed(playlist: Path, segments: int) -> None:
     """Until a playlist lists that many segments."""
     with trio.fail_after(30):
-        while _listed(playlist) < segments:
+        while _text(playlist).count("#EXTINF") < segments:
             await trio.sleep(0.1)
-
-
-def _listed(playlist: Path) -> int:
-    return playlist.read_text().count("#EXTINF") if playlist.exists() else 0

@@ -27,7 +27,7 @@ from .hls_origins import (
     until_listed,
 )
 from .hls_players import RATE, Truth, Watched, ffmpeg, gstreamer, mpv, parts_ways, truth
-from .hls_web import Viewed, install_player, watch_in_browser
+from .hls_web import Viewed, fetch_hls_js, install_player, watch_in_browser
 from .ll_hls import TARGET, LowLatencyOrigin, kill, open_low_latency_origin
 from .media import make_clip, stretch
 
@@ -70,7 +70,7 @@ class Evening:
     logs: list[str] = Factory(list)
 
 
-async def watch_everything(folder: Path) -> Evening:
+async def watch_everything(folder: Path, hls_js: Path) -> Evening:
     clip = make_clip(folder / "clip.flv", seconds=PLAYED + 40, size="320x180")
     evening = Evening(truth(clip))
     logs = [folder / "edge.log", folder / "low-latency-edge.log"]
@@ -81,7 +81,7 @@ async def watch_everything(folder: Path) -> Evening:
         open_edge(evening.low_latency.url, logs[1]) as low_latency_edge,
         trio.open_nursery() as publishers,
     ):
-        install_player(nginx.root / "player")
+        install_player(nginx.root / "player", hls_js)
         await publish(publishers, clip, nginx)
         urls = {kind: f"{edge}/{kind}/index.m3u8" for kind in PUBLISHERS}
         urls |= {kind: f"{low_latency_edge}/{kind}/live.m3u8" for kind in LOW_LATENCY}
@@ -117,7 +117,8 @@ async def watch(evening: Evening, urls: dict[str, str], page: str) -> None:
 
 @pytest.fixture(scope="module")
 def evening(tmp_path_factory: pytest.TempPathFactory) -> Evening:
-    return trio.run(watch_everything, tmp_path_factory.mktemp("hls"))
+    hls_js = fetch_hls_js()
+    return trio.run(watch_everything, tmp_path_factory.mktemp("hls"), hls_js)
 
 
 @pytest.mark.parametrize(("kind", "player"), EVERY)

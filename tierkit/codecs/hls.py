@@ -1,9 +1,8 @@
 """HLS playlists (RFC 8216): what a cache must know of one, and how an origin writes one.
 
 The door to the modules beside it: `hls_facts` (what is known of a version), `hls_read` (reading it), `hls_write`
-(writing), `hls_uris` and `hls_rewrite` (what its URIs mean, and others in their place), `hls_query` (low-latency delivery
-directives), `hls_track` (one version after
-the other).
+(writing), `hls_uris` and `hls_rewrite` (what its URIs mean, and others in their place), `hls_query` (low-latency
+delivery directives), `hls_track` (one version after the other).
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class ListedSegment:
     byte_range: tuple[int, int] | None = None
     #: EXT-X-GAP: the server says itself that it is not there.
     gap: bool = False
-    #: Wall time of its first sample, Unix seconds: its EXT-X-PROGRAM-DATE-TIME, or counted on from one before.
+    #: Wall time of its first sample, Unix seconds, where it has an EXT-X-PROGRAM-DATE-TIME of its own.
     at: float | None = None
 
 

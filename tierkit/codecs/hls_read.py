@@ -29,6 +29,8 @@ LONGEST_SEGMENT = 3600.0
 #: Decimal integers of RFC 8216 section 4.2 have 64 bits; what lies beyond 2^53 is nobody's sequence number, and no
 #: player in JavaScript can count it.
 LARGEST = 1 << 53
+#: Segments that a delta update may leave out: a month of 2 s.  What is more counts as not told.
+MAX_SKIPPED = 1 << 20
 
 _INTEGER = re.compile(r"[0-9]{1,16}\Z")
 _DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,20})?\Z")
@@ -157,9 +159,8 @@ class _Reader:
         self.segments.append((uri, self.duration, self.discontinuity, byte_range, self.gap, self.at))
         self.listed += 1
         self.window += self.duration
-        if self.at is not None:
-            self.at += self.duration
-        self.duration, self.discontinuity, self.gap, self.range_text, self.part_index = 0.0, False, False, "", 0
+        self.duration, self.discontinuity, self.gap = 0.0, False, False
+        self.range_text, self.at, self.part_index = "", None, 0
 
     # --- tags of media playlists -----------------------------------------------------------------
 
@@ -178,7 +179,6 @@ class _Reader:
 
     def discontinues(self, _: str) -> None:
         self.discontinuity = True
-        self.at = None  # the clock may jump here, so nothing is counted on
 
     def date(self, value: str) -> None:
         self.at = _date(value)
@@ -202,7 +202,8 @@ class _Reader:
         self.control = attributes(value)
 
     def skip(self, value: str) -> None:
-        self.skipped = _integer(attributes(value).get("SKIPPED-SEGMENTS")) or 0
+        skipped = _integer(attributes(value).get("SKIPPED-SEGMENTS")) or 0
+        self.skipped = skipped if skipped <= MAX_SKIPPED else 0
 
     def map(self, value: str) -> None:
         self.maps.add(attributes(value).get("URI"))

@@ -210,10 +210,10 @@ class Asker:
             await copy.go_on(candidate.name, response)
 
         try:
-            for _ in range(RESUMPTIONS):
+            for left in reversed(range(RESUMPTIONS + 1)):
                 failure = UpstreamError(candidate.name, broke.reason)
                 self._blame(candidate, wanted, failure)
-                for other in self._others(candidate, wanted.key) if copy.may_go_on() else ():
+                for other in self._others(candidate, wanted.key) if left and copy.may_go_on() else ():
                     rest = evolve(wanted, headers=copy.ask_for(wanted.headers), take=take)
                     outcome = await self._rest(other, rest)
                     if outcome is None:
