@@ -68,6 +68,10 @@ class Blob(ABC):
     def read(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset`; fewer at the end of what is there."""
 
+    def view(self, offset: int, count: int) -> memoryview:
+        """Like `read`, without a copy where that can be had.  To be let go of before anything is awaited."""
+        return memoryview(self.read(offset, count))
+
 
 class Pollable(Protocol):
     """The socket under a connection, for whoever waits for many of them at once."""

@@ -3,8 +3,11 @@
 Theory of operation:
 
 * *Accepted means encrypted.*  OpenSSL cannot take a record back, so what it has encrypted must leave, and in
-  order.  `send_nowait` encrypts one batch (64 KiB), offers it to the socket, and goes on only while nothing
+  order.  `send_nowait` encrypts one batch (32 KiB), offers it to the socket, and goes on only while nothing
   is left over: at most one batch of ciphertext is ever kept, and it leaves first.
+* *One buffer for what goes out.*  OpenSSL writes to a memory BIO, and that never gives back what it has once
+  grown to, 44 KB after one batch.  So all connections of a run share one, and each takes its records out of it
+  in the same step that put them there (`_gather`): it is empty whenever another one may write.
 * *Somebody must send what is left over.*  A caller whose write was short has bytes of its own left and calls
   `wait_writable`, which sees to ours too.  A caller whose bytes were all accepted does not come back; so a
   *flusher*, a task of its own (16 µs, only then), waits until the rest has left.  `wait_writable` then
@@ -28,14 +31,29 @@ from .errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
 
 __all__ = ["TLSConnection"]
 
-#: Plaintext encrypted in one go: one RTMP batch of 41 KB, or four whole TLS records of 16 KiB.
-BATCH = 65536
+#: Plaintext encrypted in one go, two whole TLS records of 16 KiB (RFC 8446 section 5.1).  It is what a stalled
+#: viewer keeps; 48 and 64 KiB serve no more segments per CPU-second (measured, with MSG_MORE between batches).
+BATCH = 32768
+#: Asked of the socket at least, where less is wanted of us: a record's head and tag come with it.
+HEAD = 4096
 #: What a handshake may send us: OpenSSL bounds a certificate chain at 100 kB (SSL_MAX_CERT_LIST_DEFAULT).
 HANDSHAKE_BYTES = 1 << 18
 #: What the peer can make us owe it without reading it (alerts, key updates, tickets).
-OWED_BYTES = 4 * BATCH
-#: Seconds that a closed connection has for its last batch: 64 KiB on a line of 20 kbit/s.
+OWED_BYTES = 1 << 18
+#: Seconds that a closed connection has for its last batch: 32 KiB on a line of 10 kbit/s.
 LINGER = 30.0
+
+
+_outgoing: trio.lowlevel.RunVar[ssl.MemoryBIO] = trio.lowlevel.RunVar("tierkit TLS outgoing")
+
+
+def _shared_outgoing() -> ssl.MemoryBIO:
+    """The buffer of this run: two trio runs in two threads have one each."""
+    try:
+        return _outgoing.get()
+    except LookupError:
+        _outgoing.set(made := ssl.MemoryBIO())
+        return made
 
 
 class TLSConnection(Connection):
@@ -51,7 +69,7 @@ class TLSConnection(Connection):
         super().__init__(peer=inner.peer, door=inner.door, secure=True)
         self._inner = inner
         self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
+        self._outgoing = _shared_outgoing()
         self._server = server_name is None
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=self._server, server_hostname=server_name
@@ -100,9 +118,12 @@ class TLSConnection(Connection):
         except ssl.SSLError as error:
             self._say_alert()
             raise RemoteProtocolError(f"{self.peer}: no TLS handshake: {tls_reason(error)}") from None
+        finally:
+            self._gather()
         return True
 
     def _say_alert(self) -> None:
+        self._gather()
         try:
             self._push()
         except ConnectionLost:
@@ -143,13 +164,15 @@ class TLSConnection(Connection):
             except ssl.SSLZeroReturnError:
                 data = b""
             except ssl.SSLError as error:
+                self._say_alert()
                 raise RemoteProtocolError(f"{self.peer} ended TLS with an error: {tls_reason(error)}") from None
             if self._outgoing.pending:
+                self._gather()
                 self._owe()
             if data is not None:
                 self._ended = not data
                 return data
-            more = self._inner.recv_nowait()
+            more = self._inner.recv_nowait(max(max_bytes, HEAD))
             if more is None:
                 return None
             if not more:
@@ -190,48 +213,57 @@ class TLSConnection(Connection):
         return bool(self._early or self._incoming.pending or self._tls.pending())
 
     def send_nowait(self, data: bytes | bytearray | memoryview, *, more: bool = False) -> int:
-        taken = self._take(data)
-        if taken == len(data):
-            self._flush_later()
-        return taken
+        taken, size, view = 0, len(data), memoryview(data)
+        while taken < size and not self._held_up():
+            batch = view[taken : taken + BATCH]
+            taken += len(batch)
+            self._encrypt(batch, more=more or taken < size)
+        return self._took(taken, size)
 
     def sendfile_nowait(self, blob: Blob, offset: int, count: int) -> int:
         taken = 0
-        while taken < count and not (self._rest and self._push()):
-            data = blob.read(offset + taken, min(BATCH, count - taken))
-            if not data:
+        while taken < count and not self._held_up():
+            batch = blob.view(offset + taken, min(BATCH, count - taken))
+            if not batch:
                 raise LocalProtocolError(f"asked to send {count} bytes at {offset} of a blob that ends before them")
-            taken += (step := self._take(data))
-            if not step:
-                break
-        if taken == count:
-            self._flush_later()
-        return taken
+            taken += len(batch)
+            self._encrypt(batch, more=taken < count)
+        return self._took(taken, count)
 
-    def _take(self, data: bytes | bytearray | memoryview) -> int:
-        """Encrypt as much as leaves, and at most one batch more."""
-        if self._closed:
-            raise ConnectionLost("closed by ourselves")
-        taken, view = 0, memoryview(data)
-        while taken < len(view) and not self._push():
-            self._encrypt(view[taken : taken + BATCH])
-            taken = min(len(view), taken + BATCH)
-        self._push()
+    def _took(self, taken: int, size: int) -> int:
+        if taken == size and self._rest:
+            self._flush_later()
         self.bytes_out += taken
         return taken
 
-    def _encrypt(self, view: memoryview) -> None:
-        try:
-            while view:  # OpenSSL takes a record at a time (SSL_MODE_ENABLE_PARTIAL_WRITE)
-                view = view[self._tls.write(view) :]
-        except ssl.SSLError as error:
-            raise ConnectionLost(f"{self.peer} has broken TLS before: {tls_reason(error)}") from None
+    def _held_up(self) -> bool:
+        """Whether ciphertext still waits once the socket has been offered it: nothing is encrypted then."""
+        if self._closed:
+            raise ConnectionLost("closed by ourselves")
+        return bool(self._rest and self._push())
 
-    def _push(self) -> int:
-        """Offer the ciphertext that waits to the socket; returns how much of it is left."""
+    def _encrypt(self, batch: memoryview, *, more: bool) -> None:
+        """Encrypt a batch and send what fits; `more` joins it in the kernel with what follows at once."""
+        write = self._tls.write
+        try:
+            while batch:  # OpenSSL takes a record at a time (SSL_MODE_ENABLE_PARTIAL_WRITE)
+                batch = batch[write(batch) :]
+        except ssl.SSLError as error:
+            self._gather()
+            raise ConnectionLost(f"{self.peer} has broken TLS before: {tls_reason(error)}") from None
+        data = self._outgoing.read()
+        sent = self._inner.send_nowait(data, more=more)
+        if sent < len(data):
+            self._rest = memoryview(data[sent:])  # no slice of a view: that would keep the whole batch alive
+
+    def _gather(self) -> None:
+        """Take out of the buffer that all share what OpenSSL has just put there for this connection."""
         if self._outgoing.pending:
             fresh = self._outgoing.read()
             self._rest = memoryview(b"".join((self._rest, fresh)) if self._rest else fresh)
+
+    def _push(self) -> int:
+        """Offer the ciphertext that waits to the socket; returns how much of it is left."""
         if self._rest:
             self._rest = self._rest[self._inner.send_nowait(self._rest) :]
         return len(self._rest)
@@ -248,7 +280,7 @@ class TLSConnection(Connection):
                 return
 
     def unsent(self) -> int:
-        return self._inner.unsent() + len(self._rest) + self._outgoing.pending
+        return self._inner.unsent() + len(self._rest)
 
     def end_output(self) -> None:
         if self._closed:
@@ -319,6 +351,8 @@ class TLSConnection(Connection):
             self._tls.unwrap()
         except ssl.SSLError:
             pass  # it wants the peer's goodbye too; ours is in the buffer, and theirs is not worth a wait
+        finally:
+            self._gather()
 
     def __repr__(self) -> str:
         return f"<TLS over {self._inner!r}>"
