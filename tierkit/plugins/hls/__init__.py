@@ -26,9 +26,10 @@ from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
 from tierkit.plugin import Context, Node, Running, Service, hookimpl, open_store, option
 
 from ._answers import Answers
-from ._ask import SCHEMES
+from ._ask import SCHEMES, Asker
 from ._edge import Bounds, Edge, HLSStatistics
 from ._fetch import Fetcher
+from ._probe import Prober
 
 __all__ = ["HLS", "HLSStatistics"]
 
@@ -67,6 +68,29 @@ class HLS(Service):
     between_bytes_timeout: float = option(
         15.0, "Longest pause within an upstream's answer.", minimum=0.1, maximum=600, unit="s"
     )
+    hedge_after: float = option(
+        0.0,
+        "Time without the head of an answer after which the next upstream is asked as well; 0 never.",
+        minimum=0,
+        maximum=60,
+        unit="s",
+    )
+    health_path: str = option(
+        "", "What each upstream is asked for now and then, to know early who is down: /healthz or a playlist."
+    )
+    health_every: float = option(
+        5.0, "Time between two such requests to one upstream.", minimum=0.5, maximum=600, unit="s"
+    )
+    same_bytes: bool = option(
+        False,
+        "Whether upstreams give the same bytes under a segment's name: one then goes on where another breaks off, "
+        "also without an ETag.",
+    )
+    hash_by: str = option(
+        "object",
+        'What upstreams are chosen by where their policy is "hash": each object by itself, or its folder.',
+        choices=("object", "folder"),
+    )
     idle_timeout: float = option(
         60.0, "Time that a viewer's connection may rest between requests.", minimum=1, maximum=3600, unit="s"
     )
@@ -92,6 +116,8 @@ class HLS(Service):
             found.append(
                 f"option cors={self.cors!r} cannot stand in a header: give '*' or one origin such as https://a.example"
             )
+        if self.health_path and not str(self.health_path).startswith("/"):
+            found.append(f"option health_path={self.health_path!r} is no path: give for instance '/healthz'")
         return found
 
     @asynccontextmanager
@@ -107,11 +133,20 @@ class HLS(Service):
         async with trio.open_nursery() as nursery, open_store(self.cache_bytes, ctx.network.descriptors) as store:
             nursery.start_soon(_sweep, client, name=f"{ctx.tier} sweeps idle upstream connections")
             fetcher = Fetcher(ctx, client, answers, nursery, max_object=self.max_object)
+            self._look_after(fetcher.asker, nursery)
             try:
                 yield Edge(ctx, store, client, answers, fetcher, bounds)
             finally:
                 nursery.cancel_scope.cancel()
                 client.close()
+
+    def _look_after(self, asker: Asker, nursery: trio.Nursery) -> None:
+        """Have it treat the upstreams as this recipe says."""
+        asker.hedge_after, asker.same_bytes = self.hedge_after, self.same_bytes
+        asker.together = self.hash_by == "folder"
+        if self.health_path:
+            prober = Prober(asker.ctx, asker.client, asker.health, self.health_path, self.health_every)
+            nursery.start_soon(prober.run, name=f"{asker.ctx.tier} probes its upstreams")
 
 
 async def _sweep(client: HttpClient) -> None:
