@@ -34,6 +34,7 @@ from ._flow import Bounds, Flow
 from ._pass import Passer
 from ._places import Gate, bare
 from ._policy import Live, Plain, Policy
+from ._probe import Prober
 
 __all__ = ["HLS", "HLSStatistics"]
 
@@ -87,6 +88,29 @@ class HLS(Service):
     between_bytes_timeout: float = option(
         15.0, "Longest pause within an upstream's answer.", minimum=0.1, maximum=600, unit="s"
     )
+    hedge_after: float = option(
+        0.0,
+        "Time without the head of an answer after which the next upstream is asked as well; 0 never.",
+        minimum=0,
+        maximum=60,
+        unit="s",
+    )
+    health_path: str = option(
+        "", "What each upstream is asked for now and then, to know early who is down: /healthz or a playlist."
+    )
+    health_every: float = option(
+        5.0, "Time between two such requests to one upstream.", minimum=0.5, maximum=600, unit="s"
+    )
+    same_bytes: bool = option(
+        False,
+        "Whether upstreams give the same bytes under a segment's name: one then goes on where another breaks off, "
+        "also without an ETag.",
+    )
+    hash_by: str = option(
+        "object",
+        'What upstreams are chosen by where their policy is "hash": each object by itself, or its folder.',
+        choices=("object", "folder"),
+    )
     idle_timeout: float = option(
         60.0, "Time that a viewer's connection may rest between requests.", minimum=1, maximum=3600, unit="s"
     )
@@ -112,6 +136,8 @@ class HLS(Service):
             found.append(
                 f"option cors={self.cors!r} cannot stand in a header: give '*' or one origin such as https://a.example"
             )
+        if self.health_path and not str(self.health_path).startswith("/"):
+            found.append(f"option health_path={self.health_path!r} is no path: give for instance '/healthz'")
         return found
 
     def _policy(self) -> Policy:
@@ -134,6 +160,7 @@ class HLS(Service):
         asker = Asker(ctx, client)
         async with trio.open_nursery() as nursery, open_store(self.cache_bytes, ctx.network.descriptors) as store:
             nursery.start_soon(_sweep, client, name=f"{ctx.tier} sweeps idle upstream connections")
+            self._look_after(asker, nursery)
             fetcher = Fetcher(ctx, store, asker, answers, policy, max_object=self.max_object)
             passer = Passer(ctx.tier, asker, answers, policy, nursery, fetcher)
             flow = Flow(ctx, store, gate, policy, answers, fetcher, passer, bounds)
@@ -142,6 +169,14 @@ class HLS(Service):
             finally:
                 nursery.cancel_scope.cancel()
                 client.close()
+
+    def _look_after(self, asker: Asker, nursery: trio.Nursery) -> None:
+        """Have it treat the upstreams as this recipe says."""
+        asker.hedge_after, asker.same_bytes = self.hedge_after, self.same_bytes
+        asker.together = self.hash_by == "folder"
+        if self.health_path:
+            prober = Prober(asker.ctx, asker.client, asker.health, self.health_path, self.health_every)
+            nursery.start_soon(prober.run, name=f"{asker.ctx.tier} probes its upstreams")
 
 
 async def _sweep(client: HttpClient) -> None:

@@ -74,6 +74,8 @@ class Asker:
         self.hedge_after = 0.0
         #: Whether upstreams give the same bytes for a segment's name, so that one may go on for another by it alone.
         self.same_bytes = False
+        #: Whether the objects of one folder go to one upstream where upstreams are chosen by hash, or each to its own.
+        self.together = False
         #: Requests sent so far, and how many failed.
         self.requests = self.errors = 0
         #: Requests of these that were sent beside a slow one.
@@ -89,8 +91,14 @@ class Asker:
         )
 
     def candidates(self, key: str) -> list[Candidate]:
-        """Whom to ask for a key, in order, now."""
-        return self.health.order(self.ctx.upstream.candidates(SCHEMES, key), key)
+        """Whom to ask for a key, in order, now.
+
+        A shield layer (`policy="hash"`) is best given each object by itself: one popular stream is then carried by
+        all of it.  Where its members do what needs a stream's playlist and segments in one place, as prefetching
+        does, `together` has them hash the folder instead; a popular stream is then one member's load.
+        """
+        where = key.partition("?")[0].rpartition("/")[0] if self.together else key
+        return self.health.order(self.ctx.upstream.candidates(SCHEMES, where), key)
 
     async def ask(
         self,

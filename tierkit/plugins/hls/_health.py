@@ -23,10 +23,13 @@ from tierkit.plugin import Candidate, Context, UpstreamError
 
 from ._objects import Memory
 
-__all__ = ["OUTLIER", "RETRY_AFTER_MOST", "BadAnswer", "Health", "retry_after"]
+__all__ = ["FALL", "OUTLIER", "RETRY_AFTER_MOST", "RISE", "BadAnswer", "Health", "retry_after"]
 
 #: 5xx answers in a row that make a failure: Envoy's `consecutive_5xx`.
 OUTLIER = 5
+#: Probes in a row that find an upstream down, and that find it up again: HAProxy's `fall` and `rise`.
+FALL = 3
+RISE = 2
 #: Seconds of Retry-After that are believed: no longer than the longest rest of a failed upstream, because an operator
 #: who has mended it should not have to wait for what it said in its trouble.
 RETRY_AFTER_MOST = 15.0
@@ -46,6 +49,8 @@ class Health:
         #: Who is lost, and by what: "requests" that failed, "answers" that were no good, "probes".
         self._lost: dict[str, set[str]] = {}
         self._bad: dict[str, int] = {}
+        #: Probes in a row that said the same: good ones above zero, bad ones below.
+        self._runs: dict[str, int] = {}
         #: Until when one is not asked for a key if others can be.
         self._later: Memory[tuple[str, str], float] = Memory()
 
@@ -68,6 +73,8 @@ class Health:
         """Note a failure; whether it is news, so that observers were told."""
         rest = self.ctx.upstream.failed(candidate, reason)
         self._bad.pop(candidate.name, None)
+        if by != "probes":  # what was good before does not count any more
+            self._runs[candidate.name] = min(0, self._runs.get(candidate.name, 0))
         causes = self._lost.setdefault(candidate.name, set())
         news = not causes
         causes.add(by)
@@ -96,14 +103,16 @@ class Health:
         if status in COME_BACK and (seconds := retry_after(headers, wall)):
             self._later.put((candidate.name, key), self.ctx.clock() + seconds)
 
-    def up(self, candidate: Candidate) -> None:
-        """Probes find it up: that forgives whatever requests had to say, too (as HAProxy's `rise` does)."""
-        self._bad.pop(candidate.name, None)
-        self._clear(candidate, {"requests", "answers", "probes"})
-
-    def lost(self, candidate: Candidate) -> bool:
-        """Whether observers think it lost."""
-        return bool(self._lost.get(candidate.name))
+    def probed(self, candidate: Candidate, problem: str) -> None:
+        """Note what a probe has found, "" where all was well."""
+        run = self._runs.get(candidate.name, 0)
+        run = self._runs[candidate.name] = min(run, 0) - 1 if problem else max(run, 0) + 1
+        if run <= -FALL:
+            self.failed(candidate, problem, "probes")
+        elif run >= RISE and self._lost.get(candidate.name):
+            # That forgives whatever requests had to say, too, as HAProxy's `rise` does after `observe`.
+            self._bad.pop(candidate.name, None)
+            self._clear(candidate, {"requests", "answers", "probes"})
 
     def _clear(self, candidate: Candidate, by: set[str]) -> None:
         causes = self._lost.get(candidate.name, set())
