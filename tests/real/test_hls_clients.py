@@ -191,6 +191,11 @@ def test_a_playlist_that_is_waited_for_is_asked_for_once(kind: str, evening: Eve
     assert evening.low_latency.deltas[kind] >= LEAST
 
 
+def test_what_one_viewer_asks_for_once_is_fetched_once(evening: Evening) -> None:
+    """The page's script is nothing that the edge stores: passing it on must not cost the origin a second request."""
+    assert evening.asked["GET /player/hls.min.js"] == 1
+
+
 def test_the_edges_log_no_fault(evening: Evening) -> None:
     """That the loop stood still is not one of them: so many players on a small machine take the processor away."""
     assert [line for line in evening.logs if " info " not in line and "the event loop stood still" not in line] == []
