@@ -299,8 +299,7 @@ def test_what_is_provable(one: Identity, other: Identity, same: str) -> None:
 
 async def test_the_users_word_stands_for_a_segment_of_the_same_length(autojump_clock: MockClock) -> None:
     a, b = broken(etag=b""), Mirror(etag=b"")
-    async with mirrored(a, b) as rig:
-        asker(rig).same_bytes = True
+    async with mirrored(a, b, same_bytes=True) as rig:
         assert await read(rig) == BODY
         # The last bytes that we have come again, and are compared.
         assert b.ranges_asked() == [b"bytes=%d-" % (CUT - OVERLAP)]
@@ -316,8 +315,7 @@ async def test_the_users_word_does_not_stand_against_what_differs(change: str, a
         b.body = BODY[: CUT - 1] + b"\0" + BODY[CUT:]
     elif change == "ETag":
         a.etag, b.etag = b'W/"one"', b'W/"two"'
-    async with mirrored(a, b) as rig:
-        asker(rig).same_bytes = True
+    async with mirrored(a, b, same_bytes=True) as rig:
         assert await read(rig, "/live/s/init.bin" if change == "path" else SEGMENT) is None
 
 

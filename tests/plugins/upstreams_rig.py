@@ -100,7 +100,7 @@ class Mirror:
 
 
 def asker(rig: Rig) -> Asker:
-    found = rig.handle.running("edge")["hls"].fetcher.asker  # type: ignore[attr-defined]
+    found = rig.handle.running("edge")["hls"].flow.fetcher.asker  # type: ignore[attr-defined]
     assert isinstance(found, Asker)
     return found
 

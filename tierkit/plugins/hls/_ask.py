@@ -20,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from tierkit.codecs.hls import classify
 from tierkit.codecs.http1 import Headers
@@ -54,8 +54,15 @@ class _Wanted:
     body: Body
     take: Take
     begun: Callable[[], bool]
-    #: Whether its answer may be one of 5xx.
+    #: Whether its answer may be one of 5xx, where nobody has a better one.
     relays_errors: bool
+    #: Who may be asked yet, and who was and has failed.
+    line: list[Candidate]
+    tried: set[str] = field(factory=set)
+
+    def alone(self, candidate: Candidate) -> bool:
+        """Whether nobody else is left to give a better answer."""
+        return all(each is candidate or each.name in self.tried for each in self.line)
 
     @property
     def stream(self) -> str:
@@ -120,6 +127,7 @@ class Asker:
             body: of the request, for methods that have one.
             relays_errors: whether an answer of 5xx is taken where nobody else is left to ask.
         """
+        waiting = self.candidates(key)
         wanted = _Wanted(
             method=method,
             path=path,
@@ -129,9 +137,9 @@ class Asker:
             take=take,
             begun=begun,
             relays_errors=relays_errors,
+            line=waiting,
         )
         failure: TierkitError | None = None
-        waiting = self.candidates(key)
         while waiting:
             for error in await self._next(waiting, wanted):
                 if error is None:
@@ -147,7 +155,6 @@ class Asker:
         Each outcome is a failure after which others may be asked, or None where the answer was taken.
         """
         self.budget.asked()
-        wanted = evolve(wanted, relays_errors=wanted.relays_errors and len(waiting) == 1)
         if self.hedge_after <= 0 or len(waiting) < 2 or wanted.method not in SAFE:
             return [await self._one(waiting.pop(0), _unclaimed, wanted=wanted)]
         return await race(partial(self._one, wanted=wanted), waiting, self.hedge_after, self._may_hedge)
@@ -160,8 +167,9 @@ class Asker:
     async def _one(self, candidate: Candidate, claim: Claim, *, wanted: _Wanted) -> TierkitError | None:
         """Ask one: None where its answer was taken, or why others may be asked.  Raises what ends the matter."""
         try:
-            await self._try(candidate, wanted, claim)
+            status = await self._try(candidate, wanted, claim)
         except NotServed as error:
+            wanted.tried.add(candidate.name)
             return error
         except (NotShared, StoreFull):
             self.health.answered(candidate)
@@ -170,6 +178,7 @@ class Asker:
             await self._go_on(candidate, wanted, error)
             return None
         except UpstreamError as error:
+            wanted.tried.add(candidate.name)
             failure = type(error)(candidate.name, error.reason)
             self._blame(candidate, wanted, failure)
             if wanted.begun():
@@ -178,10 +187,13 @@ class Asker:
             if wanted.method not in SAFE and isinstance(error, BadAnswer):
                 raise failure from None
             return failure
-        self.health.answered(candidate)
+        if status >= 500:
+            self.health.answered_badly(candidate, f"answered {status}")
+        else:
+            self.health.answered(candidate)
         return None
 
-    async def _try(self, candidate: Candidate, wanted: _Wanted, claim: Claim) -> None:
+    async def _try(self, candidate: Candidate, wanted: _Wanted, claim: Claim) -> int:
         for attempt in (1, 2):
             target = await candidate.source.target(wanted.path, SCHEMES)
             self.requests += 1
@@ -191,11 +203,19 @@ class Asker:
                 if again and attempt == 1 and wanted.method in SAFE:
                     continue
                 self.health.come_back(candidate, wanted.key, response.status, response.headers, time.time())
-                if response.status >= 500 and wanted.method in SAFE and not wanted.relays_errors:
+                if not self._acceptable(candidate, wanted, response.status):
                     raise BadAnswer(candidate.name, f"answered {response.status}")
                 claim()
                 await wanted.take(candidate, target, response)
-                return
+                return response.status
+        raise AssertionError("unreachable: the second attempt is the last")
+
+    @staticmethod
+    def _acceptable(candidate: Candidate, wanted: _Wanted, status: int) -> bool:
+        """Whether an answer will do, or somebody else may have a better one."""
+        if wanted.method not in SAFE or (status < 500 and status != 429):
+            return True
+        return wanted.alone(candidate) and (status == 429 or wanted.relays_errors)
 
     def _blame(self, candidate: Candidate, wanted: _Wanted, failure: UpstreamError) -> None:
         """Count and tell a failure."""
