@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_range import (
-    MAX_RANGES,
     ContentRange,
     MultipartRanges,
     Span,
@@ -80,9 +79,9 @@ def test_spans_that_overlap_or_run_backwards_are_the_whole(value: bytes) -> None
 
 
 def test_more_ranges_than_the_cap_are_the_whole() -> None:
-    specs = [b"%d-%d" % (2 * at, 2 * at) for at in range(MAX_RANGES + 1)]
+    specs = [b"%d-%d" % (2 * at, 2 * at) for at in range(9)]
     assert parse_ranges(b"bytes=" + b",".join(specs), 100) == []
-    assert len(parse_ranges(b"bytes=" + b",".join(specs[1:]), 100)) == MAX_RANGES
+    assert len(parse_ranges(b"bytes=" + b",".join(specs[1:]), 100)) == 8
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ def test_spans_lie_inside_and_apart(specs: list[bytes], length: int | None) -> N
     except ValueError:
         assert length is not None
         return
-    assert len(spans) <= MAX_RANGES
+    assert len(spans) <= 8
     if length is None:
         assert len(spans) <= 1
         return

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tierkit.codecs.http1 import Headers
-from tierkit.codecs.http_vary import MAX_VARY_KEY, MAX_VARY_NAMES, vary_key, vary_names
+from tierkit.codecs.http_vary import vary_key, vary_names
 
 from .test_http_cache import fields
 
@@ -35,7 +35,7 @@ def test_names(values: list[str], expected: tuple[bytes, ...] | None) -> None:
 
 
 def test_too_many_names_fit_nobody() -> None:
-    names = [f"a{number}" for number in range(MAX_VARY_NAMES + 1)]
+    names = [f"a{number}" for number in range(17)]
     assert vary_names(fields(f"Vary: {','.join(names)}")) is None
     assert vary_names(fields(f"Vary: {','.join(names[1:])}")) is not None
 
@@ -92,7 +92,7 @@ def test_without_vary_every_request_fits() -> None:
 
 
 def test_a_key_beyond_the_bound_is_none() -> None:
-    assert vary_key((b"foo",), [(b"foo", b"x" * MAX_VARY_KEY)]) is None
+    assert vary_key((b"foo",), [(b"foo", b"x" * 8192)]) is None
 
 
 TEXT = st.text(alphabet=st.sampled_from('ab ,"\\=:-1\t'), max_size=12).map(str.encode)

@@ -68,6 +68,11 @@ class RequestDirectives:
 
 def request_directives(headers: Headers) -> RequestDirectives | None:
     """The directives of a request; None where it has none that we know, which is the common case."""
+    for name, _ in headers:
+        if name in _SPEAK:
+            break
+    else:
+        return None
     control = directives(headers)
     if not control:
         return RequestDirectives(no_cache=True) if pragma(headers) else None
@@ -83,6 +88,7 @@ def request_directives(headers: Headers) -> RequestDirectives | None:
     return None if found == _NONE else found
 
 
+_SPEAK: Final = frozenset({b"cache-control", b"pragma"})
 _NONE: Final = RequestDirectives()
 
 
