@@ -83,7 +83,7 @@ async def test_what_the_origin_has_is_what_viewers_get(query: str, certificate: 
                     part = await fetch(network, handle, scheme, trust, f"{path}?{query}", wanted)
                     assert part == BODIES[path][1_000_000:2_500_001]
             assert handle.running("edge")["hls"].statistics().misses == len(SIZES)  # type: ignore[attr-defined]
-            assert network.descriptors.memfds == 2
+            assert network.descriptors.memfds == 4  # two objects, each mapped for those who come by TLS
     assert network.descriptors.memfds == 0
 
 
