@@ -27,7 +27,15 @@ from ._ports import Connection, Network
 from .codecs.http1 import Headers
 from .errors import ConnectionLost, RemoteProtocolError, UpstreamError, UpstreamTimeout
 
-__all__ = ["ClientResponse", "ClientTimeouts", "HttpClient"]
+__all__ = ["ClientResponse", "ClientTimeouts", "HttpClient", "Unreached"]
+
+
+class Unreached(UpstreamError):
+    """An upstream that could not be connected to: nothing was asked of it, so anybody else may be asked the same."""
+
+
+class _TooFar(Unreached, UpstreamTimeout):
+    """The same, for want of an answer in time."""
 
 
 @frozen
@@ -93,8 +101,8 @@ class HttpClient:
                 sending; the iterable may then not have been read to its end.
 
         Raises:
-            UpstreamError: it cannot be reached, or answers nonsense; UpstreamTimeout where it is too slow.  Either
-            names it without its path.
+            UpstreamError: it answers nonsense, or (Unreached) cannot be connected to; UpstreamTimeout where it is
+            too slow.  Each names it without its path.
             LocalProtocolError: the body is not as long as its Content-Length.
         """
         key = (url.scheme, url.authority, trust)
@@ -152,8 +160,8 @@ class HttpClient:
                 self.connected += 1
                 return connection
         except ConnectionLost as error:
-            raise UpstreamError(where, str(error)) from None
-        raise UpstreamTimeout(where, f"did not answer to connecting within {self.timeouts.connect:g} s")
+            raise Unreached(where, str(error)) from None
+        raise _TooFar(where, f"did not answer to connecting within {self.timeouts.connect:g} s")
 
     async def _ask(self, connection: Connection, asking: Asking) -> ClientResponse:
         where, heard = asking.where, _Hearing()

@@ -9,6 +9,7 @@ from ._http_asking import Body as Body
 from ._http_client import ClientResponse as ClientResponse
 from ._http_client import ClientTimeouts as ClientTimeouts
 from ._http_client import HttpClient as HttpClient
+from ._http_client import Unreached as Unreached
 from ._http_heads import Fields as Fields
 from ._http_heads import Head as Head
 from ._http_heads import plain_get as plain_get

@@ -35,6 +35,7 @@ class Mirror:
 
     body: bytes = BODY
     etag: bytes = b'"one"'
+    kind: bytes = b"video/MP2T"
     modified: bytes = b""
     #: "length", "chunked"
     framing: str = "length"
@@ -71,7 +72,7 @@ class Mirror:
         return self.answer(start, part=wanted is not None and start > 0)
 
     def answer(self, start: int = 0, *, part: bool = False) -> Response:
-        fields = [(b"Content-Type", b"video/MP2T"), (b"Date", DATE), *self.fields]
+        fields = [(b"Content-Type", self.kind), (b"Date", DATE), *self.fields]
         fields += [(b"ETag", self.etag)] if self.etag else []
         fields += [(b"Last-Modified", self.modified)] if self.modified else []
         if part:

@@ -17,7 +17,7 @@ Each failure is told once: as UpstreamLost where that is news, else as StreamFau
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from functools import partial
 
 from attrs import evolve, field, frozen
@@ -25,7 +25,7 @@ from attrs import evolve, field, frozen
 from tierkit.codecs.hls import classify
 from tierkit.codecs.http1 import Headers
 from tierkit.events import StreamFault
-from tierkit.http import Body, ClientResponse, HttpClient
+from tierkit.http import Body, ClientResponse, HttpClient, Unreached
 from tierkit.plugin import Address, Candidate, Context, NotServed, NotShared, StoreFull, TierkitError, UpstreamError
 
 from ._health import BadAnswer, Health
@@ -59,6 +59,15 @@ class _Wanted:
     #: Who may be asked yet, and who was and has failed.
     line: list[Candidate]
     tried: set[str] = field(factory=set)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be asked twice: it does nothing, and its body is not gone (RFC 9110 section 9.2.2)."""
+        return self.method in SAFE and not isinstance(self.body, AsyncIterable)
+
+    def again(self, error: UpstreamError) -> bool:
+        """Whether somebody else may be asked after this."""
+        return self.repeatable or isinstance(error, Unreached)
 
     def alone(self, candidate: Candidate) -> bool:
         """Whether nobody else is left to give a better answer."""
@@ -155,7 +164,7 @@ class Asker:
         Each outcome is a failure after which others may be asked, or None where the answer was taken.
         """
         self.budget.asked()
-        if self.hedge_after <= 0 or len(waiting) < 2 or wanted.method not in SAFE:
+        if self.hedge_after <= 0 or len(waiting) < 2 or not wanted.repeatable:
             return [await self._one(waiting.pop(0), _unclaimed, wanted=wanted)]
         return await race(partial(self._one, wanted=wanted), waiting, self.hedge_after, self._may_hedge)
 
@@ -184,7 +193,7 @@ class Asker:
             if wanted.begun():
                 self.broken += 1
                 raise failure from None
-            if wanted.method not in SAFE and isinstance(error, BadAnswer):
+            if not wanted.again(error):
                 raise failure from None
             return failure
         if status >= 500:
@@ -200,7 +209,7 @@ class Asker:
             asking = self.client.request(wanted.method, target, wanted.headers, wanted.body, trust=candidate.trust)
             async with asking as response:
                 again = candidate.source.observe(target, response.status, response.headers)
-                if again and attempt == 1 and wanted.method in SAFE:
+                if again and attempt == 1 and wanted.repeatable:
                     continue
                 self.health.come_back(candidate, wanted.key, response.status, response.headers, time.time())
                 if not self._acceptable(candidate, wanted, response.status):
