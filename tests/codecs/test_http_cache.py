@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,12 @@ def test_an_answer_with_a_lifetime_is_shared() -> None:
 @pytest.mark.parametrize("method", [b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"M-SEARCH", b"get"])
 def test_only_get_is_stored(method: bytes) -> None:
     assert of("Cache-Control: max-age=60", method=method).reason == f"method {method.decode()}"
+
+
+@pytest.mark.parametrize("pair", ["Content-Length: 3", "Transfer-Encoding: chunked", "Content-Length: x"])
+def test_a_get_with_a_body_is_not_stored(pair: str) -> None:
+    assert of("Cache-Control: max-age=60", request=fields(pair)).reason == "the GET had a body"
+    assert of("Cache-Control: max-age=60", request=fields("Content-Length: 0")).shared
 
 
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 103, 199, 600, 999])
@@ -274,10 +281,19 @@ def test_delay_and_age_make_it_older() -> None:
     assert of("Cache-Control: max-age=60", "Age: 20", delay=2.5).age == 22.5
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"heuristic": 2}, {"heuristic": -0.1}, {"heuristic_most": -1}, {"if_error": -1}, {"cookies": "eat"}]
+)
+def test_a_policy_says_what_is_wrong_with_it(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Policy(**wrong)
+
+
 # Each refusal is a rule of its own: without it, an answer that it alone refuses is shared.
 
 ALONE: dict[str, Callable[[], Lifetime]] = {
     "not_a_get": lambda: of("Cache-Control: max-age=60", method=b"HEAD"),
+    "fat": lambda: of("Cache-Control: max-age=60", request=fields("Content-Length: 3")),
     "not_final": lambda: of("Cache-Control: max-age=60", status=103),
     "not_whole": lambda: of("Cache-Control: max-age=60", status=206),
     "not_for_others": lambda: of("Cache-Control: max-age=60", status=429),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from tierkit.codecs.http_forward import forwarded, forwarded_trailers, stored_fields
+from tierkit.codecs.http_forward import forwarded, forwarded_trailers, stored_fields, without_unkeyed
 
 from .test_http_cache import HEADERS, NOW, fields
 
@@ -68,3 +68,14 @@ def test_trailers_that_do_not_go_on(name: str) -> None:
 @given(HEADERS)
 def test_nothing_is_made_up(headers: list[tuple[bytes, bytes]]) -> None:
     assert set(forwarded(headers)) <= set(headers)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override",
+     "X-Host"],
+)  # fmt: skip
+def test_what_no_key_has_does_not_fill_a_cache(name: str) -> None:
+    assert without_unkeyed(fields(f"{name}: x", "Accept: y", "X-Forwarded-For: z")) == fields(
+        "Accept: y", "X-Forwarded-For: z"
+    )

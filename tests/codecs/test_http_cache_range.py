@@ -19,6 +19,7 @@ from tierkit.codecs.http_range import (
     parse_ranges,
     requested_spans,
     resumes,
+    resumption,
     unsatisfied_range,
 )
 
@@ -264,6 +265,27 @@ def test_a_fill_resumes_by_a_strong_date() -> None:
 @given(HEADERS, HEADERS, st.integers(0, 9))
 def test_nothing_resumes_without_a_content_range(stored: Headers, headers: Headers, at: int) -> None:
     assert not resumes(stored, None, at, 206, headers, NOW)
+
+
+def test_the_rest_is_asked_for_by_a_strong_validator() -> None:
+    assert resumption(TAGGED, 4, NOW) == fields("Range: bytes=4-", 'If-Range: "a"')
+    dated = fields(f"Last-Modified: {CHANGED}", f"Date: {LATER}")
+    assert resumption(dated, 4, NOW) == fields("Range: bytes=4-", f"If-Range: {CHANGED}")
+
+
+@pytest.mark.parametrize("pairs", [[], ['ETag: W/"a"', f"Last-Modified: {CHANGED}", f"Date: {LATER}"],
+                                   [f"Last-Modified: {CHANGED}"]])  # fmt: skip
+def test_without_a_strong_validator_the_rest_is_not_asked_for(pairs: list[str]) -> None:
+    assert resumption(fields(*pairs), 4, NOW) == []
+
+
+@given(HEADERS, st.integers(1, 9))
+def test_what_is_asked_for_holds_where_nothing_has_changed(stored: Headers, at: int) -> None:
+    asked = resumption(stored, at, NOW)
+    if asked:
+        assert requested_spans(asked, 200, stored, 10, now=NOW) == [(at, 10)]
+        validators = [each for each in stored if each[0] in (b"etag", b"last-modified")]
+        assert resumes(stored, 10, at, 206, [*validators, (b"content-range", content_range(at, 10, 10))], NOW)
 
 
 # Several parts.

@@ -1,6 +1,6 @@
 """Whether a shared cache may store an answer, and on which terms (RFC 9111 section 3): sans-IO.
 
-The public entry of the plain HTTP cache rules; its siblings hold the rest, and their names are here too:
+The entry to the plain HTTP cache rules; what deciding and reusing need is here by name, the rest in its siblings:
 
 | module | rules |
 |---|---|
@@ -21,7 +21,11 @@ the answer is upstream's.
 
 An answer is shared if every rule of `REFUSALS` lets it pass.  Each is a function from an `Answer` to the reason why
 not, or "".  Beyond the RFC, and for safety, these are refused too: cookies (unless the origin has withheld them by
-`private="set-cookie"` or `no-cache="set-cookie"`), and errors that the headers of a request can provoke.
+`private="set-cookie"` or `no-cache="set-cookie"`), errors that the headers of a request can provoke, and answers to
+a GET that had a body.
+
+What the client that caused the fetch gets is not bound by this: it gets its own cookie.  Those who wait for the same
+answer get it if it is shared and `reuse` serves it (RFC 9111 section 4).
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from attrs import field, frozen
+from attrs.validators import ge, in_, le
 
 from .http1 import Headers
 from .http_fields import Directives, directives, field_names, first
@@ -88,12 +93,12 @@ class Policy:
     #: Targeted fields that speak to this cache, the closest first (RFC 9213).
     targets: tuple[bytes, ...] = TARGETS
     #: Share of the time since Last-Modified for which an answer without a lifetime is fresh; 0 is off, 0.1 usual.
-    heuristic: float = field(default=0.0)
+    heuristic: float = field(default=0.0, validator=[ge(0), le(1)])
     #: The longest lifetime that heuristics give, seconds: a day, as RFC 2616 section 13.2.4 warned from there on.
-    heuristic_most: float = 86400.0
+    heuristic_most: float = field(default=86400.0, validator=ge(0))
     #: Answers with Set-Cookie: `refuse` to share them, `strip` the cookie and share the rest, or `share` both as
     #: RFC 9111 section 7.3 allows.
-    cookies: Literal["refuse", "strip", "share"] = "refuse"
+    cookies: Literal["refuse", "strip", "share"] = field(default="refuse", validator=in_(("refuse", "strip", "share")))
     #: Whether the errors of `PROVOKED` are shared when the origin gives them a lifetime.
     provoked: bool = False
     #: Whether s-maxage forbids staleness, as RFC 9111 section 5.2.2.10 says; origins that send it beside
@@ -101,7 +106,7 @@ class Policy:
     s_maxage_revalidates: bool = True
     #: Seconds stale that an answer may be served when upstream fails, where the origin does not speak of it (RFC
     #: 9111 section 4.2.4 allows it to a cache that is cut off).
-    if_error: float = 0.0
+    if_error: float = field(default=0.0, validator=ge(0))
 
 
 DEFAULT: Final = Policy()
@@ -125,6 +130,13 @@ class Answer:
 def not_a_get(answer: Answer) -> str:
     """Only answers to GET are stored: HEAD has no body, and what POST gives is for a later GET of another kind."""
     return "" if answer.method == b"GET" else f"method {answer.method[:20].decode('latin-1')}"
+
+
+def fat(answer: Answer) -> str:
+    """A GET with a body: an origin that reads it answers what no key has (RFC 9110 section 9.3.1)."""
+    length = first(answer.request, b"content-length")
+    has_body = length not in (None, b"0") or first(answer.request, b"transfer-encoding") is not None
+    return "the GET had a body" if has_body else ""
 
 
 def not_final(answer: Answer) -> str:
@@ -203,6 +215,7 @@ Refusal = Callable[[Answer], str]
 #: What keeps an answer from being shared; the first that speaks is the reason.
 REFUSALS: Final[list[Refusal]] = [
     not_a_get,
+    fat,
     not_final,
     not_whole,
     not_for_others,

@@ -14,7 +14,7 @@ from typing import Final
 from .http1 import Headers
 from .http_fields import first, format_date, members
 
-__all__ = ["forwarded", "forwarded_trailers", "stored_fields"]
+__all__ = ["forwarded", "forwarded_trailers", "stored_fields", "without_unkeyed"]
 
 #: End at each hop: RFC 9110 section 7.6.1, and RFC 7540 section 3.2.1 for HTTP2-Settings.
 HOP_BY_HOP: Final = frozenset(
@@ -66,6 +66,28 @@ def stored_fields(headers: Headers, *, now: float, strip: frozenset[bytes] = fro
     if first(fields, b"date") is None:
         fields.append((b"date", format_date(now)))
     return fields
+
+
+#: Fields by which a client makes frameworks believe in another URL, method or host than the one in the key: what they
+#: answer then would be stored for everybody ("Practical Web Cache Poisoning", Kettle, 2018).
+UNKEYED: Final = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+    }
+    | {b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-ssl", b"x-forwarded-path", b"x-forwarded-uri"}
+    | {b"x-host", b"x-http-host-override", b"x-original-host", b"x-original-url", b"x-rewrite-url", b"x-scheme"}
+    | {b"x-http-method", b"x-http-method-override", b"x-method-override", b"front-end-https"}
+)
+
+
+def without_unkeyed(request: Headers) -> list[tuple[bytes, bytes]]:
+    """A request without the fields of `UNKEYED`: for what fills a cache; what passes through it may keep them."""
+    return [(name, value) for name, value in request if name not in UNKEYED]
 
 
 #: What a trailer must not say, because it comes too late or could change how the message was read (RFC 9110 section

@@ -16,7 +16,7 @@ import re
 from itertools import pairwise
 from typing import Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from .http1 import Headers
 from .http_conditional import last_modified_is_strong, parse_etag
@@ -33,6 +33,7 @@ __all__ = [
     "parse_ranges",
     "requested_spans",
     "resumes",
+    "resumption",
     "unsatisfied_range",
 ]
 
@@ -172,6 +173,20 @@ def parse_content_range(headers: Headers) -> ContentRange | None:
     return ContentRange(start, end, length) if start < end and (length is None or end <= length) else None
 
 
+def resumption(stored: Headers, at: int, now: float) -> list[tuple[bytes, bytes]]:
+    """The fields with which to ask upstream for the rest of a body of which `at` bytes are there.
+
+    [] where the object has no strong validator: nobody could tell then whether the rest belongs to it, so the whole is
+    fetched anew (RFC 9110 section 13.1.5).
+    """
+    tag, modified = parse_etag(first(stored, b"etag")), first(stored, b"last-modified")
+    if tag is not None:
+        condition = None if tag.weak else tag.opaque
+    else:
+        condition = modified if last_modified_is_strong(stored, now) else None
+    return [] if condition is None else [(b"range", b"bytes=%d-" % at), (b"if-range", condition)]
+
+
 def resumes(stored: Headers, length: int | None, at: int, status: int, headers: Headers, now: float) -> bool:
     """Whether an answer continues a body of which `at` bytes are there: the same object, from that very byte on.
 
@@ -202,9 +217,9 @@ def _is_same_object(stored: Headers, headers: Headers, now: float) -> bool:
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=?-]{1,70}\Z")
 
 
-def _is_boundary(instance: object, attribute: object, value: bytes) -> None:
-    if _BOUNDARY.match(value) is None:
-        raise ValueError("a boundary has 1 to 70 characters of those in RFC 2046 section 5.1.1")
+def is_boundary(value: bytes) -> bool:
+    """Whether this may stand between parts (RFC 2046 section 5.1.1)."""
+    return _BOUNDARY.match(value) is not None
 
 
 @frozen(kw_only=True)
@@ -220,7 +235,11 @@ class MultipartRanges:
     length: int
     #: What the object's own Content-Type says; None where it has none.
     media_type: bytes | None
-    boundary: bytes = field(validator=_is_boundary)
+    boundary: bytes
+
+    def __attrs_post_init__(self) -> None:
+        if not is_boundary(self.boundary):
+            raise ValueError(f"{self.boundary!r} is no boundary: take 1 to 70 letters and digits")
 
     @property
     def content_type(self) -> bytes:

@@ -38,7 +38,9 @@ def merged(stored: Headers, newer: Headers) -> list[tuple[bytes, bytes]]:
 
 
 def selected(stored: Sequence[Headers], validation: Headers, now: float) -> list[int]:
-    """Which of the stored answers a 304 updates, as indices (RFC 9111 section 4.3.4); [] for none.
+    """Which of the stored answers a 304 updates, as indices (RFC 9111 section 4.3.4).
+
+    [] for none: the 304 is then of no use, and the whole is to be fetched without conditions.
 
     A strong validator selects all that have the same; a weak one the newest that matches; none at all the one answer
     that was asked about.  There the RFC wants it to have no validator either; but origins are to leave Last-Modified
