@@ -5,6 +5,11 @@ whom to try, and the caller does the I/O and comes back with what happened.
 
 An upstream that has failed goes to the end of the line for a while, and is never left out: when all have
 failed, the one whose rest ends first is tried first, so a tier always has somebody to ask.
+
+By hash, each key has an order of its own, the same at every edge: what one upstream has, the next edge finds there
+too, and what a lost one had falls to each key's second choice, spread over all that are left.  What the key is, is the
+caller's to say: an object's path spreads a popular stream over a whole shield layer, its folder keeps a stream's
+objects together.
 """
 
 from __future__ import annotations

@@ -157,3 +157,55 @@ def test_hash_spreads_and_stays_as_it_is() -> None:
 
 
 FIRSTS = ["s2", "s1", "s2", "s2", "s3", "s1", "s2", "s1"]
+
+
+SHIELDS = ("shield-a", "shield-b", "shield-c", "shield-d", "shield-e")
+#: Names as a shield is asked for them: streams, variants, segments in a row.
+OBJECTS = [f"/live/stream{s}/v{v}/media_{n}.ts" for s in range(10) for v in range(4) for n in range(100)]
+
+
+def chi_square(counts: list[int]) -> float:
+    expected = sum(counts) / len(counts)
+    return sum((count - expected) ** 2 / expected for count in counts)
+
+
+@pytest.mark.parametrize("keys", [OBJECTS, OBJECTS[:100], [f"/live/stream{i}" for i in range(1000)]])
+def test_hash_spreads_as_evenly_as_chance(keys: list[str]) -> None:
+    upstreams, _ = make(*SHIELDS, policy="hash")
+    for place in range(2):  # also what falls to the second choice when the first is lost
+        chosen = [order(upstreams, key)[place] for key in keys]
+        # 18.47: the 0.1 % point of chi-square with four degrees of freedom.
+        assert chi_square([chosen.count(name) for name in SHIELDS]) < 18.47
+
+
+def test_hash_spreads_what_a_lost_upstream_had_over_all_others() -> None:
+    upstreams, _ = make(*SHIELDS, policy="hash")
+    mine = [key for key in OBJECTS if order(upstreams, key)[0] == "shield-a"]
+    upstreams.failed(by_name(upstreams, "shield-a"), "down")
+    heirs = [order(upstreams, key)[0] for key in mine]
+    # 16.27: three degrees of freedom.
+    assert chi_square([heirs.count(name) for name in SHIELDS[1:]]) < 16.27
+
+
+@given(names, keys, st.integers(0, 2**32))
+def test_hash_has_one_second_choice_that_every_edge_knows(names: list[str], keys: list[str], seed: int) -> None:
+    """Whatever else each edge has seen fail and come back before, all of them fail over to the same."""
+    edges = [make(*names, policy="hash", jitter=i / 3)[0] for i in range(3)]
+    for key in keys:
+        first, second = order(edges[0], key)[:2]
+        for at, edge in enumerate(edges):
+            other = by_name(edge, names[(seed + at) % len(names)])
+            edge.failed(other, "down")
+            edge.succeeded(other)
+            edge.failed(by_name(edge, first), "down")
+            assert order(edge, key)[0] == second
+            edge.succeeded(by_name(edge, first))
+            assert order(edge, key)[:2] == [first, second]
+
+
+@given(names, keys)
+def test_hash_with_one_more_moves_keys_to_that_one_alone(names: list[str], keys: list[str]) -> None:
+    before, _ = make(*names, policy="hash")
+    after, _ = make(*names, "newcomer", policy="hash")
+    for key in keys:
+        assert order(after, key)[0] in (order(before, key)[0], "newcomer")

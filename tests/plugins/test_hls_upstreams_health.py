@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tests.core.fakes import FixedSource, Record
-from tests.plugins.upstreams_rig import BODY, DATE, Mirror, mirrored
+from tests.plugins.edge_rig import Rig
+from tests.plugins.upstreams_rig import BODY, DATE, Mirror, asker, mirrored
 from tierkit._upstream import UpstreamSet
 from tierkit.codecs.http1 import Headers
 from tierkit.events import UpstreamBack, UpstreamLost
-from tierkit.http import Request, Response
-from tierkit.plugin import Candidate
+from tierkit.http import ClientResponse, Request, Response
+from tierkit.plugin import Address, Candidate, UpstreamError
 from tierkit.plugins.hls import HLS
 from tierkit.plugins.hls._health import FALL, OUTLIER, RETRY_AFTER_MOST, RISE, Health, retry_after
 from tierkit.plugins.hls._probe import PROBE_BYTES, PROBE_SECONDS
@@ -151,6 +152,40 @@ async def test_429_is_passed_over_like_a_5xx_where_somebody_else_may_answer(auto
     a, b = Mirror(status=429, fields=[(b"Retry-After", b"10")]), Mirror()
     async with mirrored(a, b) as rig:
         assert (await rig.get()).body == BODY
+
+
+# --- the last word -----------------------------------------------------------------------------------------------
+
+
+async def ask_for_an_error(rig: Rig, *, relays_errors: bool) -> int:
+    found: list[int] = []
+
+    async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
+        found.append(response.status)
+
+    await asker(rig).ask("GET", "/x", "/x", [], take, begun=lambda: bool(found), relays_errors=relays_errors)
+    return found[0]
+
+
+@pytest.mark.parametrize("hedge_after", [0.0, 0.5])
+async def test_an_error_is_an_answer_where_nobody_has_a_better_one(
+    hedge_after: float, autojump_clock: MockClock
+) -> None:
+    a, b = Mirror(status=500, delay=1), Mirror(status=503, delay=1)
+    async with mirrored(a, b, hedge_after=hedge_after) as rig:
+        assert await ask_for_an_error(rig, relays_errors=True) == 503
+        with pytest.raises(UpstreamError, match="answered 500"):
+            await ask_for_an_error(rig, relays_errors=False)
+        b.status = 200
+        assert await ask_for_an_error(rig, relays_errors=True) == 200
+        assert (len(a.asked), len(b.asked)) == (3, 3)
+
+
+async def test_an_error_that_is_taken_counts_against_its_upstream(autojump_clock: MockClock) -> None:
+    async with mirrored(Mirror(status=500)) as rig:
+        for _ in range(OUTLIER):
+            assert await ask_for_an_error(rig, relays_errors=True) == 500
+        assert len(rig.events.of(UpstreamLost)) == 1
 
 
 # --- probes, judged --------------------------------------------------------------------------------------------
