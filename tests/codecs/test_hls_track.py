@@ -178,7 +178,8 @@ def test_a_number_that_has_another_name_is_a_new_epoch_at_once() -> None:
 def test_a_number_that_has_another_date_is_a_new_epoch_at_once() -> None:
     feed = Driver()
     feed(version(50, at=1e9))
-    assert feed(version(49, at=1e9 + 30)) is NEW_EPOCH
+    assert feed(version(51, at=1e9 - 30)) is NEW_EPOCH
+    assert feed.step.reason == "the same sequence numbers have other segments"
 
 
 def test_a_number_that_lasts_otherwise_is_a_new_epoch_at_once() -> None:
@@ -364,6 +365,17 @@ def test_late_versions_of_the_epoch_before_are_held_back() -> None:
         assert feed(version(first), after=0.1) is HOLD_BACK
     assert feed(version(0, 3)) is TAKE
     assert feed.track.epoch == 2
+
+
+def test_the_last_versions_of_the_epoch_before_are_known_by_their_bytes() -> None:
+    """Where a short run begins again with the same names, nothing else tells them from a version that is newer."""
+    feed = Driver()
+    feed(version(0, 8))
+    for count in range(1, CONFIRMED + 1):
+        feed(version(0, count))
+    assert feed.track.epoch == 2
+    assert feed(version(0, 8)) is HOLD_BACK
+    assert feed.step.reason == "a version of the epoch before"
 
 
 def test_the_epoch_before_comes_back_when_the_new_one_is_dead() -> None:
