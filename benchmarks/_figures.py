@@ -14,7 +14,7 @@ NAMES = {"tierkit": "tierkit", "nginx": "nginx", "varnish": "Varnish"}
 #: Under these keys a sample tells the share of its core that the server used, and the share of the time in
 #: which it had something to do (more, where others had the core).
 SHARE, BUSY = "share", "busy"
-#: Busy for less of the time than this, a server's figure is marked.
+#: Less of the core or of the time than this, and a server's figure is marked.
 HALF = 0.5
 
 Sample = dict[str, float]
@@ -132,8 +132,14 @@ def cell(results: Results, row: Row, figure: Figure, peer: str) -> str:
     share = results.median(row.key, peer, SHARE)
     if share is None or not figure.of_busy:
         return number(value)
-    busy = results.median(row.key, peer, BUSY)
-    return f"{number(value)} ({share:.0%}{': idle' if busy is not None and busy < HALF else ''})"
+    return f"{number(value)} ({share:.0%}{doubt(share, results.median(row.key, peer, BUSY))})"
+
+
+def doubt(share: float, busy: float | None) -> str:
+    """What to hold against a figure: the server had too little to do, or others had its core."""
+    if busy is None or share >= HALF:
+        return ""
+    return ": idle" if busy < HALF else ": core shared"
 
 
 def line(results: Results, row: Row, figure: Figure, peers: Sequence[str]) -> str:

@@ -86,7 +86,7 @@ def test_the_table_has_medians_shares_goals_and_verdicts() -> None:
         results.add(row, "nginx", {"rate": rate / 2, "share": 0.4, "busy": 0.4})
     text = _figures.table(results, [row], ("tierkit", "nginx", "varnish"))
     assert text.splitlines()[-1] == (
-        "| what | 200 (30%) | 100 (40%: idle) |  | ≥ 1.5 times nginx; ≥ 500 | 2.00: met; **not met** |"
+        "| what | 200 (30%: core shared) | 100 (40%: idle) |  | ≥ 1.5 times nginx; ≥ 500 | 2.00: met; **not met** |"
     )
 
 
