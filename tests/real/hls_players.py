@@ -172,7 +172,8 @@ async def mpv(url: str, seconds: float) -> Watched:
             watched.complain(line)
         return len(watched.pictures) < seconds * RATE
 
-    options = ["--no-config", "--ao=null", "--vo=null", "--hwdec=no", "--vf=lavfi=[showinfo]", "-v"]
+    # A second of sound ahead, not 0.2: a small machine with so many players on it pauses each now and then.
+    options = ["--no-config", "--ao=null", "--audio-buffer=1", "--vo=null", "--hwdec=no", "--vf=lavfi=[showinfo]", "-v"]
     code = await _lines(["mpv", *options, f"--term-status-msg={status}", url], seconds + 30, take)
     if code is not None:
         watched.complain(f"mpv ended by itself with {code}")
