@@ -1,7 +1,8 @@
 """What an upstream answers: its head, taken apart at one pass, and its body as it arrives.
 
-* A head is screened as a request's is, then split by one strict expression; what comes out is what h11 would have
-  made of it (a property test holds the two together), at a third of the cost.
+* A head is what one strict expression says, and split by another: 8 µs for what takes the line-by-line screen 26 and
+  h11 50.  What the expression does not know goes through that screen, which refuses it by name or lets it pass; what
+  comes out is what h11 would have made of it (a property test holds the three together).
 * Interim answers (1xx) may come unasked and are read over; all of them together are bounded like one head.
 * What ends a body is decided once, by `framing` (RFC 9112 section 6.3); a body that ends before that is an
   UpstreamError, never a short body.
@@ -15,14 +16,34 @@ import trio
 from attrs import frozen
 
 from ._ports import Connection
-from .codecs.http1 import MAX_HEAD, ChunkedDecoder, Headers, content_length, find_head_end, get, screen_response
+from .codecs.http1 import (
+    MAX_FIELDS,
+    MAX_HEAD,
+    MAX_LINE,
+    ChunkedDecoder,
+    Headers,
+    content_length,
+    find_head_end,
+    get,
+    screen_response,
+)
 from .errors import ConnectionLost, RemoteProtocolError, UpstreamError, UpstreamTimeout
 
 __all__ = ["MAX_INTERIM", "AnswerHead", "ClientResponse", "interim", "next_head", "parse_answer"]
 
-_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})")
-# Of a head that has passed its screen, so every line is a field: name, colon, value without the blanks around it.
-_FIELDS = re.compile(rb"\r\n([^:\r]+):[ \t]*([^\r]*?)[ \t]*(?=\r)")
+_TEXT = rb"[\t\x20-\x7e\x80-\xff]*"
+# RFC 9112 sections 4 and 5, as `screen_response` has them, for heads no longer than one line may be.
+_HEAD = re.compile(
+    rb"HTTP/1\.[01] [1-9][0-9]{2}(?: "
+    + _TEXT
+    + rb")?\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:"
+    + _TEXT
+    + rb"\r\n){0,%d}\r\n" % MAX_FIELDS
+)
+# Of a head that is good, so every line is a field.
+_FIELDS = re.compile(rb"\n([^:\r]+):([^\r]*)")
+_PLAIN_LENGTH = re.compile(rb"[0-9]{1,18}")
+_LENGTH, _CODING = b"content-length", b"transfer-encoding"
 #: All interim answers before the final one, bytes: Go's net/http bounds them by the size of one head, too.
 MAX_INTERIM = MAX_HEAD
 
@@ -40,12 +61,18 @@ class AnswerHead:
 
 def parse_answer(head: bytes) -> AnswerHead:
     """A whole head, with its empty line.  Raises RemoteProtocolError where it is not beyond doubt."""
-    screen_response(head)
-    match = _STATUS.match(head)
-    assert match is not None
-    minor, status = match.groups()
-    fields = tuple([(name.lower(), value) for name, value in _FIELDS.findall(head, match.end())])
-    return AnswerHead(int(status), fields, 0 if minor == b"0" else 1)
+    fields = tuple([(name.lower(), value.strip(b" \t")) for name, value in _FIELDS.findall(head)])
+    if len(head) > MAX_LINE or _HEAD.fullmatch(head) is None or not _plainly_framed(fields):
+        screen_response(head)
+    return AnswerHead(int(head[9:12]), fields, head[7] - 0x30)
+
+
+def _plainly_framed(fields: Headers) -> bool:
+    """Whether there is one length and nothing else about where the body ends."""
+    lengths = [value for name, value in fields if name in (_LENGTH, _CODING)]
+    if len(lengths) != 1:
+        return not lengths
+    return _PLAIN_LENGTH.fullmatch(lengths[0]) is not None and any(name == _LENGTH for name, _ in fields)
 
 
 def interim(head: AnswerHead) -> bool:
