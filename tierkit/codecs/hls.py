@@ -31,14 +31,18 @@ __all__ = [
     "read_playlist",
 ]
 
-Kind = Literal["playlist", "segment", "other"]
+#: "mpd" is a DASH manifest: see `dash`.
+Kind = Literal["playlist", "mpd", "segment", "other"]
 
 # What Wowza, FFmpeg, Shaka and the DASH packagers call their media; everything else is "other".
-_SEGMENT = re.compile(r"\.(ts|aac|ac3|mp3|m4s|m4a|m4v|mp4|cmf[atv]|vtt|webvtt|key)\Z", re.IGNORECASE)
+_SEGMENT = re.compile(r"\.(ts|aac|ac3|mp3|m4[savfi]|mp4|cmf[atvm]|dash|vtt|webvtt|key)\Z", re.IGNORECASE)
 _PLAYLIST = re.compile(r"\.m3u8?\Z", re.IGNORECASE)
+_MPD = re.compile(r"\.mpd\Z", re.IGNORECASE)
 _PLAYLIST_TYPES = frozenset(
     {"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl"}
 )
+# ISO/IEC 23009-1 annex C; the second is what Android and old packagers say.
+_MPD_TYPES = frozenset({"application/dash+xml", "video/vnd.mpeg.dash.mpd"})
 
 
 def classify(path: str, content_type: str = "") -> Kind:
@@ -49,9 +53,14 @@ def classify(path: str, content_type: str = "") -> Kind:
     kind = content_type.partition(";")[0].strip().lower()
     if kind in _PLAYLIST_TYPES:
         return "playlist"
-    if kind.startswith(("video/", "audio/")):
+    if kind in _MPD_TYPES:
+        return "mpd"
+    # Subtitles in CMAF (ISO/IEC 23000-19) are application/mp4.
+    if kind.startswith(("video/", "audio/")) or kind == "application/mp4":
         return "segment"
     only = path.partition("?")[0]
+    if _MPD.search(only):
+        return "mpd"
     if _PLAYLIST.search(only):
         return "playlist"
     return "segment" if _SEGMENT.search(only) else "other"
