@@ -36,7 +36,7 @@ def test_what_connection_names_ends_too() -> None:
 
 @pytest.mark.parametrize(
     "name", ["Host", "Authorization", "Cache-Control", "Age", "Cookie", "Vary", "Set-Cookie", "X-Forwarded-For", "Via",
-             "ETag", "Range", "CDN-Cache-Control"]
+             "ETag", "Range", "CDN-Cache-Control", "Acme-Cache-Control"]
 )  # fmt: skip
 def test_what_connection_must_not_strip(name: str) -> None:
     assert forwarded(fields(f"Connection: close, {name}", f"{name}: x")) == fields(f"{name}: x")

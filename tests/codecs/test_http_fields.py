@@ -17,6 +17,7 @@ from tierkit.codecs.http_fields import (
     field_names,
     first,
     format_date,
+    is_cache_control,
     is_token,
     members,
     parse_date,
@@ -57,6 +58,14 @@ def test_directives(value: str, expected: dict[str, str]) -> None:
 @pytest.mark.parametrize("values", [("max-age=1800, max-age=1",), ("max-age=1800", "max-age=1")])
 def test_of_two_values_the_first_counts(values: tuple[str, ...]) -> None:
     assert directives(cc(*values))["max-age"] == "1800"
+
+
+def test_an_absurd_number_of_directives_says_no_store() -> None:
+    values = [f"a{number}" for number in range(65)]
+    assert "no-store" not in directives(cc(", ".join(values[:64])))
+    assert "no-store" in directives(cc(", ".join(values), "max-age=5"))
+    assert "no-store" in directives(cc(*values))
+    assert "no-store" in directives(cc("max-age=5," * 65))
 
 
 def test_lists_of_field_names_add_up() -> None:
@@ -128,6 +137,15 @@ def test_members(values: list[bytes], expected: list[bytes]) -> None:
 @given(st.binary(max_size=80))
 def test_any_list_can_be_read(value: bytes) -> None:
     assert all(members([(b"x", value)], b"x"))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [(b"cache-control", True), (b"cdn-cache-control", True), (b"acme-cache-control", True), (b"cache-controls", False),
+     (b"xcache-control", False)],
+)  # fmt: skip
+def test_cache_control_of_every_target(name: bytes, is_one: bool) -> None:
+    assert is_cache_control(name) is is_one
 
 
 def test_first_of_several() -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from attrs import frozen
 
 from .http1 import Headers
-from .http_fields import first, members, parse_date
+from .http_fields import first, is_cache_control, members, parse_date
 
 __all__ = [
     "EntityTag",
@@ -27,6 +27,9 @@ __all__ = [
     "revalidation",
     "unconditional",
 ]
+
+#: Tags of one condition that are compared; a client has as many as it has copies of the object.
+MAX_TAGS: Final = 64
 
 _ETAG = re.compile(rb'(W/)?("[\x21\x23-\x7e\x80-\xff]*")\Z')
 
@@ -120,7 +123,7 @@ def some_matches(wanted: list[bytes], headers: Headers) -> bool:
     if wanted == [b"*"]:
         return True
     own = parse_etag(first(headers, b"etag"))
-    return own is not None and any(tag.is_strongly(own) for each in wanted if (tag := parse_etag(each)) is not None)
+    return own is not None and any(tag.is_strongly(own) for tag in _tags(wanted))
 
 
 def none_matches(wanted: list[bytes], headers: Headers) -> bool:
@@ -128,7 +131,11 @@ def none_matches(wanted: list[bytes], headers: Headers) -> bool:
     if wanted == [b"*"]:
         return False
     own = parse_etag(first(headers, b"etag"))
-    return own is None or not any(tag.is_weakly(own) for each in wanted if (tag := parse_etag(each)) is not None)
+    return own is None or not any(tag.is_weakly(own) for tag in _tags(wanted))
+
+
+def _tags(wanted: list[bytes]) -> list[EntityTag]:
+    return [tag for each in wanted[:MAX_TAGS] if (tag := parse_etag(each)) is not None]
 
 
 def modified_since(request: Headers, headers: Headers, now: float) -> bool:
@@ -162,12 +169,9 @@ def _only(headers: Headers, name: bytes) -> bytes | None:
     return found[0] if len(found) == 1 else None
 
 
-#: What a 304 says (RFC 9110 section 15.4.5), beside Last-Modified where there is no ETag; and the targeted fields,
-#: which guide the update of caches as Cache-Control does.
-IN_NOT_MODIFIED: Final = frozenset(
-    {b"cache-control", b"cdn-cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"}
-    | {b"tierkit-cache-control"}
-)
+#: What a 304 says (RFC 9110 section 15.4.5), beside Cache-Control of every target, which guides the update of caches,
+#: and Last-Modified where there is no ETag.
+IN_NOT_MODIFIED: Final = frozenset({b"content-location", b"date", b"etag", b"expires", b"vary"})
 #: Say whether a page may look at the answer, so they are no metadata of the representation: a browser that asked with
 #: a condition of its page's making looks for them in the 304 itself.
 _CORS: Final = (b"access-control-", b"timing-allow-origin")
@@ -178,7 +182,7 @@ def not_modified_fields(headers: Headers) -> list[tuple[bytes, bytes]]:
     kept = IN_NOT_MODIFIED
     if first(headers, b"etag") is None:
         kept = kept | {b"last-modified"}
-    return [(name, value) for name, value in headers if name in kept or name.startswith(_CORS)]
+    return [each for each in headers if each[0] in kept or is_cache_control(each[0]) or each[0].startswith(_CORS)]
 
 
 def revalidation(headers: Headers) -> list[tuple[bytes, bytes]]:

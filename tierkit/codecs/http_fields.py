@@ -27,6 +27,7 @@ __all__ = [
     "field_names",
     "first",
     "format_date",
+    "is_cache_control",
     "is_token",
     "members",
     "parse_date",
@@ -34,17 +35,19 @@ __all__ = [
 
 Directives = Mapping[str, str]
 
+#: Directives of one message that are read; there are some twenty in all (IANA, HTTP Cache Directive Registry).
+MAX_DIRECTIVES: Final = 64
 #: What a delta-seconds beyond it is taken for (RFC 9111 section 1.2.2).
 MAX_DELTA: Final = 2**31
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _IS_TOKEN = re.compile(_TOKEN + rb"\Z")
 # RFC 9111 section 5.2: token [ "=" ( token / quoted-string ) ], ended by a comma or the end.
-_DIRECTIVE = re.compile(rb"[ \t]*(" + _TOKEN + rb')(?:=("(?:[^"\\]|\\.)*"|[^", \t]*))?[ \t]*(?:,|\Z)', re.DOTALL)
+_DIRECTIVE = re.compile(rb"[ \t]*(" + _TOKEN + rb')(?:=("(?:[^"\\]++|\\.)*+"|[^", \t]*))?[ \t]*(?:,|\Z)', re.DOTALL)
 _NAME = re.compile(rb"[ \t]*(" + _TOKEN + rb")")
 # A member of a list: quoted strings, and whatever else is no comma.  A quote that is never closed takes the rest, so
 # that the reading takes one pass whatever comes.
-_MEMBER = re.compile(rb'((?:"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)|[^,"])*+)(?:,|\Z)', re.DOTALL)
+_MEMBER = re.compile(rb'((?:"(?:[^"\\]++|\\.|\\\Z)*+(?:"|\Z)|[^,"])*+)(?:,|\Z)', re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _DIGITS = re.compile(rb"0*([0-9]*)\Z")
 _WHITE = b" \t"
@@ -53,6 +56,11 @@ _WHITE = b" \t"
 def is_token(value: bytes) -> bool:
     """Whether this is a token (RFC 9110 section 5.6.2), as field names and methods are."""
     return _IS_TOKEN.match(value) is not None
+
+
+def is_cache_control(name: bytes) -> bool:
+    """Whether a field is Cache-Control, or a targeted one of whatever target: RFC 9213 section 2 names them so."""
+    return name == b"cache-control" or name.endswith(b"-cache-control")
 
 
 def first(headers: Headers, name: bytes) -> bytes | None:
@@ -104,18 +112,25 @@ def directives(headers: Headers, name: bytes = b"cache-control") -> dict[str, st
 
     Token and quoted forms mean the same.  Of two values the first one counts (section 4.2.1), but the names in two
     lists of field names are all meant, and a bare directive is meant for everything.  A malformed directive still
-    says its name: `private = "x` is private, and `max-age =5` is a max-age without a number.
+    says its name: `private = "x` is private, and `max-age =5` is a max-age without a number.  More than
+    `MAX_DIRECTIVES` are not read: nobody knows what else is said, so such a message also says `no-store`.
     """
     found: dict[str, str] = {}
+    count = 0
     for key, value in headers:
         if key == name:
-            _read_directives(value, found)
+            count = _read_directives(value, found, count)
     return found
 
 
-def _read_directives(value: bytes, found: dict[str, str]) -> None:
+def _read_directives(value: bytes, found: dict[str, str], count: int) -> int:
+    """Read one line, after `count` directives of others; returns how many there are by now."""
     position = 0
     while position < len(value):
+        if too_many(count):
+            found["no-store"] = ""
+            break
+        count += 1
         match = _DIRECTIVE.match(value, position)
         if match is not None:
             argument = match.group(2) or b""
@@ -130,6 +145,12 @@ def _read_directives(value: bytes, found: dict[str, str]) -> None:
             _add(found, named.group(1).decode("ascii").lower(), "")
         comma = value.find(b",", position)
         position = comma + 1 if comma >= 0 else len(value)
+    return count
+
+
+def too_many(count: int) -> bool:
+    """Whether nobody honest says more than that; empty members count, for they cost time too."""
+    return count >= MAX_DIRECTIVES
 
 
 #: The directives whose argument is a list of field names (RFC 9111 sections 5.2.2.4 and 5.2.2.7).

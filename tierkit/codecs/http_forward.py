@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from .http1 import Headers
-from .http_fields import first, format_date, members
+from .http_fields import first, format_date, is_cache_control, members
 
 __all__ = ["forwarded", "forwarded_trailers", "stored_fields", "without_unkeyed"]
 
@@ -35,15 +35,19 @@ KEPT: Final = frozenset(
         # loops, seen by the next hop
         *(b"via", b"cdn-loop", b"max-forwards"),
         # what a cache below must know
-        *(b"age", b"cache-control", b"cdn-cache-control", b"date", b"etag", b"expires", b"last-modified", b"pragma"),
-        *(b"set-cookie", b"tierkit-cache-control", b"vary", b"content-range", b"cache-status"),
+        *(b"age", b"date", b"etag", b"expires", b"last-modified", b"pragma"),
+        *(b"set-cookie", b"vary", b"content-range", b"cache-status"),
     }
 )
 
 
 def named_by_connection(headers: Headers) -> frozenset[bytes]:
-    """The fields that Connection takes away, in lower case (RFC 9110 section 7.6.1), without those of `KEPT`."""
-    return frozenset(name.lower() for name in members(headers, b"connection")) - KEPT
+    """The fields that Connection takes away, in lower case (RFC 9110 section 7.6.1).
+
+    Never those of `KEPT`, nor Cache-Control, be it targeted or not.
+    """
+    named = frozenset(name.lower() for name in members(headers, b"connection")) - KEPT
+    return frozenset(name for name in named if not is_cache_control(name))
 
 
 def forwarded(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -97,7 +101,15 @@ NOT_IN_TRAILERS: Final = (
     | FOR_PROXIES
     | FRAMING
     | KEPT
-    | {b"authentication-info", b"content-location", b"expect", b"if-match", b"if-modified-since", b"if-none-match"}
+    | {
+        b"authentication-info",
+        b"cache-control",
+        b"content-location",
+        b"expect",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+    }
     | {b"if-range", b"if-unmodified-since", b"location", b"retry-after", b"www-authenticate"}
 )
 
