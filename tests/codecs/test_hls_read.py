@@ -101,6 +101,18 @@ def test_hints_reports_init_sections_and_keys() -> None:
     assert facts.keys == ("key?a=1,2",)
 
 
+def test_the_brief_form_knows_the_same_positions() -> None:
+    facts = read_playlist(LOW_LATENCY.encode())
+    brief = facts.brief()
+    assert (brief.segments, brief.maps, brief.keys) == ((), (), ())
+    assert (brief.edge, brief.last_sequence, brief.window, brief.parts) == (
+        facts.edge,
+        facts.last_sequence,
+        facts.window,
+        facts.parts,
+    )
+
+
 def test_what_the_server_can_do() -> None:
     facts = read_playlist(LOW_LATENCY.encode())
     assert (facts.can_block_reload, facts.can_skip_until, facts.hold_back, facts.part_hold_back) == (True, 24, 12, 1)

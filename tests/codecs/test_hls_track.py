@@ -554,6 +554,21 @@ def test_statistics_tell_where_it_stands() -> None:
     assert (told.epoch, told.first, told.next, told.taken, told.held_back, told.interval) == (1, 6, 10, 2, 1, TD)
 
 
+def test_a_delta_update_goes_on_like_a_whole_playlist() -> None:
+    def delta(first: int, count: int) -> PlaylistFacts:
+        whole = version(first, count)
+        return evolve(whole, segments=whole.segments[-3:], listed=3, skipped=count - 3)
+
+    feed = Driver()
+    feed(version(0, 20))
+    assert feed(delta(1, 20)) is TAKE
+    assert feed.step.fresh == tuple(paths(["20.ts"]))
+    assert feed.track.window == tuple(paths(f"{number}.ts" for number in range(1, 21)))
+    assert feed(delta(0, 20)) is HOLD_BACK
+    assert feed(version(1, 20)) is TAKE
+    assert feed.track.epoch == 1
+
+
 VERSIONS = st.builds(
     version,
     st.integers(0, 40),
@@ -580,6 +595,25 @@ def test_within_an_epoch_the_numbers_never_go_back(versions: list[tuple[Playlist
             assert shown.edge >= before.edge
         assert len(feed.step.fresh) <= PREFETCH
         assert all(path.startswith("/live/s/") for path in (*feed.step.fresh, *feed.step.purge, *feed.track.window))
+
+
+@given(
+    st.lists(st.tuples(VERSIONS, st.floats(0, 10)), max_size=8),
+    st.integers(0, 60),
+    st.sampled_from(["{}.ts", "b{}.ts"]),
+    st.sampled_from([None, 1e9, 1e9 + 500]),
+)
+def test_what_alone_goes_on_is_shown_in_the_end(
+    before: list[tuple[PlaylistFacts, float]], first: int, name: str, at: float | None
+) -> None:
+    """Whatever was shown before: an upstream that is alive is not held back for ever."""
+    feed = Driver()
+    for facts, after in before:
+        feed(evolve(facts, ended=False), after=after)
+    for number in range(2 * (PATIENCE + 2)):
+        newest = version(first + number // 2, name=name, at=at)
+        feed(newest, after=TD / 2)
+    assert feed.track.facts == newest
 
 
 @given(st.permutations(range(12)), st.lists(st.floats(0, TD), min_size=12, max_size=12))

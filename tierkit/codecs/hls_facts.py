@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 __all__ = ["MAX_LISTED", "MAX_PARTS", "MAX_URIS", "Hint", "ListedPart", "ListedSegment", "PlaylistFacts", "Report"]
 
@@ -127,6 +127,15 @@ class PlaylistFacts:
     session_keys: tuple[str, ...] = ()
     #: SERVER-URI of EXT-X-CONTENT-STEERING, or empty.
     steering: str = ""
+
+    def brief(self) -> PlaylistFacts:
+        """The same without its segments and URIs, for whoever keeps many: some 500 bytes, and 150 for each part.
+
+        Lifetimes, delivery directives and positions are told by it as by the whole.
+        """
+        return evolve(
+            self, segments=(), maps=(), keys=(), variants=(), renditions=(), i_frame_playlists=(), session_keys=()
+        )
 
     @property
     def pace(self) -> float:
