@@ -5,6 +5,8 @@ what a request says in one canonical way, so that fitting is being equal: field 
 space around commas is dropped, and the members keep their order, because nobody but the origin knows whether it
 matters.  Values that are no lists are taken as they are, and codings and languages in any case.
 
+Answers of one URL may vary by different fields: each is compared by its own names (`Lifetime.vary`), the newest first.
+
 Numbers and sizes are bounded: each variant is a copy of the object.
 """
 
