@@ -217,7 +217,7 @@ async def test_not_there_is_not_remembered_where_it_says_no_store() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 400, 403, 414, 431])
 async def test_other_refusals_and_redirections_are_not_kept(status: int) -> None:
-    async with open_edge() as rig:
+    async with open_edge(prefetch=False) as rig:
         there = rig.origin.paths[SEGMENT]
         await rig.get(PLAYLIST)
         rig.origin.paths[SEGMENT] = Response(status, [(b"Location", b"/x"), (b"Cache-Control", b"max-age=60")], b"")
@@ -466,7 +466,7 @@ async def test_errors_are_never_stored(status: int) -> None:
 
 @pytest.mark.parametrize("how", ["refuse", "status", "truncated"])
 async def test_a_stale_playlist_is_served_while_upstream_fails(how: str, autojump_clock: MockClock) -> None:
-    async with open_edge() as rig:
+    async with open_edge(prefetch=False) as rig:
         rig.origin.paths[PLAYLIST] = Response(200, [], playlist(), close=True)
         assert (await rig.get(PLAYLIST)).status == 200
         if how == "refuse":
@@ -527,7 +527,7 @@ async def test_a_loop_is_found() -> None:
 
 
 async def test_purge() -> None:
-    async with open_edge() as rig:
+    async with open_edge(prefetch=False) as rig:
         edge = rig.handle.running("edge")["hls"]
         rig.origin.paths["/vod/x.ts"] = plain(b"x")
         for path in (SEGMENT, SEGMENT + "?a=1", PLAYLIST, "/vod/x.ts"):

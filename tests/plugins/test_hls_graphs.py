@@ -34,7 +34,7 @@ def graphs(draw: st.DrawFn) -> list[Edge]:
         depth[name] = 1 + max(depth[node.name] for node in upstream)
         listen = f"http://{name}.example:80"
         policy = draw(st.sampled_from(["ordered", "hash"]))
-        edges.append(Edge(name, upstream=upstream, policy=policy, listen=listen, serves=HLS()))
+        edges.append(Edge(name, upstream=upstream, policy=policy, listen=listen, serves=HLS(prefetch=False)))
     return edges
 
 

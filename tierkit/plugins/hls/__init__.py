@@ -68,6 +68,9 @@ class HLS(Service):
     max_fetches: int = option(
         512, "Requests under way to upstreams at once; what would need more is told to come back.", minimum=1
     )
+    prefetch: bool = option(
+        True, "With 'live', whether new segments of a playlist that viewers ask for are fetched before they ask."
+    )
     heuristic: float = option(
         0.0,
         "With 'rfc9111', the share of its age for which something without a lifetime is fresh; 0.1 is usual.",
@@ -161,7 +164,9 @@ class HLS(Service):
         async with trio.open_nursery() as nursery, open_store(self.cache_bytes, ctx.network.descriptors) as store:
             nursery.start_soon(_sweep, client, name=f"{ctx.tier} sweeps idle upstream connections")
             self._look_after(asker, nursery)
-            fetcher = Fetcher(ctx, store, asker, answers, policy, max_object=self.max_object)
+            fetcher = Fetcher(
+                ctx, store, asker, answers, policy, gate, prefetch=self.prefetch, max_object=self.max_object
+            )
             passer = Passer(ctx.tier, asker, answers, policy, nursery, fetcher)
             flow = Flow(ctx, store, gate, policy, answers, fetcher, passer, bounds)
             try:

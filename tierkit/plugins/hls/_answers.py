@@ -210,6 +210,17 @@ async def _copy(entry: Entry, start: int, end: int | None, sink: BodySink) -> No
 
 
 def _range_applies(request: Headers, headers: Headers) -> bool:
+    """Whether a Range is heeded: not of a playlist, which is another one by the time the rest is asked for.
+
+    Chromium asks for playlists by pieces and without If-Range, and joins pieces of two versions (a server may always
+    ignore Range: RFC 9110 section 14.2).
+    """
+    if b"mpegurl" in (get(headers, b"content-type") or b"").lower():
+        return False
+    return _if_range_holds(request, headers)
+
+
+def _if_range_holds(request: Headers, headers: Headers) -> bool:
     """Whether If-Range, where there is one, names what is stored (RFC 9110 section 13.1.5: strongly)."""
     wanted = get(request, b"if-range")
     if wanted is None:

@@ -32,6 +32,11 @@ class HLSStatistics:
     upstream_requests: int = field(metadata={"merge": "sum"})
     revalidated: int = field(metadata={"merge": "sum"})
     upstream_errors: int = field(metadata={"merge": "sum"})
+    #: Fetches that a playlist has begun, before anybody asked; versions of playlists held back because they were older
+    #: than what is shown; streams that began anew.
+    prefetched: int = field(metadata={"merge": "sum"})
+    held_back: int = field(metadata={"merge": "sum"})
+    restarts: int = field(metadata={"merge": "sum"})
     #: Connections to upstreams open now, opened so far, and bytes received over them.
     upstream_connections: int = field(metadata={"merge": "sum"})
     upstream_connected: int = field(metadata={"merge": "sum"})
@@ -71,6 +76,9 @@ class Edge(Running):
             upstream_requests=self.flow.fetcher.asker.requests,
             revalidated=self.flow.fetcher.revalidated,
             upstream_errors=self.flow.fetcher.asker.errors,
+            prefetched=self.flow.fetcher.prefetched,
+            held_back=self.flow.fetcher.streams.held_back,
+            restarts=self.flow.fetcher.streams.restarts,
             upstream_connections=self.client.connections,
             upstream_connected=self.client.connected,
             upstream_bytes=self.client.bytes_in,
@@ -90,7 +98,7 @@ class Edge(Running):
     def streams(self) -> Sequence[StreamState]:
         now = self.ctx.clock()
         return [
-            StreamState(name=each.path, on_air=not each.facts.ended and now - each.at < 3 * each.facts.target_duration)
+            StreamState(name=each.track.path, on_air=not each.facts.ended and now - each.at < 3 * each.facts.pace)
             for each in self.flow.fetcher.streams.values()
         ]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
-from attrs import frozen
+import trio
+from attrs import define
 
 from tierkit.codecs.hls import MAX_PLAYLIST, Kind, PlaylistFacts, classify, read_playlist
+from tierkit.codecs.hls_query import longest_hold
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import Lifetime
 from tierkit.codecs.http_conditional import revalidation
@@ -30,8 +33,9 @@ from tierkit.plugin import (
 
 from ._answers import Answers, beside
 from ._ask import Asker, BadAnswer
-from ._objects import Memory, Meta, StreamFacts, folders
-from ._places import Place
+from ._live import Streams, brought_home
+from ._objects import Memory, Meta
+from ._places import Gate, Place, Refused
 from ._policy import Arrival, Policy
 from ._resume import TooLarge, copy_body
 
@@ -43,30 +47,43 @@ PASS_SECONDS = 10.0
 FULL_SECONDS = 1.0
 #: Seconds for which a key that failed is not asked for again while something stale can be served instead.
 FAIL_SECONDS = 1.0
+#: Seconds between two questions for something that is not there yet: a viewer who waits for a segment of 2 s notices
+#: no quarter of one.
+ASK_AGAIN = 0.25
+#: Seconds for which a blocking request is held where nothing is known of its playlist: 3 target durations of 6 s.
+FIRST_HOLD = 18.0
 #: Playlists longer than this are parsed in a thread: some 25 µs a segment, and nobody waits for a day of DVR.
 LONG_PLAYLIST = 65536
 
 
-@frozen
+class NotYet(NotShared):
+    """Upstream does not have what comes next."""
+
+
+@define(eq=False)
 class _Asked:
     """What upstream is asked for, with which fields of whose request, and when."""
 
     place: Place
     request: Headers
     at: float
+    #: Seconds for which "not there" is not believed.
+    patience: float = 0.0
 
 
 class Fetcher:
     """A tier's way to its upstreams.
 
     Args:
+        prefetch: whether what a playlist has listed anew is fetched before anybody asks.
         max_object: bytes of the largest object that is stored.
         wall: Unix seconds.
 
     Attributes:
-        streams: the last media playlist in each folder.
+        streams: the media playlists that have come.
         varies: the fields that what is stored under a key varies by.
         revalidated: answers of 304 so far.
+        prefetched: fetches begun by a playlist, not by a viewer, so far.
     """
 
     def __init__(
@@ -76,7 +93,9 @@ class Fetcher:
         asker: Asker,
         answers: Answers,
         policy: Policy,
+        gate: Gate,
         *,
+        prefetch: bool,
         max_object: int,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -85,10 +104,14 @@ class Fetcher:
         self.asker = asker
         self.answers = answers
         self.policy = policy
+        self.gate = gate
+        self.prefetch = prefetch
         self.max_object = max_object
-        self.streams: Memory[str, StreamFacts] = Memory()
+        self.streams = Streams()
         self.varies: Memory[str, tuple[bytes, ...]] = Memory()
-        self.revalidated = 0
+        self.revalidated = self.prefetched = 0
+        #: Whether one more request may be under way; who counts them all says so.
+        self.may_fetch: Callable[[], bool] = lambda: True
         self._wall = wall
         self._passing: Memory[str, float] = Memory()
         self._failing: Memory[str, float] = Memory()
@@ -127,12 +150,16 @@ class Fetcher:
 
     # --- into the store --------------------------------------------------------------------------
 
+    def patience(self, place: Place) -> float:
+        """Seconds to wait for something that is not there: a target duration for the segment that comes next."""
+        return self.streams.awaits(place.only) if self.policy.knows_streams else 0.0
+
     async def fill(self, filler: Filler, place: Place, request: Headers) -> None:
         """Fill an object from the first upstream that can; what is stored already is only revalidated.
 
         `request` is the viewer's whose it is.
         """
-        asked = _Asked(place, request, self.ctx.clock())
+        asked = _Asked(place, request, self.ctx.clock(), self.patience(place))
         headers = [*self.policy.asks(request, alone=False), self.answers.via(request)]
         old = filler.old
         if old is not None and old.meta.status == 200:
@@ -144,15 +171,19 @@ class Fetcher:
                     raise BadAnswer(candidate.name, "answered 304, which was not asked for")
                 self._confirm(filler, asked, response)
             else:
-                await self._store(filler, asked, candidate, response)
+                await self._store(filler, asked, candidate, target, response)
 
         relays = self.policy.relays_errors and (old is None or not old.meta.usable_if_error(self.ctx.clock()))
-        key = filler.key
-        try:
+
+        async def ask() -> None:
             await self.asker.ask(
                 "GET", place.path, place.key, headers, take,
                 begun=lambda: filler.entry is not None, relays_errors=relays,
             )  # fmt: skip
+
+        key = filler.key
+        try:
+            await self._patiently(ask, asked)
         except StoreFull:
             self._passing.put(place.key, self.ctx.clock() + FULL_SECONDS)
             raise
@@ -162,6 +193,25 @@ class Fetcher:
             self._failing.put(key, self.ctx.clock() + FAIL_SECONDS)
             raise
         self._failing.forget(key)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[None]], asked: _Asked) -> None:
+        """Ask, and ask again for what is not there yet; hold what blocks for so long and no longer."""
+        place = asked.place
+        programme = self.streams.get(place.base)
+        if place.directives.blocking:
+            hold = longest_hold(programme.facts) if programme is not None else FIRST_HOLD
+            with trio.move_on_after(hold) as scope:
+                await ask()
+            if scope.cancelled_caught:
+                raise Refused(503, f"nothing new for {hold:g} s: the stream stands still", (b"Retry-After", b"1"))
+            return None
+        while True:
+            try:
+                return await ask()
+            except NotYet:
+                # Whoever is early by a moment waits for a target duration at most, then hears that it is not there.
+                asked.patience = max(0.0, asked.patience - ASK_AGAIN)
+                await trio.sleep(ASK_AGAIN)
 
     def _confirm(self, filler: Filler, asked: _Asked, response: ClientResponse) -> None:
         """A 304: what is stored lives on, with what the new head says (RFC 9111 section 4.3.4)."""
@@ -176,13 +226,19 @@ class Fetcher:
         self.revalidated += 1
         filler.confirm()
 
-    async def _store(self, filler: Filler, asked: _Asked, candidate: Candidate, response: ClientResponse) -> None:
+    async def _store(
+        self, filler: Filler, asked: _Asked, candidate: Candidate, target: Address, response: ClientResponse
+    ) -> None:
         place = asked.place
         kind = classify(place.path, (get(response.headers, b"content-type") or b"").decode("latin-1"))
         playlist: bytes | None = None
         facts: PlaylistFacts | None = None
-        if kind == "playlist" and response.status == 200:
-            playlist, facts = await self._playlist(place.path, candidate, response)
+        if response.status == 404 and asked.patience > 0:
+            raise NotYet(f"{place.only} is not there yet")
+        if kind == "playlist" and response.status == 200 and self.policy.knows_streams:
+            playlist, facts = await self._playlist(place.path, candidate, target, response)
+            if not facts.multivariant and not self._shown(filler, asked, facts, playlist, response):
+                return
         lifetime = self._lifetime(asked, kind, response.status, response.headers, facts)
         if not lifetime.shared or (response.length or 0) > self.max_object:
             if response.status in (200, 203):  # a refusal says nothing about what will come
@@ -215,7 +271,9 @@ class Fetcher:
         self.varies.put(key, lifetime.vary)
         return f"{key}\n{said.decode('latin-1')}"
 
-    async def _playlist(self, path: str, candidate: Candidate, response: ClientResponse) -> tuple[bytes, PlaylistFacts]:
+    async def _playlist(
+        self, path: str, candidate: Candidate, target: Address, response: ClientResponse
+    ) -> tuple[bytes, PlaylistFacts]:
         if get(response.headers, b"content-encoding") not in (None, b"identity"):
             raise BadAnswer(candidate.name, "sent a compressed playlist, which was not asked for")
         body = candidate.source.rewrite(path, await response.read(MAX_PLAYLIST))
@@ -224,17 +282,41 @@ class Fetcher:
                 facts = await self.ctx.run_sync(read_playlist, body)
             else:
                 facts = read_playlist(body)
+            return brought_home(path, body, {target.authority.lower()}), facts
         except RemoteProtocolError as error:
             raise BadAnswer(candidate.name, f"{path.partition('?')[0]}: {error}") from None
-        if not facts.multivariant:
-            only = path.partition("?")[0]
-            self.streams.put(next(folders(only)), StreamFacts(only, facts, self.ctx.clock()))
-        return body, facts
+
+    def _shown(
+        self, filler: Filler, asked: _Asked, facts: PlaylistFacts, body: bytes, response: ClientResponse
+    ) -> bool:
+        """Whether viewers may see this version of a media playlist; what follows from it is begun."""
+        arrived = self.streams.arrived(asked.place, facts, body, self.ctx.clock())
+        for path in arrived.step.purge:
+            self.forget(self.gate.child(path).key)
+        if not arrived.shown and filler.old is not None:
+            # An older copy, from a parent that lags: what is shown already is shown for another while.
+            old: Meta = filler.old.meta
+            lifetime = self._lifetime(asked, old.kind, old.status, response.headers, old.facts)
+            filler.old.meta = self._meta(old.status, old.fields, lifetime, old.kind, old.facts)
+            filler.confirm()
+            return False
+        if asked.place.key != asked.place.base and not facts.skipped:
+            self.store.remove(asked.place.base)  # it is older than this, and nobody's playlist may go back
+        if self.prefetch:
+            for path in arrived.step.fresh:
+                self._fetch_ahead(self.gate.child(path))
+        return True
+
+    def _fetch_ahead(self, place: Place) -> None:
+        if self.store.get(place.key) is None and self.store.flight(place.key) is None and self.may_fetch():
+            self.prefetched += 1
+            self.store.fill(place.key, partial(self.fill, place=place, request=()), place.stream)
 
     def _lifetime(
         self, asked: _Asked, kind: Kind, status: int, headers: Headers, facts: PlaylistFacts | None
     ) -> Lifetime:
-        stream = next(filter(None, map(self.streams.get, folders(asked.place.path))), None)
+        programme = self.streams.of(asked.place.only)
+        stream = programme.facts if programme is not None else None
         return self.policy.lifetime(
             Arrival(
                 kind=kind,
@@ -244,8 +326,9 @@ class Fetcher:
                 wall=self._wall(),
                 delay=self.ctx.clock() - asked.at,
                 facts=facts,
-                target_duration=stream.facts.target_duration if stream is not None else 0.0,
-                window=stream.facts.window if stream is not None else 0.0,
+                target_duration=stream.target_duration if stream is not None else 0.0,
+                window=stream.window if stream is not None else 0.0,
+                blocking=asked.place.directives.blocking,
             )
         )
 

@@ -96,6 +96,7 @@ class Flow:
         self.bounds = bounds
         self.leaving = False
         self.counts = dict.fromkeys(WAYS, 0)
+        fetcher.may_fetch = self.may_fetch
 
     # --- at hand ---------------------------------------------------------------------------------
 
@@ -162,6 +163,10 @@ class Flow:
             raise Refused(405, f"{self.ctx.tier} takes no {method}")
 
     async def _find(self, place: Place, request: Request, wanted: RequestDirectives | None) -> Response:
+        if place.directives.blocking or place.directives.skip or self.fetcher.streams.get(place.base) is not None:
+            place, answer = self.fetcher.streams.directed(place, self.ctx.clock())
+            if answer and (newest := self.store.get(answer)) is not None:
+                return await self._serve(newest, request, "hits")
         for _ in range(LOOKS):
             key = self._variant(place.key, request.head.fields)
             if key is None or self.fetcher.passes_by(place.key):
@@ -239,14 +244,18 @@ class Flow:
         return self.store.fill(key, partial(self.fetcher.fill, place=place, request=request.headers), place.stream)
 
     def _may_fetch(self, key: str) -> bool:
-        return self.store.flight(key) is not None or self.store.filling + self.passer.passing < self.bounds.fetches
+        return self.store.flight(key) is not None or self.may_fetch()
+
+    def may_fetch(self) -> bool:
+        """Whether one more request may be under way to upstreams."""
+        return self.store.filling + self.passer.passing < self.bounds.fetches
 
     def _busy(self) -> None:
         retry = (b"Retry-After", b"1")
         raise Refused(503, f"too many wait for {self.ctx.tier}'s upstreams: try again", retry)
 
     async def _pass(self, place: Place, request: Request) -> Response:
-        if self.store.filling + self.passer.passing >= self.bounds.fetches:
+        if not self.may_fetch():
             self._busy()
         response = await self.passer.pass_on(place, request)
         self.counts["passed"] += 1

@@ -7,14 +7,14 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from tierkit.codecs.hls import Kind, PlaylistFacts
 from tierkit.codecs.http_cache import Lifetime, reuse
 from tierkit.codecs.http_reuse import is_fresh
 from tierkit.http import Ready
 
-__all__ = ["Memory", "Meta", "StreamFacts", "folders"]
+__all__ = ["Memory", "Meta", "folders"]
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -59,15 +59,6 @@ class Meta:
     def staled(self, now: float) -> Meta:
         """The same, fresh no longer."""
         return evolve(self, lifetime=evolve(self.lifetime, fresh=min(self.lifetime.fresh, self.age(now))))
-
-
-@frozen
-class StreamFacts:
-    """What the last media playlist in a folder said, and when."""
-
-    path: str
-    facts: PlaylistFacts
-    at: float
 
 
 class Memory(Generic[K, T]):

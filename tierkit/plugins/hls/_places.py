@@ -11,9 +11,10 @@ from urllib.parse import unquote_to_bytes
 
 from attrs import frozen
 
+from tierkit.codecs.hls_query import Directives, split_query
 from tierkit.codecs.http1 import Headers, get
 from tierkit.http import Fields, Head
-from tierkit.plugin import TierkitError, Upstreams
+from tierkit.plugin import RemoteProtocolError, TierkitError, Upstreams
 
 from ._objects import Memory
 
@@ -21,6 +22,7 @@ __all__ = ["Gate", "Place", "Refused"]
 
 #: Proxies that a request may have come through before it is taken for a loop.
 MAX_HOPS = 16
+NOTHING = Directives()
 _FORBIDDEN = re.compile(rb"[\x00-\x1f\x7f\\]")
 #: A path without any of this cannot be spelt in two ways.
 _PLAIN = re.compile(r"(?:/(?!\.)[^%\\/]*)+\Z")
@@ -43,16 +45,34 @@ class Place:
     path: str
     #: What it is stored under.
     key: str
+    #: What a playlist of low latency is asked for (RFC 8216bis section 6.2.5), and path and key without that.
+    directives: Directives = NOTHING
+    plain: str = ""
+    base: str = ""
 
     @property
     def only(self) -> str:
         """The path alone."""
         return self.path.partition("?")[0]
 
+    def directed(self, directives: Directives) -> Place:
+        """The same, with other directives."""
+        return _place(self.plain, self.base, directives)
+
     @property
     def stream(self) -> str:
         """Whose share of the store it is counted in: the folder that it is in."""
         return self.only.rpartition("/")[0]
+
+
+def _place(plain: str, base: str, directives: Directives) -> Place:
+    if not (said := directives.render()):
+        return Place(plain, base, directives, plain, base)
+    return Place(_with(plain, said), _with(base, said), directives, plain, base)
+
+
+def _with(path: str, query: str) -> str:
+    return f"{path}{'&' if '?' in path else '?'}{query}"
 
 
 class Gate:
@@ -80,13 +100,26 @@ class Gate:
             self.check_loop(head.fields.headers)
         if _PLAIN.match(head.path) is None:
             check_path(head.path)
-        path = f"{head.path}?{head.query}" if head.query else head.path
-        target = path.encode("ascii")
-        place = self.known.get(target)
+        target = f"{head.path}?{head.query}" if head.query else head.path
+        place = self.known.get(target.encode("ascii"))
         if place is None:
-            place = Place(path, self.upstream.key(path))
-            self.known.put(target, place)
+            place = self.spell(head.path, head.query)
+            self.known.put(target.encode("ascii"), place)
         return place
+
+    def spell(self, path: str, query: str) -> Place:
+        """The one spelling of a path and a query.  Raises Refused (400) for malformed delivery directives."""
+        try:
+            directives, rest = split_query(query)
+        except RemoteProtocolError as error:
+            raise Refused(400, str(error)) from None
+        plain = f"{path}?{rest}" if rest else path
+        return _place(plain, self.upstream.key(plain), directives)
+
+    def child(self, target: str) -> Place:
+        """The place of a path that stands in a playlist."""
+        path, _, query = target.partition("?")
+        return self.spell(path, query)
 
     def welcomes(self, fields: Fields) -> bool:
         """Whether a request with these fields may pass, as far as they say."""

@@ -86,6 +86,8 @@ class Policy(ABC):
     all_methods: bool
     #: Whether an answer of 5xx is the answer, where no other upstream has a better one.
     relays_errors: bool
+    #: Whether playlists are read, and what they list is known.
+    knows_streams: bool
     #: Whether our own CORS fields take the place of upstream's.
     own_cors: bool
 
@@ -111,6 +113,7 @@ class Live(Policy):
 
     all_methods = False
     relays_errors = False
+    knows_streams = True
     own_cors = True
 
     def lifetime(self, arrival: Arrival) -> Lifetime:
@@ -143,6 +146,7 @@ class Plain(Policy):
 
     all_methods = True
     relays_errors = True
+    knows_streams = False
     own_cors = False
 
     def __init__(self, rules: http_cache.Policy) -> None:

@@ -1,0 +1,146 @@
+"""What an edge knows of the streams that it carries, by their playlists: what is shown, what comes next.
+
+Every version of a media playlist that upstream gives goes through `arrived`, whatever it was asked for by: a plain
+request, or a blocking one of low latency.  The rules of what is shown stand in `tierkit.codecs.hls_track`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from hashlib import blake2b
+
+from attrs import define, frozen
+
+from tierkit.codecs.hls import PlaylistFacts
+from tierkit.codecs.hls_query import Directives, effective, satisfied, screen
+from tierkit.codecs.hls_rewrite import Child, rewrite
+from tierkit.codecs.hls_track import Step, Track, Verdict
+from tierkit.codecs.hls_uris import resolve
+from tierkit.errors import RemoteProtocolError
+
+from ._objects import Memory, folders
+from ._places import Place, Refused
+
+__all__ = ["Programme", "Streams", "brought_home"]
+
+
+@define(eq=False)
+class Programme:
+    """One media playlist at this edge."""
+
+    track: Track
+    #: The key of the newest whole version that was shown, and when it arrived.
+    newest: str = ""
+    at: float = 0.0
+
+    @property
+    def facts(self) -> PlaylistFacts:
+        """Of the version that is shown."""
+        assert self.track.facts is not None, "it is made with its first version"
+        return self.track.facts
+
+
+@frozen
+class Arrived:
+    """What a version of a playlist means."""
+
+    step: Step
+    programme: Programme
+
+    @property
+    def shown(self) -> bool:
+        """Whether viewers may see it."""
+        return self.step.verdict is not Verdict.HOLD_BACK
+
+
+class Streams:
+    """The media playlists of one tier, by the key of each without delivery directives."""
+
+    def __init__(self) -> None:
+        self._programmes: Memory[str, Programme] = Memory()
+        self._folders: Memory[str, str] = Memory()
+        #: Versions held back, and epochs that began anew, so far.
+        self.held_back = self.restarts = 0
+
+    def values(self) -> Iterator[Programme]:
+        """All of them."""
+        return self._programmes.values()
+
+    def get(self, base: str) -> Programme | None:
+        """One of them."""
+        return self._programmes.get(base)
+
+    def arrived(
+        self, place: Place, facts: PlaylistFacts, body: bytes, now: float, hosts: Collection[str] = ()
+    ) -> Arrived:
+        """A version has come from upstream: whether it is shown, and what else follows.
+
+        Args:
+            hosts: authorities that mean this edge.
+        """
+        programme = self._programmes.get(place.base)
+        if programme is None:
+            programme = Programme(Track(place.only, hosts=hosts))
+        step = programme.track.feed(facts, blake2b(body, digest_size=16).digest(), now)
+        if step.verdict is Verdict.HOLD_BACK:
+            self.held_back += 1
+        else:
+            self.restarts += step.verdict is Verdict.NEW_EPOCH
+            if not facts.skipped:
+                programme.newest, programme.at = place.key, now
+            self._folders.put(next(folders(place.only)), place.base)
+        self._programmes.put(place.base, programme)
+        return Arrived(step, programme)
+
+    def of(self, path: str) -> Programme | None:
+        """The playlist that a segment belongs to: of its folder, or of one above it."""
+        for folder in folders(path):
+            if (base := self._folders.get(folder)) is not None:
+                return self._programmes.get(base)
+        return None
+
+    def awaits(self, path: str) -> float:
+        """Seconds for which it is worth waiting for something that is not there; 0 for all but what comes next."""
+        programme = self.of(path)
+        return programme.facts.pace if programme is not None and programme.track.is_next(path) else 0.0
+
+    def directed(self, place: Place, now: float) -> tuple[Place, str]:
+        """A place with the directives that its playlist heeds, and the key of what answers them already, or "".
+
+        Raises Refused (400) for directives that are further ahead than any player is.
+        """
+        programme = self._programmes.get(place.base)
+        if programme is None:
+            return place, ""
+        facts = programme.facts
+        heeded = effective(place.directives, facts)
+        try:
+            screen(heeded, facts, age=now - programme.at)
+        except RemoteProtocolError as error:
+            raise Refused(400, str(error)) from None
+        if heeded != place.directives:
+            place = place.directed(heeded)
+        if answers_already(heeded, facts, now - programme.at):
+            return place, programme.newest
+        return place, ""
+
+
+def answers_already(directives: Directives, facts: PlaylistFacts, age: float) -> bool:
+    """Whether the version at hand answers a request, so that nobody has to ask: at once, or while it is fresh."""
+    if not satisfied(directives, facts):
+        return False
+    return directives.blocking or (bool(facts.part_target) and age < facts.part_target / 2)
+
+
+def brought_home(path: str, playlist: bytes, hosts: Collection[str]) -> bytes:
+    """A playlist whose URIs at `hosts`, its origin's own names, are paths, so that viewers stay at this edge."""
+    if b"://" not in playlist and b"//" not in playlist:
+        return playlist
+
+    def home(child: Child) -> str:
+        if "://" not in child.uri and not child.uri.startswith("//"):
+            return child.uri
+        target = resolve(path, child.uri, hosts=hosts)
+        return target.path if target.here else child.uri
+
+    return rewrite(playlist, home)
