@@ -485,7 +485,7 @@ async def test_a_stale_playlist_is_served_while_upstream_fails(how: str, autojum
 
 
 async def test_nobody_waits_for_an_upstream_that_is_known_to_be_down(autojump_clock: MockClock) -> None:
-    async with open_edge(connect_timeout=5.0) as rig:
+    async with open_edge(prefetch=False, connect_timeout=5.0) as rig:
         rig.origin.paths[PLAYLIST] = Response(200, [], playlist(), close=True)
         await rig.get(PLAYLIST)
         rig.network.fault("http://origin.example:80", black_hole=True)

@@ -90,7 +90,7 @@ async def test_the_order_of_directives_is_no_difference(tmp_path: Path) -> None:
     other = "/parts/live.m3u8?_HLS_skip=YES&_HLS_part=2&_HLS_msn=9"
     async with rig(tmp_path) as live:
         got = await crowd(live, [one, other] * 10, "/parts/live.m3u8")
-        assert sum(live.origin.asked.values()) == 1
+        assert [count for path, count in live.origin.asked.items() if "live.m3u8" in path] == [1]
     (text,) = {each.body for each in got}
     assert b"#EXT-X-SKIP:SKIPPED-SEGMENTS=" in text
 

@@ -127,8 +127,8 @@ class Streams:
 
 def answers_already(directives: Directives, facts: PlaylistFacts, age: float) -> bool:
     """Whether the version at hand answers a request, so that nobody has to ask: at once, or while it is fresh."""
-    if not satisfied(directives, facts):
-        return False
+    if directives.skip or not satisfied(directives, facts):
+        return False  # the whole would do for who asks for what has changed, and be ten times as long
     return directives.blocking or (bool(facts.part_target) and age < facts.part_target / 2)
 
 
