@@ -326,12 +326,25 @@ def test_what_is_held_back_is_shown_when_nothing_newer_comes_for_long() -> None:
     assert feed.step.purge == tuple(paths(f"{number}.ts" for number in range(500, 504)))
 
 
-def test_one_older_copy_alone_never_outlasts_what_is_shown() -> None:
+def test_one_older_copy_never_outlasts_what_is_shown_and_confirmed() -> None:
     feed = Driver()
     feed(version(500))
-    assert feed(version(499), after=TD * 50) is HOLD_BACK
-    assert feed(version(500)) is TAKE
-    assert feed(version(499)) is HOLD_BACK
+    for _ in range(20):
+        assert feed(version(500), after=TD) is TAKE
+        assert feed(version(499), after=TD) is HOLD_BACK
+    assert feed.track.facts == version(500)
+
+
+def test_after_a_time_without_viewers_whatever_comes_first_is_shown() -> None:
+    """The stream began again while nobody watched: the first who comes is not told what was an hour ago."""
+    feed = Driver()
+    feed(version(500))
+    assert feed(version(480), after=TD * PATIENCE) is HOLD_BACK
+    feed = Driver()
+    feed(version(500))
+    assert feed(version(480), after=TD * PATIENCE + 1) is NEW_EPOCH
+    assert feed.step.reason == "nothing at all for 6 target durations"
+    assert len(feed.step.purge) == 4
 
 
 def test_an_older_copy_that_has_to_be_shown_keeps_what_is_stored() -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tierkit.codecs.hls import read_playlist
-from tierkit.codecs.hls_rewrite import URI_ATTRIBUTES, Child, children, inherit_query, rewrite
+from tierkit.codecs.hls_rewrite import URI_ATTRIBUTES, Child, QueryTemplate, children, inherit_query, rewrite
 from tierkit.codecs.hls_uris import NOWHERE, Target, expand, resolve, with_query
 from tierkit.errors import LocalProtocolError, RemoteProtocolError
 
@@ -240,6 +240,11 @@ def test_no_uri_becomes_a_tag(new: str) -> None:
         rewrite(b"#EXTM3U\na.ts", lambda _: new)
 
 
+def test_one_odd_uri_of_the_origin_does_not_refuse_the_playlist() -> None:
+    playlist = '#EXTM3U\n\ufeffa.ts\nb"c.ts\nd\x0be.ts\n'.encode()
+    assert inherit_query(playlist, BASE, [("t", "x")]) == '#EXTM3U\n\ufeffa.ts?t=x\nb"c.ts?t=x\nd\x0be.ts\n'.encode()
+
+
 def test_a_comma_ends_an_unquoted_attribute_only() -> None:
     assert rewrite(b"#EXTM3U\na.ts", lambda _: "a,b") == b"#EXTM3U\na,b"
     assert rewrite(b'#EXTM3U\n#EXT-X-KEY:URI="a"', lambda _: "a,b") == b'#EXTM3U\n#EXT-X-KEY:URI="a,b"'
@@ -289,3 +294,22 @@ def test_a_variable_that_is_not_known_stays_unknown() -> None:
     assert expand("a.ts", {}) == "a.ts"
     assert expand("{$a}/{$b}.ts", {"a": "1", "b": "2"}) == "1/2.ts"
     assert expand("{$a}/{$b}.ts", {"a": "1"}) is None
+
+
+@given(st.lists(PIECES | st.binary(max_size=20), max_size=12), st.text(max_size=8), st.text(max_size=8))
+def test_a_template_gives_each_viewer_what_rewriting_would(pieces: list[bytes], e: str, t: str) -> None:
+    playlist = b"\n".join([b"#EXTM3U", *pieces, b"%000%00.ts", b"a.ts?t=%001%00"])
+    params = [("e", e.encode("utf-8", "replace").decode()), ("t", t.encode("utf-8", "replace").decode())]
+
+    def signed(child: Child) -> str:
+        return with_query(child.uri, params) if resolve(BASE, child.uri).here else child.uri
+
+    assert QueryTemplate.of(playlist, BASE, ["e", "t"]).render(params) == rewrite(playlist, signed)
+
+
+def test_a_template_is_for_its_own_parameters() -> None:
+    template = QueryTemplate.of(b"#EXTM3U\na.ts?e=1", BASE, ["e"])
+    assert template.render([("e", "2")]) == b"#EXTM3U\na.ts?e=2"
+    for params in ([], [("t", "2")], [("e", "2"), ("t", "2")]):
+        with pytest.raises(LocalProtocolError, match="prepared for the parameters e"):
+            template.render(params)

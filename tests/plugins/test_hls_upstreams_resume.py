@@ -7,12 +7,11 @@ import trio
 from trio.testing import MockClock
 
 from tests.plugins.edge_rig import Rig
-from tests.plugins.upstreams_rig import BODY, OLDER, SEGMENT, Mirror, asker, mirrored
+from tests.plugins.upstreams_rig import BODY, DATE, OLDER, SEGMENT, Mirror, asker, mirrored
 from tests.support_http import Viewer
 from tierkit.errors import ConnectionLost
 from tierkit.events import StreamFault, UpstreamBack, UpstreamLost
 from tierkit.http import Request, Response
-from tierkit.plugins.hls import _resume
 from tierkit.plugins.hls._ask import RESUMPTIONS
 from tierkit.plugins.hls._resume import OVERLAP, Identity, different
 
@@ -139,10 +138,14 @@ async def test_a_whole_answer_of_the_same_object_is_read_over_up_to_where_we_are
         assert b.sent == len(BODY)
 
 
-async def test_what_is_read_over_is_bounded(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_resume, "MAX_SKIP", CUT - 1)
-    async with mirrored(gone(), Mirror(ranges=False)) as rig:
+async def test_what_is_read_over_is_bounded(autojump_clock: MockClock) -> None:
+    body = bytes(9 << 20)
+    a, b = gone(body=body), Mirror(ranges=False, body=body)
+    a.breaks, a.piece, b.piece = [len(body) - 1], 1 << 18, 1 << 18
+    async with mirrored(a, b) as rig:
         assert await read(rig) is None
+        assert len(b.asked) == 1
+        assert b.sent < len(body)
 
 
 async def test_what_is_read_over_must_be_the_same_bytes(autojump_clock: MockClock) -> None:
@@ -304,6 +307,13 @@ async def test_the_users_word_stands_for_a_segment_of_the_same_length(autojump_c
         # The last bytes that we have come again, and are compared.
         assert b.ranges_asked() == [b"bytes=%d-" % (CUT - OVERLAP)]
         assert b.asked[0].get(b"if-range") is None
+
+
+async def test_a_weak_validator_is_no_condition_of_a_range(autojump_clock: MockClock) -> None:
+    a, b = broken(etag=b'W/"one"', modified=DATE), Mirror(etag=b'W/"one"', modified=DATE)
+    async with mirrored(a, b, same_bytes=True) as rig:
+        assert await read(rig) == BODY
+        assert (b.asked[0].get(b"if-range"), b.ranges_asked()) == (None, [b"bytes=%d-" % (CUT - OVERLAP)])
 
 
 @pytest.mark.parametrize("change", ["length", "bytes", "ETag", "path"])

@@ -50,6 +50,8 @@ class Mirror:
     delay: float = 0.0
     #: Answers a request for the rest itself.
     rest: Callable[[Request], Response] | None = None
+    #: Bytes of each write.
+    piece: int = 1000
     asked: list[Request] = field(factory=list)
     #: Bytes of bodies written so far.
     sent: int = 0
@@ -81,8 +83,9 @@ class Mirror:
 
         async def write(sink: BodySink) -> None:
             whole = self.body[start:]
-            for at in range(0, len(whole) if cut is None else cut, 1000):
-                piece = whole[at : at + 1000 if cut is None else min(at + 1000, cut)]
+            whole = whole if cut is None else whole[:cut]
+            for at in range(0, len(whole), self.piece):
+                piece = whole[at : at + self.piece]
                 await sink.write(piece)
                 self.sent += len(piece)
             if cut is not None:

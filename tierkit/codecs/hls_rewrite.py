@@ -22,9 +22,9 @@ from attrs import frozen
 
 from ..errors import LocalProtocolError, RemoteProtocolError
 from .hls_lines import BLANKS, BOM, attribute_spans, attributes, is_playlist
-from .hls_uris import expand, resolve, with_query
+from .hls_uris import expand, query_of, resolve, with_pairs
 
-__all__ = ["URI_ATTRIBUTES", "Child", "children", "inherit_query", "rewrite"]
+__all__ = ["URI_ATTRIBUTES", "Child", "QueryTemplate", "children", "inherit_query", "rewrite"]
 
 #: Which attributes of which tags are URIs (RFC 8216bis sections 4.4.4 to 4.4.6 and appendix D; Roku's image streams).
 URI_ATTRIBUTES = {
@@ -113,8 +113,10 @@ def _tag(core: str, tag: str, value: str, fn: Callable[[Child], str]) -> str:
 
 
 def _checked(old: str, new: str, place: Place) -> str:
-    """The new URI, if it can stand where the old one did."""
-    if new != old and (not new or new != new.strip(BLANKS) or _BREAKS_OUT[place].search(new)):
+    """The new URI, if it can stand where the old one did; what was odd there before is not ours to mend."""
+    if new == old:
+        return old
+    if not new or new != new.strip(BLANKS) or set(_BREAKS_OUT[place].findall(new)) - set(old):
         raise LocalProtocolError(f"{new!r} cannot stand in a playlist")
     return new
 
@@ -137,17 +139,49 @@ def inherit_query(
     """The playlist with these parameters at every URI that leads back to this edge, and at no other.
 
     A signed URL is inherited so: who may have the playlist may have what it lists.  Arguments as `resolve` and
-    `with_query` take them; `path` is where the viewer got the playlist.
+    `with_query` take them; `path` is where the viewer got the playlist.  For many viewers see `QueryTemplate`.
     """
-    known = _variables(playlist, path)
+    return QueryTemplate.of(playlist, path, {name for name, _ in params}, hosts=hosts).render(params)
 
-    def signed(child: Child) -> str:
-        meant = expand(child.uri, known)
-        if meant is None or not resolve(path, meant, hosts=hosts).here:
-            return child.uri
-        return with_query(child.uri, params)
 
-    return rewrite(playlist, signed)
+@frozen
+class QueryTemplate:
+    """One version of a playlist, to be given to many viewers, each with parameters of his own.
+
+    Which URIs get them is found out once; each viewer then costs one join, some microseconds instead of some for
+    each line.
+    """
+
+    #: The playlist around the places where the parameters go.
+    pieces: tuple[bytes, ...]
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, playlist: bytes, path: str, names: Collection[str], *, hosts: Collection[str] = ()) -> QueryTemplate:
+        """Prepare a playlist, as `inherit_query` has it.  Raises as `rewrite` does."""
+        known, place = _variables(playlist, path), _absent(playlist)
+
+        def marked(child: Child) -> str:
+            meant = expand(child.uri, known)
+            if meant is None or not resolve(path, meant, hosts=hosts).here:
+                return child.uri
+            return with_pairs(child.uri, names, place)
+
+        return cls(tuple(rewrite(playlist, marked).split(place.encode())), frozenset(names))
+
+    def render(self, params: Sequence[tuple[str, str]]) -> bytes:
+        """The playlist with these parameters, which must be the ones that it was prepared for."""
+        if {name for name, _ in params} != self.names or not params:
+            raise LocalProtocolError(f"the playlist is prepared for the parameters {', '.join(sorted(self.names))}")
+        return query_of(params).encode().join(self.pieces)
+
+
+def _absent(playlist: bytes) -> str:
+    """A text that the playlist has not, to mark places with."""
+    number = 0
+    while f"%00{number}%00".encode() in playlist:
+        number += 1
+    return f"%00{number}%00"
 
 
 def _variables(playlist: bytes, path: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ not tell, time does:
 |---|---|
 | `_confirmed` | three versions in a row, each further than the one before, began near the start |
 | `_wider` | nothing newer for 2 target durations, and the same run is there with a wider window and a later end |
+| `_nobody_asked` | no version at all for 5 target durations: nobody is watching who could be turned back |
 | `_patience_is_over` | nothing newer for 5 target durations: what is held back is all that there is |
 
 Five, because a parent that lags by three segments, alone after a failover, has caught up before, and is then taken as
@@ -114,7 +115,7 @@ class Track:
         self._key = key
         self._hosts = hosts
         self._mark = b""
-        self._moved_at = self._interval = 0.0
+        self._moved_at = self._fed_at = self._interval = 0.0
         # Since the last version that was taken: what was held back, oldest first.
         self._held: deque[PlaylistFacts] = deque(maxlen=CONFIRMED)
         # URIs of segments to their numbers, oldest first; of parts, init sections and keys to nothing.
@@ -128,11 +129,11 @@ class Track:
         """Say what to do with a version.
 
         Args:
-            facts: of a media playlist.
+            facts: of a media playlist; a delta update does as well.
             mark: the same for the same bytes alone: a hash, or the bytes.
             now: when it arrived, on any clock that goes forward.
         """
-        shown = self.facts
+        shown, idle, self._fed_at = self.facts, now - self._fed_at, now
         if shown is None:
             return self._take(facts, mark, now, Verdict.TAKE, "the first version")
         if mark == self._mark:
@@ -144,12 +145,24 @@ class Track:
             return self._begin(facts, mark, now, reason)
         if not regressed(shown, facts):
             return self._take(facts, mark, now, Verdict.TAKE, "")
-        for rule in (self._confirmed, self._wider, self._patience_is_over) if facts.segments else ():
-            if reason := rule(shown, facts, now):
-                return self._begin(facts, mark, now, reason)
+        if facts.segments and (reason := self._time_tells(shown, facts, now, idle)):
+            return self._begin(facts, mark, now, reason)
         return self._hold_back(facts, f"reaches {facts.last_sequence}, and {shown.last_sequence} is shown")
 
     # --- what time tells -------------------------------------------------------------------------
+
+    def _time_tells(self, shown: PlaylistFacts, new: PlaylistFacts, now: float, idle: float) -> str:
+        """Why an older version is shown all the same; empty where it is not."""
+        if reason := self._confirmed(new):
+            return reason
+        if shown.ended and overlap(shown, new, self._name) is Overlap.SAME:
+            return ""  # what has ended does not move, and an older copy of it is never the better one
+        unmoved = self._unmoved(shown, new, now)
+        return (
+            self._wider(shown, new, unmoved)
+            or self._nobody_asked(idle / max(shown.pace, new.pace))
+            or self._patience_is_over(unmoved)
+        )
 
     def _unmoved(self, shown: PlaylistFacts, new: PlaylistFacts, now: float) -> float:
         """Target durations since something newer came."""
@@ -169,25 +182,25 @@ class Track:
             self._previous = new  # that run still goes on somewhere: know it further on, too
         return True
 
-    def _confirmed(self, shown: PlaylistFacts, new: PlaylistFacts, now: float) -> str:
+    def _confirmed(self, new: PlaylistFacts) -> str:
         run = [*self._held, new][-CONFIRMED:]
         if len(run) < CONFIRMED or not all(map(near_start, run)):
             return ""
         grows = all(a.edge < b.edge for a, b in pairwise(run))
         return f"{CONFIRMED} versions from the start of a run, one after the other" if grows else ""
 
-    def _wider(self, shown: PlaylistFacts, new: PlaylistFacts, now: float) -> str:
-        if new.edge <= shown.edge or self._unmoved(shown, new, now) <= WIDER_PATIENCE:
+    def _wider(self, shown: PlaylistFacts, new: PlaylistFacts, unmoved: float) -> str:
+        if new.edge <= shown.edge or unmoved <= WIDER_PATIENCE:
             return ""
         same = overlap(shown, new, self._name) is Overlap.SAME
         return "the window of what upstream has begins earlier" if same else ""
 
-    def _patience_is_over(self, shown: PlaylistFacts, new: PlaylistFacts, now: float) -> str:
-        unmoved = self._unmoved(shown, new, now)
+    def _nobody_asked(self, idle: float) -> str:
+        return f"nothing at all for {idle:.0f} target durations" if idle > PATIENCE else ""
+
+    def _patience_is_over(self, unmoved: float) -> str:
         if not self._held or unmoved <= PATIENCE:
             return ""
-        if shown.ended and overlap(shown, new, self._name) is Overlap.SAME:
-            return ""  # what has ended does not move, and an older copy of it is never the better one
         return f"nothing newer for {unmoved:.0f} target durations"
 
     # --- what follows ----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from attrs import frozen
 
-__all__ = ["Target", "expand", "resolve", "with_query"]
+__all__ = ["Target", "expand", "query_of", "resolve", "with_pairs", "with_query"]
 
 # RFC 3986 appendix B, with the scheme as section 3.1 has it.
 _REFERENCE = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?]*))?([^?]*)(?:\?(.*))?\Z", re.DOTALL)
@@ -127,11 +127,21 @@ def with_query(uri: str, params: Sequence[tuple[str, str]]) -> str:
     The rest stays as it was written.  Values are plain text and get encoded.  Whether the URI should have them is
     for the caller to say: see `Target.here`.
     """
-    names = {name for name, _ in params}
+    return with_pairs(uri, {name for name, _ in params}, query_of(params))
+
+
+def query_of(params: Sequence[tuple[str, str]]) -> str:
+    """These parameters as a query, everything encoded that is not unreserved (RFC 3986 section 2.3)."""
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in params)
+
+
+def with_pairs(uri: str, names: Collection[str], query: str) -> str:
+    """The URI with `query` behind its own, from which the parameters of these names are taken out."""
     rest, hash_mark, fragment = uri.partition("#")
-    path, _, query = rest.partition("?")
-    pairs = [pair for pair in query.split("&") if pair and unquote(pair.partition("=")[0]) not in names]
-    pairs += [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in params]
+    path, _, own = rest.partition("?")
+    pairs = [pair for pair in own.split("&") if pair and unquote(pair.partition("=")[0]) not in names]
+    if query:
+        pairs.append(query)
     return f"{path}{'?' if pairs else ''}{'&'.join(pairs)}{hash_mark}{fragment}"
 
 
