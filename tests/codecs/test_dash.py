@@ -206,6 +206,19 @@ def test_a_presentation_that_began_anew_is_not_older() -> None:
     assert not is_older(shown, MpdFacts(dynamic=True))
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("text", ["<MPD{}", "<MPD a={}", "<MPD {}a{}=''>", "<MPD a='{}", "{}<MPD>", "<!--{}", "<?{}"])
+@pytest.mark.parametrize("filling", [" ", "a", "a:", "a=", "'", "--", "?", "<", "<!---->", "<??>"])
+def test_no_manifest_takes_long(text: str, filling: str) -> None:
+    try:
+        read_mpd(text.replace("{}", filling * 30_000).encode())
+    except RemoteProtocolError as error:
+        told = str(error)
+    else:
+        told = "the MPD"
+    assert told.startswith("the MPD")
+
+
 PIECES = st.sampled_from(
     [*FFMPEG.split(b"\n"), b"<MPD", b">", b"/>", b" ", b"'", b'"', b"=", b"<!--", b"-->", b"<?", b"?>", b"&a;"]
 )

@@ -212,6 +212,15 @@ def test_attribute_lists(text: str, told: dict[str, str]) -> None:
     assert attributes(text) == told
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "text", ['A={}"', "A={}x{}", '{}A{}=1"', 'A="{}', "A{}", ",{},A=1,", 'A="x"{}y', "A=x,{}=", "{}"]
+)
+@pytest.mark.parametrize("filling", [" ", "\t", "A", ",", "A=", '"', 'A="', "A=1,"])
+def test_no_attribute_list_takes_long(text: str, filling: str) -> None:
+    attributes(text.replace("{}", filling * 50_000))
+
+
 NAMES = st.text("abc_0123456789./-", min_size=1, max_size=12)
 SEGMENTS = st.builds(
     Segment, uri=NAMES, duration=st.floats(0.001, 60), discontinuity=st.booleans(), at=st.none() | st.floats(1e6, 4e9)

@@ -296,6 +296,13 @@ def test_a_variable_that_is_not_known_stays_unknown() -> None:
     assert expand("{$a}/{$b}.ts", {"a": "1"}) is None
 
 
+def test_variables_make_no_endless_uri() -> None:
+    assert expand("{$a}", {"a": "x" * 8188}) == "x" * 8188
+    assert expand("{$a}", {"a": "x" * 8189}) is None
+    assert expand("{$a}" * 2000, {"a": "x" * 4_000_000}) is None
+    assert expand("{$a}" * 1_000_000, {"a": "x"}) is None
+
+
 @given(st.lists(PIECES | st.binary(max_size=20), max_size=12), st.text(max_size=8), st.text(max_size=8))
 def test_a_template_gives_each_viewer_what_rewriting_would(pieces: list[bytes], e: str, t: str) -> None:
     playlist = b"\n".join([b"#EXTM3U", *pieces, b"%000%00.ts", b"a.ts?t=%001%00"])

@@ -29,6 +29,9 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 # What players send as it is written; all else they encode (WHATWG URL, path and query percent-encode sets).
 _PATH_SAFE = "%/:@!$&'()*+,;=~|^[]"
 _QUERY_SAFE = "%/:@!$&()*+,;=~|^[]{}`?"
+#: Longest URI that variables make: longer than any request line that is taken, and no room for a value of a megabyte
+#: that is named a thousand times.
+MAX_EXPANDED = 8192
 _VARIABLE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
 
 
@@ -146,9 +149,15 @@ def with_pairs(uri: str, names: Collection[str], query: str) -> str:
 
 
 def expand(uri: str, variables: dict[str, str]) -> str | None:
-    """The URI with its variables (``{$name}``, RFC 8216bis section 4.3); None where one of them is not known."""
+    """The URI with its variables (``{$name}``, RFC 8216bis section 4.3).
+
+    None where one of them is not known, or the whole is longer than `MAX_EXPANDED`.
+    """
     if "{$" not in uri:
         return uri
-    if any(name not in variables for name in _VARIABLE.findall(uri)):
+    names = _VARIABLE.findall(uri)
+    if any(name not in variables for name in names) or len(uri) > MAX_EXPANDED:
+        return None
+    if len(uri) + sum(len(variables[name]) for name in names) > MAX_EXPANDED:
         return None
     return _VARIABLE.sub(lambda match: variables[match.group(1)], uri)
