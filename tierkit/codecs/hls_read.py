@@ -259,16 +259,23 @@ class _Reader:
     # --- the end ---------------------------------------------------------------------------------
 
     def facts(self) -> PlaylistFacts:
+        """Everything told, now that all of it is."""
         if self.streams or (self.masterly and not self.listed and not self.target):
-            return PlaylistFacts(
-                multivariant=True,
-                variables=self.variables,
-                variants=self.variants.told(),
-                renditions=self.renditions.told(),
-                i_frame_playlists=self.i_frames.told(),
-                session_keys=self.session_keys.told(),
-                steering=self.steering,
-            )
+            return self.multivariant()
+        return self.media_playlist()
+
+    def multivariant(self) -> PlaylistFacts:
+        return PlaylistFacts(
+            multivariant=True,
+            variables=self.variables,
+            variants=self.variants.told(),
+            renditions=self.renditions.told(),
+            i_frame_playlists=self.i_frames.told(),
+            session_keys=self.session_keys.told(),
+            steering=self.steering,
+        )
+
+    def media_playlist(self) -> PlaylistFacts:
         # The tags may stand in any order, so sequence numbers are told last.
         first = self.media_sequence + self.skipped
         return PlaylistFacts(
