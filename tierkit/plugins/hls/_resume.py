@@ -21,7 +21,7 @@ from __future__ import annotations
 import time
 
 import trio
-from attrs import evolve, frozen
+from attrs import frozen
 
 from tierkit.codecs.http1 import Headers, content_length, get
 from tierkit.codecs.http_fields import parse_date
@@ -142,10 +142,15 @@ class Copy:
         self.trusted = False
         #: Bytes that are in the store.
         self.at = 0
-        self.identity = Identity.of(response.headers, response.length)
+        self._fields, self._total = response.headers, response.length
         self._filler = filler
         self._limit = limit
         self._whole = response.status == 200
+
+    @property
+    def identity(self) -> Identity:
+        """What tells its object from others."""
+        return Identity.of(self._fields, self._total)
 
     def may_go_on(self) -> bool:
         """Whether anything could prove another answer to be of the same object."""
@@ -174,8 +179,8 @@ class Copy:
         if response.status == 206 and self.at:
             end = await self._from_part(name, response)
             await self.run(name, response, end)
-            if end < (self.identity.total or end):
-                raise BrokeOff(name, f"gave no more than {end} of {self.identity.total} bytes", self)
+            if end < (self._total or end):
+                raise BrokeOff(name, f"gave no more than {end} of {self._total} bytes", self)
         elif response.status == 200:
             await self._from_whole(name, response)
             await self.run(name, response)
@@ -195,8 +200,8 @@ class Copy:
             raise BadAnswer(name, f"answered 206 with {declared} bytes for a range of {end - start}")
         # "*" contradicts no length, and proves none.
         self._check(name, Identity.of(response.headers, total))
-        if self.identity.total is None:
-            self.identity = evolve(self.identity, total=total)
+        if self._total is None:
+            self._total = total
         await self._skip(name, response, start, end)
         return end
 
