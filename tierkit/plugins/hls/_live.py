@@ -16,7 +16,7 @@ from tierkit.codecs.hls_query import Directives, effective, satisfied, screen
 from tierkit.codecs.hls_rewrite import Child, rewrite
 from tierkit.codecs.hls_track import Step, Track, Verdict
 from tierkit.codecs.hls_uris import resolve
-from tierkit.errors import RemoteProtocolError
+from tierkit.plugin import RemoteProtocolError
 
 from ._objects import Memory, folders
 from ._places import Place, Refused
