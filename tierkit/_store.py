@@ -109,6 +109,13 @@ class Filler:
         self._store._dirty.add(entry)
         self._store._anything.set()
 
+    def alone(self) -> bool:
+        """Let nobody join from now on; whether exactly one waits for it already."""
+        flights, flight = self._store._flights, self._flight
+        if flights.get(flight.key) is flight:
+            del flights[flight.key]
+        return flight.waiters == 1
+
     def confirm(self) -> None:
         """`old` is still good (a revalidation said so): whoever waits gets that."""
         assert self.old is not None, "there is nothing to confirm"

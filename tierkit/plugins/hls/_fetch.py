@@ -13,7 +13,7 @@ from attrs import define
 from tierkit.codecs.hls import MAX_PLAYLIST, Kind, PlaylistFacts, classify, read_playlist
 from tierkit.codecs.hls_query import longest_hold
 from tierkit.codecs.http1 import Headers, get
-from tierkit.codecs.http_cache import Lifetime
+from tierkit.codecs.http_cache import Lifetime, age_value
 from tierkit.codecs.http_conditional import revalidation
 from tierkit.codecs.http_forward import stored_fields
 from tierkit.codecs.http_update import HeadEffect, head_effect, invalidated, merged
@@ -39,7 +39,7 @@ from ._places import Gate, Place, Refused
 from ._policy import Arrival, Policy
 from ._resume import TooLarge, copy_body
 
-__all__ = ["Fetcher"]
+__all__ = ["Fetcher", "Lead"]
 
 #: Seconds for which it is remembered that an answer is not for others (Varnish's hit-for-miss: 120 s; a live
 #: stream changes its mind sooner), and that one found no room.
@@ -56,6 +56,12 @@ FIRST_HOLD = 18.0
 LONG_PLAYLIST = 65536
 
 
+class Lead:
+    """The viewer whose request began a fetch: `here` while he waits for its answer."""
+
+    here = True
+
+
 class NotYet(NotShared):
     """Upstream does not have what comes next."""
 
@@ -69,6 +75,8 @@ class _Asked:
     at: float
     #: Seconds for which "not there" is not believed.
     patience: float = 0.0
+    #: The viewer whose request it is, where one waits for it.
+    lead: Lead | None = None
 
 
 class Fetcher:
@@ -154,12 +162,12 @@ class Fetcher:
         """Seconds to wait for something that is not there: a target duration for the segment that comes next."""
         return self.streams.awaits(place.only) if self.policy.knows_streams else 0.0
 
-    async def fill(self, filler: Filler, place: Place, request: Headers) -> None:
+    async def fill(self, filler: Filler, place: Place, request: Headers, lead: Lead | None = None) -> None:
         """Fill an object from the first upstream that can; what is stored already is only revalidated.
 
-        `request` is the viewer's whose it is.
+        `request` is the viewer's whose it is, `lead` he himself.
         """
-        asked = _Asked(place, request, self.ctx.clock(), self.patience(place))
+        asked = _Asked(place, request, self.ctx.clock(), self.patience(place), lead)
         headers = [*self.policy.asks(request, alone=False), self.answers.via(request)]
         old = filler.old
         if old is not None and old.meta.status == 200:
@@ -243,11 +251,15 @@ class Fetcher:
         if not lifetime.shared or (response.length or 0) > self.max_object:
             if response.status in (200, 203):  # a refusal says nothing about what will come
                 self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
-            raise NotShared(lifetime.reason or f"larger than {self.max_object} bytes")
-        meta = self._meta(response.status, response.headers, lifetime, kind, facts)
-        filler.keep = lifetime.kept
+            if not self._for_the_lead(filler, asked, response):
+                raise NotShared(lifetime.reason or f"larger than {self.max_object} bytes")
+            meta, key = self._own_meta(response, kind), asked.place.key
+        else:
+            filler.keep = lifetime.kept
+            meta = self._meta(response.status, response.headers, lifetime, kind, facts)
+            key = self._variant(asked, lifetime)
         length = response.length if playlist is None else len(playlist)
-        filler.start(meta, length, beside=beside(length), key=self._variant(asked, lifetime))
+        filler.start(meta, length, beside=beside(length), key=key)
         if playlist is not None:
             filler.write(playlist)
             return
@@ -258,6 +270,22 @@ class Fetcher:
         headers = tuple(self.answers.forward(kept))
         return Meta(status=status, fields=kept, headers=headers, lifetime=lifetime, arrived=self.ctx.clock(),
                     kind=kind, facts=facts)  # fmt: skip
+
+    def _for_the_lead(self, filler: Filler, asked: _Asked, response: ClientResponse) -> bool:
+        """Whether what is not for others goes to the one who asked, so that he need not ask upstream again.
+
+        He must be the only one who waits, and it must fit; others ask for themselves.
+        """
+        if asked.lead is None or not asked.lead.here or (response.length or self.max_object + 1) > self.max_object:
+            return False
+        filler.keep = False
+        return filler.alone()
+
+    def _own_meta(self, response: ClientResponse, kind: Kind) -> Meta:
+        fields = tuple(each for each in self.answers.forward(response.headers, alone=True) if each[0] != b"age")
+        lifetime = Lifetime(shared=False, age=age_value(response.headers))
+        return Meta(status=response.status, fields=fields, headers=fields, lifetime=lifetime,
+                    arrived=self.ctx.clock(), kind=kind)  # fmt: skip
 
     def _variant(self, asked: _Asked, lifetime: Lifetime) -> str:
         """The key that an answer is stored under: with what the request said, where it varies by that."""

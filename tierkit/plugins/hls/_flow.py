@@ -22,7 +22,7 @@ from tierkit.plugin import (
 )
 
 from ._answers import Answers
-from ._fetch import Fetcher
+from ._fetch import Fetcher, Lead
 from ._pass import Passer
 from ._places import Gate, Place, Refused
 from ._policy import Policy
@@ -181,7 +181,7 @@ class Flow:
             entry, way = await self._wait(place, key, stored, request)
             if entry is None:
                 break
-            if way == "stale_if_error" or self._variant(place.key, request.head.fields) == entry.key:
+            if way in ("passed", "stale_if_error") or self._variant(place.key, request.head.fields) == entry.key:
                 return await self._held(entry, request, way)
             entry.release()  # it varies, and is for other requests than this
         return await self._pass(place, request)
@@ -221,11 +221,15 @@ class Flow:
         under_way = self.store.flight(key)
         if not self._may_fetch(key) or (under_way is not None and under_way.waiters >= self.bounds.waiters):
             self._busy()
-        flight = self._fill(place, key, request)
+        lead = Lead()
+        flight = self._fill(place, key, request, lead)
         if stored is not None:
             stored.acquire()  # in case this fails; nothing else keeps it while we wait
         try:
-            return await flight.head(), "misses" if under_way is None else "collapsed"
+            entry = await flight.head()
+            if not entry.meta.lifetime.shared:
+                return entry, "passed"
+            return entry, "misses" if under_way is None else "collapsed"
         except (NotShared, StoreFull):
             return None, "passed"
         except UpstreamError:
@@ -237,11 +241,13 @@ class Flow:
                 return stored, "stale_if_error"
             raise
         finally:
+            lead.here = False
             if stored is not None:
                 stored.release()
 
-    def _fill(self, place: Place, key: str, request: Request) -> Flight:
-        return self.store.fill(key, partial(self.fetcher.fill, place=place, request=request.headers), place.stream)
+    def _fill(self, place: Place, key: str, request: Request, lead: Lead | None = None) -> Flight:
+        fill = partial(self.fetcher.fill, place=place, request=request.headers, lead=lead)
+        return self.store.fill(key, fill, place.stream)
 
     def _may_fetch(self, key: str) -> bool:
         return self.store.flight(key) is not None or self.may_fetch()
