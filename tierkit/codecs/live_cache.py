@@ -10,6 +10,7 @@ target of one that has parts:
 | the same, blocking (`_HLS_msn`) | 6 target durations | - | - |
 | multivariant playlist | max-age within TD / 2 .. 60 s | TD / 2 | 3 TD |
 | finished playlist (ENDLIST) | 60 s | 60 s | 1 h |
+| DASH manifest | min(max-age, half its update period) | the same | 3 segments |
 | segment | max(max-age, 6 TD, window) | - | 3 TD more |
 | other | max-age alone | what RFC 5861 directives say | what they say |
 | 404, 410 | at most 1 s | - | - |
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 import re
 
+from .dash import MpdFacts, fresh_for
 from .hls import Kind, PlaylistFacts
 from .http1 import Headers, get
 from .http_fields import Directives, field_names
@@ -72,6 +74,7 @@ def decide(
     headers: Headers,
     *,
     facts: PlaylistFacts | None = None,
+    mpd: MpdFacts | None = None,
     target_duration: float = 0.0,
     window: float = 0.0,
     blocking: bool = False,
@@ -84,6 +87,7 @@ def decide(
 
     Args:
         facts: of the playlist, where it is one.
+        mpd: of the DASH manifest, where it is one.
         target_duration: of the stream that a segment belongs to; 0 where that is not known.
         window: seconds that the stream's playlist covers.
         blocking: whether a version of the playlist was waited for (RFC 8216bis section 6.2.5.2).
@@ -106,6 +110,8 @@ def decide(
     target_duration = min(target_duration, LONGEST_TARGET)
     if kind == "playlist" and facts is not None:
         fresh, behind, if_error = playlist_lifetime(facts, told, age, target_duration, blocking=blocking)
+    elif kind == "mpd" and mpd is not None:
+        fresh, behind, if_error = mpd_lifetime(mpd, told, age)
     elif kind == "segment":
         unit = target_duration or ASSUMED_TARGET
         fresh, behind, if_error = segment_lifetime(told, unit, window) + age, 0.0, 3 * unit
@@ -166,6 +172,13 @@ def playlist_lifetime(
     # `max-age=0` is a wish that cannot be granted, like `no-cache`: it would mean a request for each viewer.
     fresh = min(60.0, max(half, told or half)) if facts.multivariant else min(half, told or half)
     return max(fresh, age + moment(2 * half)), half, 3 * unit
+
+
+def mpd_lifetime(mpd: MpdFacts, told: float | None, age: float) -> tuple[float, float, float]:
+    """How long a DASH manifest is fresh, then stale while revalidated, then stale where upstream fails."""
+    half = fresh_for(mpd)
+    fresh = min(half, told or half)
+    return max(fresh, age + moment(2 * half)), half, 3 * (mpd.max_segment_duration or ASSUMED_TARGET)
 
 
 def moment(unit: float) -> float:

@@ -10,7 +10,7 @@ from functools import partial
 import trio
 from attrs import define
 
-from tierkit.codecs.hls import MAX_PLAYLIST, Kind, PlaylistFacts, classify, read_playlist
+from tierkit.codecs.hls import PlaylistFacts, classify
 from tierkit.codecs.hls_query import longest_hold
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import Lifetime, age_value
@@ -25,18 +25,19 @@ from tierkit.plugin import (
     Context,
     Filler,
     NotShared,
-    RemoteProtocolError,
     Store,
     StoreFull,
     UpstreamError,
 )
 
+from ._about import About
 from ._answers import Answers, beside
 from ._ask import Asker, BadAnswer
-from ._live import Streams, brought_home
+from ._live import Streams
 from ._objects import Memory, Meta
 from ._places import Gate, Place, Refused
 from ._policy import Arrival, Policy
+from ._reading import read_body
 from ._resume import TooLarge, copy_body
 
 __all__ = ["Fetcher", "Lead"]
@@ -52,8 +53,6 @@ FAIL_SECONDS = 1.0
 ASK_AGAIN = 0.25
 #: Seconds for which a blocking request is held where nothing is known of its playlist: 3 target durations of 6 s.
 FIRST_HOLD = 18.0
-#: Playlists longer than this are parsed in a thread: some 25 µs a segment, and nobody waits for a day of DVR.
-LONG_PLAYLIST = 65536
 
 
 class Lead:
@@ -226,11 +225,11 @@ class Fetcher:
         assert filler.old is not None
         meta: Meta = filler.old.meta
         fields = merged(meta.fields, response.headers)
-        lifetime = self._lifetime(asked, meta.kind, meta.status, fields, meta.facts)
+        lifetime = self._lifetime(asked, meta.status, fields, meta.about)
         if not lifetime.shared:  # it was, and is not any more
             self.forget(asked.place.key)
             raise NotShared(lifetime.reason)
-        filler.old.meta = self._meta(meta.status, fields, lifetime, meta.kind, meta.facts)
+        filler.old.meta = self._meta(meta.status, fields, lifetime, meta.about)
         self.revalidated += 1
         filler.confirm()
 
@@ -238,38 +237,39 @@ class Fetcher:
         self, filler: Filler, asked: _Asked, candidate: Candidate, target: Address, response: ClientResponse
     ) -> None:
         place = asked.place
-        kind = classify(place.path, (get(response.headers, b"content-type") or b"").decode("latin-1"))
-        playlist: bytes | None = None
-        facts: PlaylistFacts | None = None
         if response.status == 404 and asked.patience > 0:
             raise NotYet(f"{place.only} is not there yet")
-        if kind == "playlist" and response.status == 200 and self.policy.knows_streams:
-            playlist, facts = await self._playlist(place.path, candidate, target, response)
-            if not facts.multivariant and not self._shown(filler, asked, facts, playlist, response):
+        kind = classify(place.path, (get(response.headers, b"content-type") or b"").decode("latin-1"))
+        text: bytes | None = None
+        about = About(kind=kind)
+        if self.policy.knows_streams:
+            text, about = await read_body(self.ctx, kind, place.path, candidate, target, response)
+            if not self._shown(filler, asked, about, text, response):
                 return
-        lifetime = self._lifetime(asked, kind, response.status, response.headers, facts)
+        lifetime = self._lifetime(asked, response.status, response.headers, about)
         if not lifetime.shared or (response.length or 0) > self.max_object:
             if response.status in (200, 203):  # a refusal says nothing about what will come
                 self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
             if not self._for_the_lead(filler, asked, response):
                 raise NotShared(lifetime.reason or f"larger than {self.max_object} bytes")
-            meta, key = self._own_meta(response, kind), asked.place.key
+            meta, key = self._own_meta(response, about), place.key
         else:
             filler.keep = lifetime.kept
-            meta = self._meta(response.status, response.headers, lifetime, kind, facts)
+            meta = self._meta(response.status, response.headers, lifetime, about.brief())
             key = self._variant(asked, lifetime)
-        length = response.length if playlist is None else len(playlist)
+        length = response.length if text is None else len(text)
         filler.start(meta, length, beside=beside(length), key=key)
-        if playlist is not None:
-            filler.write(playlist)
+        if text is not None:
+            filler.write(text)
             return
         await copy_body(filler, candidate.name, response, self.max_object)
 
-    def _meta(self, status: int, fields: Headers, lifetime: Lifetime, kind: Kind, facts: PlaylistFacts | None) -> Meta:
+    def _meta(self, status: int, fields: Headers, lifetime: Lifetime, about: About) -> Meta:
         kept = tuple(stored_fields(fields, now=self._wall(), strip=lifetime.strip))
         headers = tuple(self.answers.forward(kept))
-        return Meta(status=status, fields=kept, headers=headers, lifetime=lifetime, arrived=self.ctx.clock(),
-                    kind=kind, facts=facts)  # fmt: skip
+        return Meta(
+            status=status, fields=kept, headers=headers, lifetime=lifetime, arrived=self.ctx.clock(), about=about
+        )
 
     def _for_the_lead(self, filler: Filler, asked: _Asked, response: ClientResponse) -> bool:
         """Whether what is not for others goes to the one who asked, so that he need not ask upstream again.
@@ -281,11 +281,17 @@ class Fetcher:
         filler.keep = False
         return filler.alone()
 
-    def _own_meta(self, response: ClientResponse, kind: Kind) -> Meta:
+    def _own_meta(self, response: ClientResponse, about: About) -> Meta:
         fields = tuple(each for each in self.answers.forward(response.headers, alone=True) if each[0] != b"age")
         lifetime = Lifetime(shared=False, age=age_value(response.headers))
-        return Meta(status=response.status, fields=fields, headers=fields, lifetime=lifetime,
-                    arrived=self.ctx.clock(), kind=kind)  # fmt: skip
+        return Meta(
+            status=response.status,
+            fields=fields,
+            headers=fields,
+            lifetime=lifetime,
+            arrived=self.ctx.clock(),
+            about=about,
+        )
 
     def _variant(self, asked: _Asked, lifetime: Lifetime) -> str:
         """The key that an answer is stored under: with what the request said, where it varies by that."""
@@ -299,63 +305,53 @@ class Fetcher:
         self.varies.put(key, lifetime.vary)
         return f"{key}\n{said.decode('latin-1')}"
 
-    async def _playlist(
-        self, path: str, candidate: Candidate, target: Address, response: ClientResponse
-    ) -> tuple[bytes, PlaylistFacts]:
-        if get(response.headers, b"content-encoding") not in (None, b"identity"):
-            raise BadAnswer(candidate.name, "sent a compressed playlist, which was not asked for")
-        body = candidate.source.rewrite(path, await response.read(MAX_PLAYLIST))
-        try:
-            if len(body) > LONG_PLAYLIST:
-                facts = await self.ctx.run_sync(read_playlist, body)
-            else:
-                facts = read_playlist(body)
-            return brought_home(path, body, {target.authority.lower()}), facts
-        except RemoteProtocolError as error:
-            raise BadAnswer(candidate.name, f"{path.partition('?')[0]}: {error}") from None
+    def _shown(self, filler: Filler, asked: _Asked, about: About, text: bytes | None, response: ClientResponse) -> bool:
+        """Whether viewers may see this version of a playlist or manifest; what follows from it is begun.
 
-    def _shown(
-        self, filler: Filler, asked: _Asked, facts: PlaylistFacts, body: bytes, response: ClientResponse
-    ) -> bool:
-        """Whether viewers may see this version of a media playlist; what follows from it is begun."""
-        arrived = self.streams.arrived(asked.place, facts, body, self.ctx.clock())
+        Where they may not, because it is older than what they have seen, that is shown for another while.
+        """
+        old: Meta | None = filler.old.meta if filler.old is not None else None
+        if about.media_playlist:
+            assert about.facts is not None
+            assert text is not None
+            shown = self._arrived(asked.place, about.facts, text)
+        else:
+            shown = old is None or not about.older_than(old.about)
+        if shown or old is None:
+            return True
+        assert filler.old is not None
+        lifetime = self._lifetime(asked, old.status, response.headers, old.about)
+        filler.old.meta = self._meta(old.status, old.fields, lifetime, old.about)
+        filler.confirm()
+        return False
+
+    def _arrived(self, place: Place, facts: PlaylistFacts, text: bytes) -> bool:
+        arrived = self.streams.arrived(place, facts, text, self.ctx.clock())
         for path in arrived.step.purge:
             self.forget(self.gate.child(path).key)
-        if not arrived.shown and filler.old is not None:
-            # An older copy, from a parent that lags: what is shown already is shown for another while.
-            old: Meta = filler.old.meta
-            lifetime = self._lifetime(asked, old.kind, old.status, response.headers, old.facts)
-            filler.old.meta = self._meta(old.status, old.fields, lifetime, old.kind, old.facts)
-            filler.confirm()
-            return False
-        if asked.place.key != asked.place.base and not facts.skipped:
-            self.store.remove(asked.place.base)  # it is older than this, and nobody's playlist may go back
-        if self.prefetch:
-            for path in arrived.step.fresh:
+        if arrived.shown:
+            if place.key != place.base and not facts.skipped:
+                self.store.remove(place.base)  # it is older than this, and nobody's playlist may go back
+            for path in arrived.step.fresh if self.prefetch else ():
                 self._fetch_ahead(self.gate.child(path))
-        return True
+        return arrived.shown
 
     def _fetch_ahead(self, place: Place) -> None:
         if self.store.get(place.key) is None and self.store.flight(place.key) is None and self.may_fetch():
             self.prefetched += 1
             self.store.fill(place.key, partial(self.fill, place=place, request=()), place.stream)
 
-    def _lifetime(
-        self, asked: _Asked, kind: Kind, status: int, headers: Headers, facts: PlaylistFacts | None
-    ) -> Lifetime:
+    def _lifetime(self, asked: _Asked, status: int, headers: Headers, about: About) -> Lifetime:
         programme = self.streams.of(asked.place.only)
-        stream = programme.facts if programme is not None else None
         return self.policy.lifetime(
             Arrival(
-                kind=kind,
+                about=about,
                 status=status,
                 headers=headers,
                 request=asked.request,
                 wall=self._wall(),
                 delay=self.ctx.clock() - asked.at,
-                facts=facts,
-                target_duration=stream.target_duration if stream is not None else 0.0,
-                window=stream.window if stream is not None else 0.0,
+                stream=programme.facts if programme is not None else None,
                 blocking=asked.place.directives.blocking,
             )
         )
@@ -385,9 +381,9 @@ class Fetcher:
             case HeadEffect.UPDATE:
                 fields = merged(meta.fields, response.headers)
                 asked = _Asked(place, request, self.ctx.clock())
-                lifetime = self._lifetime(asked, meta.kind, meta.status, fields, meta.facts)
+                lifetime = self._lifetime(asked, meta.status, fields, meta.about)
                 if lifetime.shared:
-                    entry.meta = self._meta(meta.status, fields, lifetime, meta.kind, meta.facts)
+                    entry.meta = self._meta(meta.status, fields, lifetime, meta.about)
                 else:
                     self.forget(place.key)
             case HeadEffect.STALE:

@@ -9,10 +9,11 @@ from typing import Generic, TypeVar
 
 from attrs import define, evolve, field
 
-from tierkit.codecs.hls import Kind, PlaylistFacts
 from tierkit.codecs.http_cache import Lifetime, reuse
 from tierkit.codecs.http_reuse import is_fresh
 from tierkit.http import Ready
+
+from ._about import About
 
 __all__ = ["Memory", "Meta", "folders"]
 
@@ -35,9 +36,7 @@ class Meta:
     lifetime: Lifetime
     #: On the tier's clock.
     arrived: float
-    kind: Kind
-    #: Of a playlist.
-    facts: PlaylistFacts | None = None
+    about: About
     #: The whole answer to a plain GET, that to one who has it already, and until when they may be sent as they are;
     #: made by `Answers.ready`.
     ready: Ready | None = field(default=None, init=False, repr=False)

@@ -14,9 +14,11 @@ from attrs import frozen
 
 import tierkit
 from tierkit.codecs import http_cache, live_cache
-from tierkit.codecs.hls import Kind, PlaylistFacts
+from tierkit.codecs.hls import PlaylistFacts
 from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_cache import Lifetime, RequestDirectives, request_directives
+
+from ._about import About
 
 __all__ = ["Arrival", "Live", "Plain", "Policy"]
 
@@ -63,7 +65,7 @@ _HOP = frozenset(
 class Arrival:
     """An answer of upstream's, and what is known beside it."""
 
-    kind: Kind
+    about: About
     status: int
     headers: Headers
     #: Of the request that it answers, as the viewer sent them.
@@ -72,10 +74,8 @@ class Arrival:
     wall: float
     #: Seconds that it took.
     delay: float
-    facts: PlaylistFacts | None = None
-    #: Of the stream that it belongs to.
-    target_duration: float = 0.0
-    window: float = 0.0
+    #: Of the playlist that it is listed in, where that is known.
+    stream: PlaylistFacts | None = None
     blocking: bool = False
 
 
@@ -117,13 +117,15 @@ class Live(Policy):
     own_cors = True
 
     def lifetime(self, arrival: Arrival) -> Lifetime:
+        about, stream = arrival.about, arrival.stream
         return live_cache.decide(
-            arrival.kind,
+            about.kind,
             arrival.status,
             arrival.headers,
-            facts=arrival.facts,
-            target_duration=arrival.target_duration,
-            window=arrival.window,
+            facts=about.facts,
+            mpd=about.mpd,
+            target_duration=stream.target_duration if stream is not None else 0.0,
+            window=stream.window if stream is not None else 0.0,
             blocking=arrival.blocking,
             delay=arrival.delay,
         )
