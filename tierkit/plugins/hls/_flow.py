@@ -106,11 +106,16 @@ class Flow:
         if known is None or self.leaving:
             return None
         target, fields = known
-        odd = fields.names & NOT_PLAIN
-        if not fields.keep_alive or not odd <= CONDITIONAL:
+        odd = not fields.names.isdisjoint(NOT_PLAIN)
+        if not fields.keep_alive or (odd and not fields.names & NOT_PLAIN <= CONDITIONAL):
             return None
         place = self.gate.known.get(target)
-        stored = self._at_hand(place, fields) if place is not None else None
+        if place is None or (self.gate.hosts and not self.gate.welcomes(fields)):
+            return None
+        key: str | None = place.key
+        if self.fetcher.varies:
+            key = self._variant(place.key, fields)
+        stored = self.store.get(key) if key is not None else None
         if stored is None:
             return None
         now = self.ctx.clock()
@@ -118,12 +123,6 @@ class Flow:
         if ready is not None:
             self.counts["hits"] += 1
         return ready
-
-    def _at_hand(self, place: Place, fields: Fields) -> Entry | None:
-        if not self.gate.welcomes(fields):
-            return None
-        key = self._variant(place.key, fields)
-        return self.store.get(key) if key is not None else None
 
     # --- the long way ----------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ request, or a blocking one of low latency.  The rules of what is shown stand in 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
 
 from attrs import define, frozen
@@ -62,9 +62,9 @@ class Streams:
         #: Versions held back, and epochs that began anew, so far.
         self.held_back = self.restarts = 0
 
-    def values(self) -> Iterator[Programme]:
-        """All of them."""
-        return self._programmes.values()
+    def values(self) -> Sequence[Programme]:
+        """All of them, the oldest first."""
+        return tuple(self._programmes.values())
 
     def get(self, base: str) -> Programme | None:
         """One of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from attrs import define, evolve, field
 
@@ -60,30 +60,19 @@ class Meta:
         return evolve(self, lifetime=evolve(self.lifetime, fresh=min(self.lifetime.fresh, self.age(now))))
 
 
-class Memory(Generic[K, T]):
-    """The newest few by key: what a stranger can make us remember is bounded."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[K, T] = OrderedDict()
+class Memory(OrderedDict[K, T]):
+    """The newest few by key: what a stranger can make us remember is bounded.  `get` is the dictionary's own."""
 
     def put(self, key: K, value: T) -> None:
         """Remember, and forget the oldest where there are too many."""
-        self._kept[key] = value
-        self._kept.move_to_end(key)
-        while len(self._kept) > REMEMBERED:
-            self._kept.popitem(last=False)
-
-    def get(self, key: K) -> T | None:
-        """What is remembered, or None."""
-        return self._kept.get(key)
+        self[key] = value
+        self.move_to_end(key)
+        while len(self) > REMEMBERED:
+            self.popitem(last=False)
 
     def forget(self, key: K) -> None:
         """Remember no longer."""
-        self._kept.pop(key, None)
-
-    def values(self) -> Iterator[T]:
-        """Everything, oldest first."""
-        return iter(tuple(self._kept.values()))
+        self.pop(key, None)
 
 
 def folders(path: str) -> Iterator[str]:

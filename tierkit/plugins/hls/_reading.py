@@ -35,6 +35,11 @@ async def read_body(
             return body, About(kind=kind, mpd=read_mpd(body))
         body = candidate.source.rewrite(path, await response.read(MAX_PLAYLIST))
         facts = await ctx.run_sync(read_playlist, body) if len(body) > LONG_PLAYLIST else read_playlist(body)
-        return brought_home(path, body, {target.authority.lower()}), About(kind=kind, facts=facts)
+        return brought_home(path, body, {own_name(target)}), About(kind=kind, facts=facts)
     except RemoteProtocolError as error:
         raise BadAnswer(candidate.name, f"{path.partition('?')[0]}: {error}") from None
+
+
+def own_name(target: Address) -> str:
+    """What an upstream calls itself in absolute URIs: lower case, without its scheme's usual port."""
+    return target.authority.lower().removesuffix(":443" if target.secure else ":80")
