@@ -55,7 +55,9 @@ class Asking:
         self._body = body
         self._declared: int | None = None
         named = tuple((name.lower(), value) for name, value in headers)
-        self._expects = body is not None and b"100-continue" in (get(named, b"expect") or b"").lower()
+        # RFC 9110 section 10.1.1: not where there is nothing to send.
+        some = body not in (None, b"") and content_length(named) != 0
+        self._expects = some and b"100-continue" in (get(named, b"expect") or b"").lower()
         self.go_on = trio.Event()
         self._wire = self._render(url, headers, named)
         if isinstance(body, bytes) and not self._expects:

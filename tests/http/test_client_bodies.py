@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import h11
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tests.support_http import hello, open_door, open_server
@@ -292,3 +295,40 @@ async def test_a_safe_method_is_sent_again_with_its_body_but_not_what_came_in_pi
 async def test_a_body_of_a_server_of_ours_arrives(network: MemoryNetwork) -> None:
     async with open_server(network, hello, AT), client_on(network).request("DELETE", URL) as response:
         assert await response.read(100) == b"DELETE origin /live/s.ts x=1"
+
+
+# --- anything ------------------------------------------------------------------------------------
+
+bodies = st.lists(st.binary(max_size=300), max_size=8)
+
+
+@given(bodies, st.sampled_from(["bytes", "chunked", "length"]), st.integers(16, 400), st.booleans())
+def test_any_body_is_what_h11_reads(parts: list[bytes], how: str, room: int, expects: bool) -> None:
+    whole = b"".join(parts)
+
+    async def speak(connection: Connection) -> None:
+        parser, got = h11.Connection(h11.SERVER), b""
+        while True:
+            event = parser.next_event()
+            if event is h11.NEED_DATA:
+                if parser.they_are_waiting_for_100_continue:
+                    await connection.send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    parser.send(h11.InformationalResponse(status_code=100, headers=[]))
+                parser.receive_data(await connection.recv())
+            elif isinstance(event, h11.Data):
+                got += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                break
+        await connection.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(got), got))
+        await trio.sleep_forever()
+
+    async def main() -> tuple[int, bytes, int]:
+        network = MemoryNetwork(buffer_bytes=room)
+        headers = [EXPECT] if expects else []
+        headers += [(b"Content-Length", b"%d" % len(whole))] if how == "length" else []
+        async with open_door(network, AT, speak):
+            client = client_on(network)
+            body = whole if how == "bytes" else pieces(*parts)
+            return *await send(client, "PUT", body, *headers), client.connections
+
+    assert trio.run(main, clock=MockClock(autojump_threshold=0)) == (200, whole, 1)

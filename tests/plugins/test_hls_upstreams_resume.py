@@ -138,6 +138,25 @@ async def test_a_whole_answer_of_the_same_object_is_read_over_up_to_where_we_are
         assert b.sent == len(BODY)
 
 
+@pytest.mark.parametrize("piece", [1, 999, 100_000])
+async def test_what_is_read_over_may_end_within_a_piece(piece: int, autojump_clock: MockClock) -> None:
+    body = BODY[:5000]
+    a, b = gone(body=body), Mirror(ranges=False, body=body, piece=piece)
+    a.breaks = [2500]
+    async with mirrored(a, b) as rig:
+        assert await read(rig) == body
+        assert (len(a.asked), len(b.asked), asker(rig).resumed) == (1, 1, 1)
+
+
+async def test_what_has_all_its_bytes_is_complete_however_it_ends(autojump_clock: MockClock) -> None:
+    """The rest comes in chunks, and the last one, which only says so, never does."""
+    a, b = gone(), Mirror(framing="chunked", breaks=[len(BODY) - CUT], how="stall")
+    async with mirrored(a, b) as rig:
+        assert await read(rig) == BODY
+        await trio.sleep(1)
+        assert (rig.statistics().store.filling, asker(rig).resumed, asker(rig).broken) == (0, 1, 0)
+
+
 async def test_what_is_read_over_is_bounded(autojump_clock: MockClock) -> None:
     body = bytes(9 << 20)
     a, b = gone(body=body), Mirror(ranges=False, body=body)

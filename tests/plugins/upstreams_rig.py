@@ -33,7 +33,7 @@ class Mirror:
     never).
     """
 
-    body: bytes = BODY
+    body: bytes = field(default=BODY, repr=False)
     etag: bytes = b'"one"'
     kind: bytes = b"video/MP2T"
     modified: bytes = b""
@@ -52,7 +52,7 @@ class Mirror:
     rest: Callable[[Request], Response] | None = None
     #: Bytes of each write.
     piece: int = 1000
-    asked: list[Request] = field(factory=list)
+    asked: list[Request] = field(factory=list, repr=False)
     #: Bytes of bodies written so far.
     sent: int = 0
 

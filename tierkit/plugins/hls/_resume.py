@@ -209,7 +209,7 @@ class Copy:
         self._check(name, Identity.of(response.headers, response.length))
         if self.at > MAX_SKIP:
             raise BadAnswer(name, f"knows no ranges, and {self.at} bytes are too many to read again")
-        await self._skip(name, response, 0, None)
+        await self._skip(name, response, 0, self._total)
 
     def _check(self, name: str, other: Identity) -> None:
         if why := different(self.identity, other, trusted=self.trusted):
@@ -217,13 +217,13 @@ class Copy:
 
     async def _skip(self, name: str, response: ClientResponse, at: int, end: int | None) -> None:
         """Read what we have already, from byte `at` on: it must be the same bytes."""
-        entry = self._filler.entry
+        entry, have = self._filler.entry, self.at
         assert entry is not None
-        while at < self.at:
+        while at < have:
             data = await response.read_some()
             if not data:
                 raise BadAnswer(name, "has fewer bytes than we have")
-            ours = entry.blob.read(at, min(len(data), self.at - at))
+            ours = entry.blob.read(at, min(len(data), have - at))
             if not data.startswith(ours):
                 raise BadAnswer(name, "has other bytes under the same name")
             at += len(ours)
@@ -231,8 +231,10 @@ class Copy:
                 await self._keep(name, data[len(ours) :], end)
 
     async def run(self, name: str, response: ClientResponse, end: int | None = None) -> None:
-        """Copy until the answer's end.  Raises BrokeOff, TooLarge or StoreFull."""
-        while True:
+        """Copy until byte `end`, or to the end of the object.  Raises BrokeOff, TooLarge or StoreFull."""
+        end = self._total if end is None else end
+        # What has all its bytes is complete, however its last frame ends.
+        while end is None or self.at < end:
             try:
                 data = await response.read_some()
             except UpstreamError as error:
@@ -241,11 +243,11 @@ class Copy:
                 break
             await self._keep(name, data, end)
         if end is not None and self.at < end:
-            raise BrokeOff(name, f"ended {end - self.at} bytes before the end of its range", self)
+            raise BrokeOff(name, f"ended {end - self.at} bytes early", self)
 
     async def _keep(self, name: str, data: bytes, end: int | None) -> None:
         if end is not None and self.at + len(data) > end:
-            raise BadAnswer(name, "sent more than the range that it announced")
+            raise BadAnswer(name, f"sent more than the {end} bytes that there are")
         if self.at + len(data) > self._limit:
             raise TooLarge(name, f"sent more than {self._limit} bytes: raise max_object")
         await self._write(data)
