@@ -232,6 +232,11 @@ class LiveSource(ABC):
         """The canonical spelling of a path: what a cache keys on and a relay calls the stream."""
         return path
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Query parameters that are no part of what is asked for: ids of sessions; names, or patterns with ``*``."""
+        return ()
+
     def rewrite(self, path: str, playlist: bytes) -> bytes:
         """The playlist at `path` as viewers may see it."""
         return playlist
@@ -331,6 +336,11 @@ class Upstreams(ABC):
     def key(self, path: str) -> str:
         """The canonical spelling of a path: the first upstream's source knows best."""
         return path
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Query parameters that are no part of what is asked for, as the sources know them."""
+        return ()
 
 
 class Shared(ABC):

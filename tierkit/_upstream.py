@@ -86,6 +86,10 @@ class UpstreamSet(Upstreams):
     def key(self, path: str) -> str:
         return self._all[0].source.key(path) if self._all else path
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for each in self._all for name in each.source.ignored))
+
     def candidates(self, schemes: Collection[str], key: str = "") -> list[Candidate]:
         usable = [each for each in self._all if not each.source.schemes.isdisjoint(schemes)]
         if self._hashed:

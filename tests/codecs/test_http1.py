@@ -351,3 +351,11 @@ def test_any_bytes_decode_or_raise_one_kind_of_error(data: bytes, size: int) -> 
         return found, decoder.finished
 
     assert outcome(size) == outcome(1000)
+
+
+def test_a_long_run_of_spaces_costs_no_more_than_other_bytes() -> None:
+    # 90 lines of the longest kind would take most of a minute where each space is looked at from each space.
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"a:" + b" " * 8000 + b"\x01\r\n\r\n"
+    for _ in range(90):
+        with pytest.raises(RemoteProtocolError, match="malformed"):
+            screen_request(head)

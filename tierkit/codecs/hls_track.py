@@ -34,7 +34,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from itertools import pairwise
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .hls_epoch import Overlap, another_run, near_start, overlap, regressed
 from .hls_facts import MAX_LISTED, ListedSegment, PlaylistFacts
@@ -87,15 +87,15 @@ class TrackStatistics:
     """Where a track stands.  Over processes, the counts add up and the numbers are the largest."""
 
     #: Epochs so far, from 1; 0 before the first version.
-    epoch: int
+    epoch: int = field(metadata={"merge": "max"})
     #: Media sequence number of the first segment shown, and of the one that comes next.
-    first: int
-    next: int
+    first: int = field(metadata={"merge": "max"})
+    next: int = field(metadata={"merge": "max"})
     #: Versions shown, and held back.
-    taken: int
-    held_back: int
+    taken: int = field(metadata={"merge": "sum"})
+    held_back: int = field(metadata={"merge": "sum"})
     #: Seconds between the last two versions that brought something, 0 before.
-    interval: float
+    interval: float = field(metadata={"merge": "max"})
 
 
 class Track:

@@ -130,6 +130,11 @@ class LiveWowza(LiveSource):
             del parts[1]
         return "/" + "/".join(parts + file) + mark + query
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The id of a viewer's session, which Wowza puts into playlists in its normal mode."""
+        return ("wowzasessionid",)
+
     def urls(self, stream: str, *, app: str = "", dvr: bool = False) -> dict[str, str]:
         """The URLs at which this server should serve a stream, by kind: "hls" and "rtmp".
 

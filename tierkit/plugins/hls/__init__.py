@@ -23,6 +23,7 @@ import trio
 from attrs import frozen
 
 from tierkit.codecs import http_cache
+from tierkit.codecs.query_rule import QueryRule, pattern_problem
 from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
 from tierkit.plugin import Context, Node, Running, Service, hookimpl, open_store, option
 
@@ -76,6 +77,13 @@ class HLS(Service):
         "With 'rfc9111', the share of its age for which something without a lifetime is fresh; 0.1 is usual.",
         minimum=0,
         maximum=1,
+    )
+    ignore_query: tuple[str, ...] = option(
+        (),
+        "Query parameters that are no part of what is asked for, such as 'token', 'CMCD' or 'utm_*'; '*' is all.",
+    )
+    forward_ignored: bool = option(
+        False, "Whether upstream sees such parameters all the same, as whoever asks first has them."
     )
     hosts: tuple[str, ...] = option(
         (), "Names that are answered for, as viewers write them; others get 421. Empty answers for any."
@@ -139,6 +147,7 @@ class HLS(Service):
             found.append(
                 f"option cors={self.cors!r} cannot stand in a header: give '*' or one origin such as https://a.example"
             )
+        found += [f"option ignore_query: {told}" for each in self.ignore_query if (told := pattern_problem(str(each)))]
         if self.health_path and not str(self.health_path).startswith("/"):
             found.append(f"option health_path={self.health_path!r} is no path: give for instance '/healthz'")
         return found
@@ -159,7 +168,16 @@ class HLS(Service):
         client = HttpClient(ctx.network, ctx.clock, timeouts=timeouts)
         policy = self._policy()
         answers = Answers(ctx.tier, self.cors if policy.own_cors else "")
-        gate = Gate(ctx.tier, answers.pseudonym, ctx.upstream, frozenset(map(bare, self.hosts)))
+        ignored = tuple(dict.fromkeys((*self.ignore_query, *ctx.upstream.ignored)))
+        rule = QueryRule(ignored) if ignored else None
+        gate = Gate(
+            ctx.tier,
+            answers.pseudonym,
+            ctx.upstream,
+            frozenset(map(bare, self.hosts)),
+            rule,
+            forward=self.forward_ignored,
+        )
         asker = Asker(ctx, client)
         async with trio.open_nursery() as nursery, open_store(self.cache_bytes, ctx.network.descriptors) as store:
             nursery.start_soon(_sweep, client, name=f"{ctx.tier} sweeps idle upstream connections")

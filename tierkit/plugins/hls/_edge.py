@@ -32,6 +32,10 @@ class HLSStatistics:
     upstream_requests: int = field(metadata={"merge": "sum"})
     revalidated: int = field(metadata={"merge": "sum"})
     upstream_errors: int = field(metadata={"merge": "sum"})
+    #: Requests that were sent beside a slow one; bodies that broke off and went on elsewhere, and those that did not.
+    hedged: int = field(metadata={"merge": "sum"})
+    resumed: int = field(metadata={"merge": "sum"})
+    broken: int = field(metadata={"merge": "sum"})
     #: Fetches that a playlist has begun, before anybody asked; versions of playlists held back because they were older
     #: than what is shown; streams that began anew.
     prefetched: int = field(metadata={"merge": "sum"})
@@ -76,6 +80,9 @@ class Edge(Running):
             upstream_requests=self.flow.fetcher.asker.requests,
             revalidated=self.flow.fetcher.revalidated,
             upstream_errors=self.flow.fetcher.asker.errors,
+            hedged=self.flow.fetcher.asker.hedged,
+            resumed=self.flow.fetcher.asker.resumed,
+            broken=self.flow.fetcher.asker.broken,
             prefetched=self.flow.fetcher.prefetched,
             held_back=self.flow.fetcher.streams.held_back,
             restarts=self.flow.fetcher.streams.restarts,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tierkit.codecs.hls_query import Directives, split_query
 from tierkit.codecs.http1 import Headers, get
+from tierkit.codecs.query_rule import QueryRule
 from tierkit.http import Fields, Head
 from tierkit.plugin import RemoteProtocolError, TierkitError, Upstreams
 
@@ -83,15 +84,35 @@ class Gate:
         pseudonym: its name in Via.
         upstream: whose first source knows the canonical spelling of a path.
         hosts: names that it answers for, in lower case and without a port; empty for any.
+        rule: which parameters of a query are no part of what is asked for; None where all are.
+        forward: whether upstream sees them all the same: those of whoever asks first.
     """
 
-    def __init__(self, tier: str, pseudonym: bytes, upstream: Upstreams, hosts: frozenset[str]) -> None:
+    def __init__(
+        self,
+        tier: str,
+        pseudonym: bytes,
+        upstream: Upstreams,
+        hosts: frozenset[str],
+        rule: QueryRule | None = None,
+        *,
+        forward: bool = False,
+    ) -> None:
         self.tier = tier
         self.pseudonym = pseudonym
         self.upstream = upstream
         self.hosts = hosts
-        #: The places of targets that have passed.
+        self.rule = rule
+        self.forward = forward
+        #: The places of targets that have passed, without what the rule takes out.
         self.known: Memory[bytes, Place] = Memory()
+
+    def at_hand(self, target: bytes) -> Place | None:
+        """The place of a target like one that has passed; its `path` may be another's."""
+        place = self.known.get(target)
+        if place is None and self.rule is not None:
+            place = self.known.get(self.rule.canonical(target))
+        return place
 
     def place(self, head: Head) -> Place:
         """Where a request goes.  Raises Refused."""
@@ -100,11 +121,19 @@ class Gate:
             self.check_loop(head.fields.headers)
         if _PLAIN.match(head.path) is None:
             check_path(head.path)
-        target = f"{head.path}?{head.query}" if head.query else head.path
-        place = self.known.get(target.encode("ascii"))
+        target = (f"{head.path}?{head.query}" if head.query else head.path).encode("ascii")
+        if self.rule is None:
+            return self._remembered(target)
+        place = self._remembered(self.rule.canonical(target))
+        if not self.forward or place.directives != NOTHING:
+            return place
+        return evolve(place, path=target.decode("ascii"))
+
+    def _remembered(self, target: bytes) -> Place:
+        place = self.known.get(target)
         if place is None:
-            place = self.spell(head.path, head.query)
-            self.known.put(target.encode("ascii"), place)
+            place = self.child(target.decode("ascii"))
+            self.known.put(target, place)
         return place
 
     def spell(self, path: str, query: str) -> Place:
@@ -117,7 +146,9 @@ class Gate:
         return _place(plain, self.upstream.key(plain), directives)
 
     def child(self, target: str) -> Place:
-        """The place of a path that stands in a playlist."""
+        """The place of a path and its query, as they stand in a playlist."""
+        if self.rule is not None:
+            target = self.rule.canonical(target.encode("utf-8")).decode("utf-8")
         path, _, query = target.partition("?")
         return self.spell(path, query)
 

@@ -1,0 +1,55 @@
+"""Query parameters that are no part of what is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugins.edge_rig import ORIGIN, PLAYLIST, SEGMENT, open_edge
+from tierkit import Edge, Graph, Origin, check
+from tierkit.plugins.hls import HLS
+from tierkit.plugins.wowza import Wowza
+
+
+async def test_viewers_with_tokens_of_their_own_share_what_is_stored() -> None:
+    async with open_edge(ignore_query=("token", "CMCD")) as rig:
+        for number in range(5):
+            answer = await rig.get(f"{SEGMENT}?token={number}&CMCD=bl%3D{number}00")
+            assert answer.body == b"segment one"
+        assert [(request.path, request.query) for request in rig.origin.asked] == [(SEGMENT, "")]
+        assert rig.statistics().hits == 4
+
+
+async def test_what_is_not_ignored_is_another_thing() -> None:
+    async with open_edge(ignore_query=("token",)) as rig:
+        for query in ("a=1&token=1", "a=2&token=1", "token=2&a=1"):
+            await rig.get(f"{SEGMENT}?{query}")
+        assert [request.query for request in rig.origin.asked] == ["a=1", "a=2"]
+
+
+async def test_upstream_may_see_what_is_ignored() -> None:
+    async with open_edge(ignore_query=("token",), forward_ignored=True) as rig:
+        for number in range(3):
+            await rig.get(f"{SEGMENT}?token={number}&a=1")
+        assert [request.query for request in rig.origin.asked] == ["token=0&a=1"]
+
+
+async def test_directives_of_low_latency_stay_in_the_key() -> None:
+    async with open_edge(ignore_query=("*",), prefetch=False) as rig:
+        assert (await rig.get(f"{PLAYLIST}?_HLS_msn=x")).status == 400
+        assert (await rig.get(f"{PLAYLIST}?a=b&_HLS_msn=4")).status == 200
+
+
+async def test_a_source_says_what_is_peculiar_to_it() -> None:
+    wowza = Origin("origin", "http://origin.example:80", speaks=Wowza())
+    async with open_edge(origin=wowza) as rig:
+        for number in range(3):
+            await rig.get(f"{SEGMENT}?wowzasessionid={number}")
+        assert [request.query for request in rig.origin.asked] == [""]
+
+
+@pytest.mark.parametrize("pattern", ["a=b", "", "(x+)+"])
+def test_an_odd_pattern_is_a_problem_of_the_graph(pattern: str) -> None:
+    graph = Graph.of(Edge("edge", upstream=ORIGIN, listen=":8080", serves=HLS(ignore_query=(pattern,))))
+    (problem,) = check(graph)
+    assert "ignore_query" in str(problem)
+    assert "query parameter" in str(problem)
