@@ -15,6 +15,7 @@ such for a moment, so that nobody queues behind it.  The lifetimes stand in `tie
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
@@ -24,6 +25,7 @@ from attrs import frozen
 
 from tierkit.codecs import http_cache
 from tierkit.codecs.query_rule import QueryRule, pattern_problem
+from tierkit.codecs.signed_url import DEFAULT_EXPRESSION
 from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
 from tierkit.plugin import Context, Node, Running, Service, hookimpl, open_store, option
 
@@ -36,6 +38,7 @@ from ._pass import Passer
 from ._places import Gate, bare
 from ._policy import Live, Plain, Policy
 from ._probe import Prober
+from ._signing import KeyFile, LinkSigning, Signing, TokenSigning
 
 __all__ = ["HLS", "HLSStatistics"]
 
@@ -84,6 +87,15 @@ class HLS(Service):
     )
     forward_ignored: bool = option(
         False, "Whether upstream sees such parameters all the same, as whoever asks first has them."
+    )
+    signing: str = option(
+        "",
+        "Whether URLs must be signed: 'token' (the project's own), 'secure_link' (nginx's), or empty for no.",
+        choices=("", "token", "secure_link"),
+    )
+    signing_keys: str = option("", "The file of secrets for that: lines of an id and a secret.")
+    secure_link_expression: str = option(
+        DEFAULT_EXPRESSION, "The expression of nginx's secure_link_md5, with the secret written as $secret."
     )
     hosts: tuple[str, ...] = option(
         (), "Names that are answered for, as viewers write them; others get 421. Empty answers for any."
@@ -148,9 +160,19 @@ class HLS(Service):
                 f"option cors={self.cors!r} cannot stand in a header: give '*' or one origin such as https://a.example"
             )
         found += [f"option ignore_query: {told}" for each in self.ignore_query if (told := pattern_problem(str(each)))]
+        if bool(self.signing) != bool(self.signing_keys):
+            found.append("options signing and signing_keys belong together: give both, or neither")
         if self.health_path and not str(self.health_path).startswith("/"):
             found.append(f"option health_path={self.health_path!r} is no path: give for instance '/healthz'")
         return found
+
+    def _signing(self, ctx: Context) -> Signing | None:
+        if not self.signing:
+            return None
+        keys = KeyFile(self.signing_keys, ctx.clock)
+        if self.signing == "token":
+            return TokenSigning(keys, time.time)
+        return LinkSigning(keys, time.time, self.secure_link_expression)
 
     def _policy(self) -> Policy:
         if self.policy == "live":
@@ -168,7 +190,9 @@ class HLS(Service):
         client = HttpClient(ctx.network, ctx.clock, timeouts=timeouts)
         policy = self._policy()
         answers = Answers(ctx.tier, self.cors if policy.own_cors else "")
-        ignored = tuple(dict.fromkeys((*self.ignore_query, *ctx.upstream.ignored)))
+        signing = self._signing(ctx)
+        signed = signing.parameters if signing is not None else ()
+        ignored = tuple(dict.fromkeys((*self.ignore_query, *ctx.upstream.ignored, *signed)))
         rule = QueryRule(ignored) if ignored else None
         gate = Gate(
             ctx.tier,
@@ -186,7 +210,7 @@ class HLS(Service):
                 ctx, store, asker, answers, policy, gate, prefetch=self.prefetch, max_object=self.max_object
             )
             passer = Passer(ctx.tier, asker, answers, policy, nursery, fetcher)
-            flow = Flow(ctx, store, gate, policy, answers, fetcher, passer, bounds)
+            flow = Flow(ctx, store, gate, policy, answers, fetcher, passer, bounds, signing)
             try:
                 yield Edge(flow, client, viewers)
             finally:

@@ -78,6 +78,12 @@ class Answers:
         """The answer to OPTIONS: a preflight, or somebody who is curious."""
         return Response(204, [*self.cors, (b"Allow", b"GET, HEAD, OPTIONS")])
 
+    def own_fields(self, entry: Entry, what: str, now: float) -> list[tuple[bytes, bytes]]:
+        """The fields of an answer that was made of what is stored, for one viewer alone."""
+        dropped = {b"etag", b"last-modified", b"cache-control", b"expires"}
+        fields = [each for each in self._fields(entry.meta, what, now) if each[0].lower() not in dropped]
+        return [*fields, (b"Cache-Control", b"private, no-cache")]
+
     def ready(self, entry: Entry, now: float) -> Ready | None:
         """The answer to a plain GET of what is stored whole and fresh, None where it is not that.
 

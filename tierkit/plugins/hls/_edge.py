@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from attrs import field, frozen
 
@@ -69,7 +70,13 @@ class Edge(Running):
     async def handle(self, connection: Connection) -> None:
         self._viewers.add(connection)
         try:
-            await serve_http(connection, self.flow.answer, self._timeouts, quick=self.flow.quick, park=self._park)
+            await serve_http(
+                connection,
+                self.flow.answer,
+                self._timeouts,
+                quick=partial(self.flow.quick, connection),
+                park=self._park,
+            )
         finally:
             self._viewers.discard(connection)
             self._bytes_out += connection.bytes_out

@@ -10,6 +10,7 @@ from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, r
 from tierkit.codecs.http_vary import vary_key
 from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
 from tierkit.plugin import (
+    Connection,
     Context,
     Entry,
     Flight,
@@ -26,6 +27,7 @@ from ._fetch import Fetcher, Lead
 from ._pass import Passer
 from ._places import Gate, Place, Refused
 from ._policy import Policy
+from ._signing import Signing
 
 __all__ = ["Bounds", "Flow", "WAYS"]
 
@@ -85,6 +87,7 @@ class Flow:
         fetcher: Fetcher,
         passer: Passer,
         bounds: Bounds,
+        signing: Signing | None = None,
     ) -> None:
         self.ctx = ctx
         self.store = store
@@ -94,13 +97,14 @@ class Flow:
         self.fetcher = fetcher
         self.passer = passer
         self.bounds = bounds
+        self.signing = signing
         self.leaving = False
         self.counts = dict.fromkeys(WAYS, 0)
         fetcher.may_fetch = self.may_fetch
 
     # --- at hand ---------------------------------------------------------------------------------
 
-    def quick(self, data: bytes) -> Ready | None:
+    def quick(self, connection: Connection, data: bytes) -> Ready | None:
         """The answer to a GET of something that is stored and fresh: nearly every request."""
         known = plain_get(data)
         if known is None or self.leaving:
@@ -116,13 +120,25 @@ class Flow:
         if self.fetcher.varies:
             key = self._variant(place.key, fields)
         stored = self.store.get(key) if key is not None else None
-        if stored is None:
+        if stored is None or (self.signing is not None and not self._admitted(connection, target, stored)):
             return None
         now = self.ctx.clock()
         ready = self.answers.ready_if(stored, fields.headers, now) if odd else self.answers.ready(stored, now)
         if ready is not None:
             self.counts["hits"] += 1
         return ready
+
+    def _admitted(self, connection: Connection, target: bytes, stored: Entry) -> bool:
+        """Whether a signed request may have what is stored as it is: a playlist is made for each viewer."""
+        assert self.signing is not None
+        if stored.meta.about.facts is not None:
+            return False
+        path, _, query = target.decode("ascii").partition("?")
+        try:
+            self.signing.admit(path, query, connection.peer.host)
+        except Refused:
+            return False  # the long way tells
+        return True
 
     # --- the long way ----------------------------------------------------------------------------
 
@@ -148,6 +164,8 @@ class Flow:
             self._check_method(method)
             return await self._pass(self.gate.place(request.head), request)
         place = self.gate.place(request.head)
+        if self.signing is not None:
+            self.signing.admit(request.path, request.query, request.connection.peer.host)
         wanted = self.policy.wanted(request.headers)
         if self.policy.bypasses(request.head.fields.names) or (wanted is not None and wanted.no_store):
             return await self._pass(place, request)
@@ -271,9 +289,25 @@ class Flow:
         return await self._held(stored, request, way)
 
     async def _held(self, entry: Entry, request: Request, way: str) -> Response:
-        response = await self.answers.serve(entry, request, way, self.ctx.clock())
+        if self.signing is not None and entry.meta.about.facts is not None and entry.meta.status == 200:
+            response = await self._own_playlist(self.signing, entry, request, way)
+        else:
+            response = await self.answers.serve(entry, request, way, self.ctx.clock())
         self.counts[way] += 1
         return response
+
+    async def _own_playlist(self, signing: Signing, entry: Entry, request: Request, way: str) -> Response:
+        """A playlist whose URIs carry this viewer's permission: nobody else's, so it has no validator."""
+        try:
+            while not entry.complete:
+                await entry.more(entry.size)
+            body = entry.blob.read(0, entry.size)
+            address = request.connection.peer.host
+            body = signing.inherit(request.path, body, request.query, address)
+            fields = self.answers.own_fields(entry, way, self.ctx.clock())
+            return Response(200, fields, body)
+        finally:
+            entry.release()
 
     def _error(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> Response:
         self.counts["errors"] += 1

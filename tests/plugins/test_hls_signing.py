@@ -1,0 +1,124 @@
+"""Signed URLs at an edge, and how a playlist hands its permission on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.plugins.edge_rig import ORIGIN, PLAYLIST, SEGMENT, TD, open_edge, plain, playlist
+from tierkit import Edge, Graph, check
+from tierkit.codecs.signed_url import SecureLink, SigningKey, sign
+from tierkit.errors import TierkitError
+from tierkit.plugins.hls import HLS
+
+SOON = 4_000_000_000 - 2_000_000_000  # in 2033, well within what is believed
+KEY = SigningKey("k1", b"hunter2")
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> str:
+    path = tmp_path / "keys"
+    path.write_text("# id secret\nk1 hunter2\nk2 correct-horse\n")
+    return str(path)
+
+
+def rewrite(keys: str, text: str) -> None:
+    """Other contents, and another time."""
+    Path(keys).write_text(text)
+    os.utime(keys, ns=(len(text), len(text)))
+
+
+def media(body: bytes) -> list[str]:
+    return [line for line in body.decode().splitlines() if line and not line.startswith("#")]
+
+
+async def test_without_a_token_there_is_nothing(keys: str) -> None:
+    async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
+        for query in ("", "?token=", "?token=x", f"?token={sign(PLAYLIST, SigningKey('k1', b'wrong'), SOON)}"):
+            answer = await rig.get(PLAYLIST + query)
+            assert answer.status == 403
+            assert b"this URL is not signed for that: " in answer.body
+            assert b"hunter2" not in answer.body
+            assert answer.get(b"cache-control") == b"no-store"
+        ended = await rig.get(f"{PLAYLIST}?token={sign(PLAYLIST, KEY, 1_000_000_000)}")
+        assert (ended.status, b"it ended" in ended.body) == (403, True)
+        assert rig.origin.asked == []
+
+
+async def test_a_playlist_hands_its_token_on(keys: str) -> None:
+    async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
+        tokens = [sign(PLAYLIST, KEY, SOON + n) for n in range(3)]
+        for token in tokens:
+            answer = await rig.get(f"{PLAYLIST}?token={token}")
+            assert media(answer.body) == [f"media_{n}.ts?token={token}" for n in (1, 2, 3)]
+            assert (answer.get(b"etag"), answer.get(b"cache-control")) == (None, b"private, no-cache")
+            segment = await rig.get(f"{SEGMENT}?token={token}")
+            assert segment.body == b"segment one"
+        # One fetch of each, whatever the tokens, and upstream sees none.
+        assert [(each.path, each.query) for each in rig.origin.asked] == [(PLAYLIST, ""), (SEGMENT, "")]
+
+
+async def test_what_is_at_hand_is_not_for_strangers(keys: str) -> None:
+    async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
+        viewer = await rig.viewer()
+        token = sign(SEGMENT, KEY, SOON)
+        for query, status in ((f"?token={token}", 200), (f"?token={token}", 200), ("?token=no", 403), ("", 403)):
+            assert (await viewer.ask(SEGMENT + query)).status == status
+        other = sign("/live/other/x.ts", KEY, SOON)
+        assert (await viewer.ask(f"{SEGMENT}?token={other}")).status == 403
+
+
+async def test_nginxs_form_gives_each_uri_its_own(keys: str) -> None:
+    options = {"signing": "secure_link", "signing_keys": keys, "prefetch": False}
+    async with open_edge(secure_link_expression="$secure_link_expires$uri $secret", **options) as rig:
+        link = SecureLink("hunter2", "$secure_link_expires$uri $secret")
+        answer = await rig.get(f"{PLAYLIST}?md5={link.sign(PLAYLIST, SOON)}&expires={SOON}")
+        uris = media(answer.body)
+        assert uris[0] == f"media_1.ts?md5={link.sign(SEGMENT, SOON)}&expires={SOON}"
+        assert (await rig.get(f"/live/s/{uris[0]}")).body == b"segment one"
+        assert (await rig.get(f"/live/s/{uris[0].replace('media_1', 'media_2')}")).status == 403
+
+
+async def test_keys_are_read_again(keys: str, autojump_clock: MockClock) -> None:
+    async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
+        new = SigningKey("k3", b"battery")
+        url = f"{SEGMENT}?token={sign(SEGMENT, new, SOON)}"
+        assert (await rig.get(url)).status == 403
+        rewrite(keys, "k3 battery\n")
+        await trio.sleep(1.1)
+        assert (await rig.get(url)).status == 200
+        assert (await rig.get(f"{SEGMENT}?token={sign(SEGMENT, KEY, SOON)}")).status == 403
+        rewrite(keys, "nonsense\n")
+        await trio.sleep(1.1)
+        assert (await rig.get(url)).status == 200  # what is no good leaves the old ones in force
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [(None, "No such file"), ("", "no key"), ("one\n", "line 1"), ("a b\nc d e\n", "line 2")]
+)
+async def test_a_file_that_is_no_good_is_told_at_the_start(text: str | None, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    if text is not None:
+        path.write_text(text)
+    with pytest.RaisesGroup(pytest.RaisesExc(TierkitError, match=reason), flatten_subgroups=True, allow_unwrapped=True):
+        async with open_edge(signing="token", signing_keys=str(path)):
+            pass
+
+
+def test_keys_without_a_form_are_a_problem_of_the_graph() -> None:
+    graph = Graph.of(Edge("edge", upstream=ORIGIN, listen=":8080", serves=HLS(signing_keys="keys")))
+    (problem,) = check(graph)
+    assert "belong together" in str(problem)
+
+
+async def test_a_playlist_that_changes_is_prepared_anew(keys: str, autojump_clock: MockClock) -> None:
+    async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
+        url = f"{PLAYLIST}?token={sign(PLAYLIST, KEY, SOON)}"
+        await rig.get(url)
+        rig.origin.paths[PLAYLIST] = plain(playlist(2))
+        await trio.sleep(2 * TD)
+        assert media((await rig.get(url)).body)[0].startswith("media_2.ts?token=")

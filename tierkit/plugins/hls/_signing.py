@@ -1,0 +1,154 @@
+"""Signed URLs at an edge: who may have what, and how a playlist hands its permission on to what it lists.
+
+The secrets stand in a file, one a line, `ID SECRET`; it is read again when it changes, so that a key is added before
+URLs are signed with it, and taken out when the last of those has ended.  Nothing of it is ever told.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from tierkit.codecs.hls_rewrite import Child, QueryTemplate, rewrite
+from tierkit.codecs.hls_uris import resolve, with_query
+from tierkit.codecs.signed_url import SecureLink, SigningKey, Unsigned, verify
+from tierkit.plugin import TierkitError
+
+from ._places import Refused
+
+__all__ = ["KeyFile", "LinkSigning", "Signing", "TokenSigning"]
+
+#: Seconds between looks at the file.
+LOOK_EVERY = 1.0
+
+
+class KeyFile:
+    """The secrets of a file.
+
+    Raises TierkitError where it cannot be read; later, what is no good leaves the old ones in force.
+    """
+
+    def __init__(self, path: str, clock: Callable[[], float]) -> None:
+        self.path = path
+        self._clock = clock
+        self._keys: dict[str, SigningKey] = {}
+        self._seen: tuple[int, int] = (0, 0)
+        self._next_look = clock() + LOOK_EVERY
+        self._read()
+
+    def keys(self) -> dict[str, SigningKey]:
+        """By id, in the order of the file."""
+        if self._clock() >= self._next_look:
+            self._next_look = self._clock() + LOOK_EVERY
+            try:
+                self._read()
+            except TierkitError:
+                pass  # half-written: the next look finds it whole
+        return self._keys
+
+    def _read(self) -> None:
+        try:
+            state = os.stat(self.path)
+            seen = (state.st_mtime_ns, state.st_size)
+            if seen == self._seen:
+                return
+            lines = Path(self.path).read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise TierkitError(f"signing_keys={self.path}: {reason}: give a file of lines 'ID SECRET'") from None
+        found = {}
+        for number, line in enumerate(lines, 1):
+            words = line.split()
+            if not words or words[0].startswith("#"):
+                continue
+            if len(words) != 2:
+                raise TierkitError(f"signing_keys={self.path}, line {number}: give 'ID SECRET'")
+            found[words[0]] = SigningKey(words[0], words[1].encode())
+        if not found:
+            raise TierkitError(f"signing_keys={self.path}: it has no key: give lines 'ID SECRET'")
+        self._keys, self._seen = found, seen
+
+
+class Signing(ABC):
+    """One form of signed URLs."""
+
+    #: The query parameters that carry it.
+    parameters: tuple[str, ...]
+
+    def __init__(self, keys: KeyFile, wall: Callable[[], float]) -> None:
+        self.keys = keys
+        self.wall = wall
+
+    def admit(self, path: str, query: str, address: str) -> None:
+        """Raise Refused (403) where a URL is not good."""
+        told = {name: values[0] for name, values in parse_qs(query, max_num_fields=100).items()}
+        try:
+            self.check(path, told, address)
+        except Unsigned as error:
+            raise Refused(403, f"this URL is not signed for that: {error}") from None
+
+    @abstractmethod
+    def check(self, path: str, told: dict[str, str], address: str) -> None:
+        """Raise Unsigned where the parameters are not good for a path."""
+
+    @abstractmethod
+    def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
+        """The playlist at `path` with the permission of the request that asked for it on all its URIs here."""
+
+
+class TokenSigning(Signing):
+    """The project's own tokens: one for a folder and all below."""
+
+    parameters = ("token",)
+
+    def __init__(self, keys: KeyFile, wall: Callable[[], float]) -> None:
+        super().__init__(keys, wall)
+        self._prepared: tuple[bytes, QueryTemplate] | None = None
+
+    def check(self, path: str, told: dict[str, str], address: str) -> None:
+        verify(told.get("token", ""), path, self.keys.keys(), self.wall(), address=address)
+
+    def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
+        (token,) = parse_qs(query)["token"][:1]
+        # Viewers come in crowds for one version: what is prepared for the last one mostly serves the next.
+        if self._prepared is None or self._prepared[0] is not playlist:
+            self._prepared = playlist, QueryTemplate.of(playlist, path, self.parameters)
+        return self._prepared[1].render([("token", token)])
+
+
+class LinkSigning(Signing):
+    """nginx's ``secure_link``: an MD5 for each path."""
+
+    parameters = ("md5", "expires")
+
+    def __init__(self, keys: KeyFile, wall: Callable[[], float], expression: str) -> None:
+        super().__init__(keys, wall)
+        self.expression = expression
+
+    def _links(self) -> list[SecureLink]:
+        return [SecureLink(key.secret.decode(), self.expression) for key in self.keys.keys().values()]
+
+    def check(self, path: str, told: dict[str, str], address: str) -> None:
+        failure = Unsigned("there is no key")
+        for link in self._links():
+            try:
+                return link.verify(told.get("md5", ""), told.get("expires", ""), path, self.wall(), address)
+            except Unsigned as error:
+                failure = error
+        raise failure
+
+    def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
+        expires = parse_qs(query)["expires"][0]
+        link = self._links()[0]
+
+        def signed(child: Child) -> str:
+            target = resolve(path, child.uri)
+            if not target.here:
+                return child.uri
+            md5 = link.sign(target.path, int(expires), address)
+            return with_query(child.uri, [("md5", md5), ("expires", expires)])
+
+        return rewrite(playlist, signed)
