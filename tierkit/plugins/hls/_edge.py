@@ -42,6 +42,9 @@ class HLSStatistics:
     prefetched: int = field(metadata={"merge": "sum"})
     held_back: int = field(metadata={"merge": "sum"})
     restarts: int = field(metadata={"merge": "sum"})
+    #: Viewers in the last half minute, by token, CMCD session, or address and user agent: see `tierkit.codecs.audience`
+    #: for what each of these cannot tell apart.
+    audience: int = field(metadata={"merge": "sum"})
     #: Connections to upstreams open now, opened so far, and bytes received over them.
     upstream_connections: int = field(metadata={"merge": "sum"})
     upstream_connected: int = field(metadata={"merge": "sum"})
@@ -93,6 +96,7 @@ class Edge(Running):
             prefetched=self.flow.fetcher.prefetched,
             held_back=self.flow.fetcher.streams.held_back,
             restarts=self.flow.fetcher.streams.restarts,
+            audience=self.flow.audience.count(self.ctx.clock()),
             upstream_connections=self.client.connections,
             upstream_connected=self.client.connected,
             upstream_bytes=self.client.bytes_in,
@@ -112,7 +116,11 @@ class Edge(Running):
     def streams(self) -> Sequence[StreamState]:
         now = self.ctx.clock()
         return [
-            StreamState(name=each.track.path, on_air=not each.facts.ended and now - each.at < 3 * each.facts.pace)
+            StreamState(
+                name=each.track.path,
+                on_air=not each.facts.ended and now - each.at < 3 * each.facts.pace,
+                viewers=self.flow.audience.count(now, each.track.path.rpartition("/")[0]),
+            )
             for each in self.flow.fetcher.streams.values()
         ]
 

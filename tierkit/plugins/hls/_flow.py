@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 from attrs import frozen
 
+from tierkit.codecs.audience import Audience, session_id
+from tierkit.codecs.http1 import get
 from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
 from tierkit.codecs.http_vary import vary_key
 from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
@@ -58,6 +61,9 @@ CONDITIONAL = frozenset({b"if-modified-since", b"if-none-match", b"if-range", b"
 LOOKS = 3
 
 
+_TOKEN = re.compile(rb"[?&](?:token|md5)=([^&]+)")
+
+
 @frozen(kw_only=True)
 class Bounds:
     """What one edge allows."""
@@ -67,6 +73,25 @@ class Bounds:
     waiters: int
     #: Requests under way to upstreams.
     fetches: int
+
+
+def identity(connection: Connection, target: bytes, fields: Fields) -> int:
+    """A hash of what tells this viewer from others: token, CMCD session, or address and user agent."""
+    if b"?" in target and (shown := token(target)) is not None:
+        return hash((b"token", shown))
+    field = get(fields.headers, b"cmcd-session") if b"cmcd-session" in fields.names else None
+    if (sid := session_id(target, field)) is not None:
+        return hash((b"sid", sid))
+    agent = fields.notes.get("agent")
+    if agent is None:
+        agent = fields.notes["agent"] = hash(get(fields.headers, b"user-agent"))
+    return hash((connection.peer.host, agent))
+
+
+def token(target: bytes) -> bytes | None:
+    """The token of a signed URL in a target."""
+    match = _TOKEN.search(target)
+    return match.group(1) if match is not None else None
 
 
 class Flow:
@@ -98,6 +123,7 @@ class Flow:
         self.passer = passer
         self.bounds = bounds
         self.signing = signing
+        self.audience = Audience()
         self.leaving = False
         self.counts = dict.fromkeys(WAYS, 0)
         fetcher.may_fetch = self.may_fetch
@@ -126,6 +152,7 @@ class Flow:
         ready = self.answers.ready_if(stored, fields.headers, now) if odd else self.answers.ready(stored, now)
         if ready is not None:
             self.counts["hits"] += 1
+            self.audience.seen(identity(connection, target, fields), place.stream, now)
         return ready
 
     def _admitted(self, connection: Connection, target: bytes, stored: Entry) -> bool:
@@ -294,6 +321,9 @@ class Flow:
         else:
             response = await self.answers.serve(entry, request, way, self.ctx.clock())
         self.counts[way] += 1
+        target = f"{request.path}?{request.query}".encode("ascii")
+        who = identity(request.connection, target, request.head.fields)
+        self.audience.seen(who, request.path.rpartition("/")[0], self.ctx.clock())
         return response
 
     async def _own_playlist(self, signing: Signing, entry: Entry, request: Request, way: str) -> Response:
