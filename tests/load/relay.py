@@ -1,4 +1,7 @@
-"""A tiny RTMP server: every player gets headers, then a frame of video and of audio each FRAME seconds."""
+"""A tiny RTMP server: every player gets headers, then a frame of video and of audio each FRAME seconds.
+
+Pictures are far from equal: every KEYS-th is a keyframe of ten times the size.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from tierkit.codecs.rtmp_chunk import encode_message
 from tierkit.codecs.rtmp_session import ConnectRequested, PlayRequested, ServerSession
 
 FRAME = 0.1
+KEYS = 20
 KEY, INTER = b"\x17\x01\0\0\0", b"\x27\x01\0\0\0"
 
 
@@ -31,26 +35,36 @@ class TinyRelay:
     leap_at: int = 20
     #: Unpublish behind this frame.
     end_at: int = 1 << 60
+    #: Frames that leave together.
+    batch: int = 1
+    #: A player begins so many frames ago.
+    back: int = 0
+    #: Connections (the probe's is 1) that get no more than this share of each second from frame `starve_at` on.
+    starved: frozenset[int] = frozenset()
+    share: float = 0.0
+    starve_at: int = 15
     sent: int = 0
     sessions: list[ServerSession] = field(factory=list)
     connections: int = 0
     _begun: float = field(factory=trio.current_time)
+    _locks: dict[trio.SocketStream, trio.Lock] = field(factory=dict)
 
     async def handle(self, stream: trio.SocketStream) -> None:
         self.connections += 1
         session = ServerSession(b"s" * 32)
         self.sessions.append(session)
+        me = self.connections
         try:
             async with trio.open_nursery() as nursery:
                 while data := await stream.receive_some(4096):
                     playing = False
                     for event in session.receive(data, trio.current_time()):
                         playing |= self.answer(session, event)
-                    await stream.send_all(session.data_to_send())
+                    await self._send(stream, session.data_to_send())
                     if session.closing:
                         break
                     if playing:
-                        nursery.start_soon(self.feed, stream, session)
+                        nursery.start_soon(self.feed, stream, session, me)
                 nursery.cancel_scope.cancel()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
@@ -70,27 +84,35 @@ class TinyRelay:
                     return not self.silent
         return False
 
-    async def feed(self, stream: trio.SocketStream, session: ServerSession) -> None:
+    async def feed(self, stream: trio.SocketStream, session: ServerSession, me: int) -> None:
         first = True
-        number = int((trio.current_time() - self._begun) / FRAME)
+        late = 0.0
+        number = int((trio.current_time() - self._begun) / FRAME) - self.back
         while True:
-            due = self._begun + number * FRAME
-            await trio.sleep_until(due)
+            if me in self.starved and number >= self.starve_at:
+                late = late + FRAME * (1 / self.share - 1) if self.share else float("inf")
+            await trio.sleep_until(self._begun + (number - number % self.batch + self.batch - 1) * FRAME + late)
             if self.frozen:
                 await trio.sleep_forever()
             if number >= self.end_at:
                 session.end_play(1)
-                await stream.send_all(session.data_to_send())
+                await self._send(stream, session.data_to_send())
                 return
-            at = int(number * FRAME * 1000) + (self.leap if number >= self.leap_at else 0)
+            at = 60_000 + int(number * FRAME * 1000) + (self.leap if number >= self.leap_at else 0)
             frames = [(8, b"\xaf\x00\x12\x10"), (9, b"\x17\0\0\0\0hello")] if first else []
-            key = first and not self.without_key
-            frames += [(9, (KEY if key else INTER) + bytes(self.size)), (8, b"\xaf\x01" + bytes(50))]
+            key = (first or number % KEYS == 0) and not self.without_key
+            size = self.size * 10 if number % KEYS == 0 else self.size
+            frames += [(9, (KEY if key else INTER) + bytes(size)), (8, b"\xaf\x01" + bytes(50))]
             data = b"".join(encode_message(4, kind, 1, at, body, session.chunk_size) for kind, body in frames)
-            await stream.send_all(data)
+            await self._send(stream, data)
             self.sent += len(data)
             first = False
             number += 1
+
+    async def _send(self, stream: trio.SocketStream, data: bytes) -> None:
+        # Media and answers come from two tasks.
+        async with self._locks.setdefault(stream, trio.Lock()):
+            await stream.send_all(data)
 
     @property
     def url(self) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tierkit.load import Playback, Quantiles, Report
-from tierkit.load._report import Tally, quantiles
+from tierkit.load._report import Tally, lateness, quantiles
 
 KEYS = ["viewers", "seconds", "bytes", "gbit_per_s", "startup_ms", "stalls", "stalled_viewers", "errors", "latency_ms"]
 
@@ -41,6 +41,33 @@ def test_small_lags_add_up() -> None:
         playback.received(number * 1.3, 1)
     # 0.3 s later each time; the fourth wait makes more than a second, and from there it begins anew.
     assert playback.stalls == 1
+
+
+def test_what_is_noticed_late_was_in_time() -> None:
+    playback = Playback()
+    playback.received(0, 0)
+    playback.noticed(10, 9.5)
+    assert playback.stalls == 0
+    playback.noticed(12, 0)
+    playback.noticed(13, 0)
+    assert playback.stalls == 1
+    # It goes on from where it stood.
+    playback.noticed(14, 0.2)
+    assert (playback.stalls, playback.ahead(14)) == (1, pytest.approx(0.2))
+    playback.noticed(16, 0.2)
+    assert playback.stalls == 2
+
+
+def test_what_nobody_knows_is_no_stall() -> None:
+    playback = Playback()
+    playback.suppose(5)
+    assert not playback.started
+    playback.received(5, 2)
+    playback.suppose(6)
+    assert playback.ahead(6) == 1
+    playback.suppose(20)
+    playback.check(21)
+    assert (playback.stalls, playback.ahead(21)) == (0, -1)
 
 
 def test_the_end_of_a_stream_is_no_stall() -> None:
@@ -76,6 +103,13 @@ def test_quantiles_of_a_hundred() -> None:
     assert quantiles([]) == Quantiles(None, None)
 
 
+@given(st.lists(st.integers(0, 100_000), min_size=1))
+def test_lateness_is_the_quantiles_of_what_is_above_the_least(ticks: list[int]) -> None:
+    least = min(ticks)
+    assert lateness({0: Counter(ticks)}) == quantiles([(each - least) / 10_000 for each in ticks])
+    assert lateness({}) == Quantiles()
+
+
 def report() -> Report:
     return Report(
         viewers=7,
@@ -109,10 +143,11 @@ def test_a_tally_leaves_out_the_ramps_bytes_and_knows_the_least_offset() -> None
     for each in (late, fine):
         each.received(0, 1)
     late.check(10)
-    tally = Tally(
-        bytes=100, ramp_bytes=40, startups=[0.1], offsets=[7.5, 7.25], errors=Counter(b=1, a=2), playbacks=[late, fine]
-    )
+    tally = Tally(bytes=100, ramp_bytes=40, startups=[0.1], errors=Counter(b=1, a=2), playbacks=[late, fine])
+    for epoch, offset in ((0, 7.5), (0, 7.25), (1, -3.0), (1, -2.875)):
+        tally.late(epoch, offset)
     found = tally.report(viewers=2, seconds=1.0)
     assert (found.bytes, found.stalls, found.stalled_viewers) == (60, 1, 1)
+    # Late by 0 and 250 ms in one epoch, by 0 and 125 in the other.
     assert found.latency_ms == Quantiles(0.0, 250.0)
     assert list(found.errors) == ["a", "b"]

@@ -8,9 +8,10 @@ from trio.testing import MockClock
 
 from tierkit.errors import TierkitError
 from tierkit.load import run_rtmp
+from tierkit.load._rtmp_player import SIGN_OF_LIFE
 from tierkit.testing import open_counting_proxy
 
-from .relay import TinyRelay, relaying
+from .relay import FRAME, KEYS, TinyRelay, relaying
 
 
 @pytest.mark.parametrize("read_every", [0, 1, 2])
@@ -54,11 +55,109 @@ async def test_dropped_bytes_are_acknowledged(fast_clock: MockClock) -> None:
     assert 0 <= report.bytes - said <= relay.sessions[1].window
 
 
-async def test_a_server_that_stops_is_a_stall_for_each_reading_player(fast_clock: MockClock) -> None:
+async def test_dropped_bytes_are_acknowledged_before_the_server_takes_the_player_for_dead(
+    fast_clock: MockClock,
+) -> None:
+    async with relaying(TinyRelay(size=10)) as relay:
+        report = await run_rtmp(relay.url, viewers=1, seconds=SIGN_OF_LIFE + 3, read_every=0)
+    assert report.errors == {}
+    session = relay.sessions[1]
+    assert session.window > report.bytes
+    assert session.peer_acknowledged > report.bytes / 2
+
+
+@pytest.mark.parametrize("read_every", [1, 2, 4])
+async def test_a_server_that_stops_is_a_stall_for_each(fast_clock: MockClock, read_every: int) -> None:
     async with relaying(TinyRelay()) as relay, trio.open_nursery() as nursery:
         nursery.start_soon(_freeze, relay)
-        report = await run_rtmp(relay.url, viewers=4, seconds=5, read_every=2)
-    assert (report.stalls, report.stalled_viewers, report.errors) == (2, 2, {})
+        report = await run_rtmp(relay.url, viewers=4, seconds=5, read_every=read_every)
+    assert (report.stalls, report.stalled_viewers, report.errors) == (4, 4, {})
+
+
+async def test_where_nobody_reads_nobody_can_tell(fast_clock: MockClock) -> None:
+    async with relaying(TinyRelay()) as relay, trio.open_nursery() as nursery:
+        nursery.start_soon(_freeze, relay)
+        report = await run_rtmp(relay.url, viewers=4, seconds=5, read_every=0)
+    assert (report.stalls, report.errors) == (0, {})
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+async def test_players_that_drop_and_get_too_little_have_stalled(fast_clock: MockClock, share: float) -> None:
+    # The probe's connection is the first, the one player's that reads the second.
+    async with relaying(TinyRelay(starved=frozenset({3, 5}), share=share)) as relay:
+        report = await run_rtmp(relay.url, viewers=5, seconds=7, read_every=5)
+    assert (report.stalled_viewers, report.errors) == (2, {})
+    assert report.stalls == 2 if not share else 2 <= report.stalls <= 6
+
+
+@pytest.mark.parametrize(("batch", "back"), [(1, 15), (4, 0), (4, 15)])
+async def test_players_that_drop_bear_batches_and_keyframes(fast_clock: MockClock, batch: int, back: int) -> None:
+    async with relaying(TinyRelay(batch=batch, back=back)) as relay:
+        report = await run_rtmp(relay.url, viewers=6, seconds=8, ramp=3, read_every=3)
+    assert (report.stalls, report.errors) == (0, {})
+
+
+# Where nobody reads, nobody knows what a player has in hand, so coming again after a second is too late there.
+@pytest.mark.parametrize(("read_every", "away", "stalls"), [(0, 4, 3), (1, 4, 3), (2, 4, 3), (1, 0, 0), (2, 0, 0)])
+async def test_a_connection_that_is_lost_for_long_is_a_stall(
+    fast_clock: MockClock, read_every: int, away: int, stalls: int
+) -> None:
+    # A player has 1.5 s in hand, and tries again after one.
+    relay = TinyRelay(back=15)
+    async with relaying(relay), open_counting_proxy(f"127.0.0.1:{relay.port}") as proxy:
+
+        async def cut() -> None:
+            await trio.sleep(2)
+            proxy.refuse = bool(away)
+            proxy.cut()
+            await trio.sleep(away)
+            proxy.refuse = False
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cut)
+            report = await run_rtmp(f"rtmp://{proxy.address}/live/s", viewers=3, seconds=9, read_every=read_every)
+    assert set(report.errors) == {"reset"}
+    assert (report.stalls, report.stalled_viewers) == (stalls, stalls)
+
+
+async def test_startup_is_from_the_first_attempt_and_once(fast_clock: MockClock) -> None:
+    relay = TinyRelay(silent=True)
+    async with relaying(relay), open_counting_proxy(f"127.0.0.1:{relay.port}") as proxy:
+
+        async def let_them_wait() -> None:
+            await trio.sleep(2)
+            relay.silent = False
+            proxy.cut()
+            await trio.sleep(3)
+            proxy.cut()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(let_them_wait)
+            report = await run_rtmp(f"rtmp://{proxy.address}/live/s", viewers=3, seconds=7)
+    assert report.errors == {"reset": 6}
+    assert report.startup_ms.p50 is not None
+    assert report.startup_ms.p50 > 2500
+
+
+@pytest.mark.parametrize(("leap", "errors"), [(-5000, {"timestamps": 6}), (5000, {"gap": 3})])
+async def test_a_stream_whose_clock_leaps_is_not_late_for_that(
+    fast_clock: MockClock, leap: int, errors: dict[str, int]
+) -> None:
+    async with relaying(TinyRelay(leap=leap, leap_at=40)) as relay:
+        report = await run_rtmp(relay.url, viewers=6, seconds=8, read_every=2)
+    assert report.errors == errors
+    assert report.latency_ms.p99 is not None
+    assert report.latency_ms.p99 < 2000
+    assert report.stalls == 0
+
+
+async def test_bytes_are_those_behind_the_ramp(fast_clock: MockClock) -> None:
+    relay = TinyRelay(size=20_000)
+    async with relaying(relay):
+        report = await run_rtmp(relay.url, viewers=4, seconds=4, ramp=4, read_every=0)
+    # What the kernel holds counts as come at both ends, or 48 KB of each player would be too much.
+    rate = (20_000 * (KEYS + 9) / KEYS + 80) / FRAME
+    assert report.bytes == pytest.approx(4 * 4 * rate, rel=0.25)  # four frames early or late, on a busy machine
 
 
 @pytest.mark.parametrize(

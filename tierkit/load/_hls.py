@@ -3,7 +3,9 @@
 Every viewer has one connection (one more for each other host that a playlist names) and fetches one thing at a
 time.  It starts three segments from the end of a live playlist (RFC 8216 section 6.3.3) and reloads it a target
 duration after it has last asked, half of one when nothing had changed (6.3.4).  What has left the window before it
-was fetched is a "gap".
+was fetched is a "gap", and so is what the server lists as one.  A playlist that ends before what was fetched already
+is counted ("sequence went back"); where it overlaps the last one it is a stale copy and is waited out, as players
+do, else the server began anew, and so does the viewer.
 """
 
 from __future__ import annotations
@@ -116,6 +118,7 @@ class HlsViewer:
         self._playback = Playback()
         self._continuity = Continuity()
         self._next: int | None = None  # media sequence number
+        self._init = ""  # URL of the initialisation section that it has
         self._live = False  # what is fetched has only just been listed
         self._begun = trio.current_time()
         self._finished = False
@@ -145,6 +148,10 @@ class HlsViewer:
             previous = playlist
             await trio.sleep_until(asked + wait)
 
+    def waiting(self) -> int:
+        """Bytes of a body that have come and were not looked at."""
+        return sum(each.waiting() for each in self._connections.values())
+
     def leave(self, now: float) -> None:
         """Count a stall that still lasts, and a viewer who never saw anything."""
         for each in self._connections.values():
@@ -169,9 +176,13 @@ class HlsViewer:
         last = playlist.media_sequence + len(playlist.parts)
         # What was listed before we came is as old as it must be: it says nothing of the delivery's latency.
         self._live = self._next is not None
-        if self._next is None or last < self._next:
-            if self._next is not None:
-                self._lost("sequence went back")
+        if self._next is None:
+            self._next = playlist.first
+        elif last < self._next:
+            if self._next <= last + len(playlist.parts):
+                self._fail("sequence went back")
+                return
+            self._lost("sequence went back")
             self._next = playlist.first
         elif self._next < playlist.media_sequence:
             self._lost("gap")
@@ -186,7 +197,13 @@ class HlsViewer:
             await trio.sleep(ahead - _MAX_AHEAD)
         if part.discontinuity:
             self._continuity.restart()
+        if part.missing:
+            self._lost("gap")
+            return
         try:
+            if part.init and part.init != self._init:
+                await self._get(part.init, keep=False)
+                self._init = part.init
             _, answer = await self._get(part.url, keep=self._reads)
         except FAILURES as error:
             self._lost(kind_of(error))
@@ -202,8 +219,8 @@ class HlsViewer:
     def _check(self, part: Part, answer: Answer) -> None:
         if self._live and part.ends_at is not None:
             self._tally.latencies.append(self._house.wall + trio.current_time() - part.ends_at)
-        # Packed audio and fMP4 have no counters to look at.
-        if answer.body[:1] == b"\x47" or part.url.partition("?")[0].endswith(".ts"):
+        # Packed audio, fMP4 and what is encrypted have no counters to look at.
+        if not part.encrypted and (answer.body[:1] == b"\x47" or part.url.partition("?")[0].endswith(".ts")):
             for problem in self._continuity.segment(summarise(answer.body)):
                 self._fail(problem)
 

@@ -17,6 +17,9 @@ __all__ = ["MAX_BODY", "Answer", "HttpConnection"]
 MAX_BODY = 256 << 20
 #: Bytes of the first read of an answer that is dropped: a head, and little of what MSG_TRUNC can drop cheaper.
 _HEAD_READ = 2048
+#: How often a viewer that drops a body is woken for it at most, and for no fewer bytes than that.
+_WAKES = 16
+_LEAST_WAKE = 4096
 
 
 @frozen
@@ -50,9 +53,15 @@ class HttpConnection:
         self._tally = tally
         self._wire: Wire | None = None
         self._scope = trio.CancelScope()
+        self._left = 0
+
+    def waiting(self) -> int:
+        """Bytes of the body that is under way which have come and were not counted; of one with a length."""
+        return min(self._left, self._wire.waiting()) if self._left and self._wire is not None else 0
 
     def close(self) -> None:
         """At once."""
+        self._left = 0
         if self._wire is not None:
             self._wire.close()
             self._wire = None
@@ -121,19 +130,21 @@ class HttpConnection:
         if body is not None and length > MAX_BODY:
             raise RemoteProtocolError(f"an answer of {length} bytes; at most {MAX_BODY} are read")
         self._take(rest, body)
-        left = length - len(rest)
-        while left:
+        self._left = length - len(rest)
+        # A few wake-ups for a body, so that a slow one is seen to come.
+        wake_at = max(length // _WAKES, _LEAST_WAKE)
+        while self._left:
             if body is None:
-                count = await wire.discard(left)
+                count = await wire.discard(self._left, wake_at=wake_at)
                 self._tally.bytes += count
             else:
-                data = await wire.receive(min(left, 1 << 18))
+                data = await wire.receive(min(self._left, 1 << 18))
                 self._take(data, body)
                 count = len(data)
             if not count:
                 raise ConnectionLost("the connection ended inside a body")
+            self._left -= count
             self._progress()
-            left -= count
         return length
 
     async def _chunked(self, wire: Wire, rest: bytes, body: list[bytes] | None) -> int:

@@ -47,6 +47,20 @@ class Playback:
         """Nothing has come until now."""
         self._stalled(now)
 
+    def noticed(self, now: float, seconds: float) -> None:
+        """So many more seconds have come at some time until now, which nobody saw; see whether they were enough."""
+        if self._counted and seconds > 0:
+            self.received(now, seconds)
+        else:
+            self.media += seconds
+        self._stalled(now)
+
+    def suppose(self, now: float) -> None:
+        """Nobody can say what has come until now: suppose that nothing was missing."""
+        if self._base is not None:
+            self.media = max(self.media, now - self._base)
+            self._counted = False
+
     def end(self, now: float) -> None:
         """The stream is over as far as the server says: waiting from now on is no stall."""
         self._stalled(now)

@@ -25,6 +25,12 @@ class Part:
     duration: float
     discontinuity: bool = False
     ends_at: float | None = None
+    #: Whether there is a key to it; it is loaded like any other, but nobody here can look inside.
+    encrypted: bool = False
+    #: EXT-X-GAP: the server says itself that it is not there.
+    missing: bool = False
+    #: URL of its EXT-X-MAP, or empty.
+    init: str = ""
 
 
 @frozen
@@ -59,7 +65,7 @@ def join(base: str, reference: str) -> str:
 # Viewers of one stream get the same bytes, and parsing takes longer than all else that a viewer does.
 @lru_cache(maxsize=256)
 def parse(body: bytes, url: str) -> Playlist:
-    """Raises RemoteProtocolError for what is none, or what cannot be played: ranges and keys are not supported."""
+    """Raises RemoteProtocolError for what is none, or what cannot be watched here: byte ranges."""
     facts = read_playlist(body)
     try:
         parsed = m3u8.loads(body.decode("utf-8").removeprefix("\ufeff"))
@@ -75,11 +81,20 @@ def parse(body: bytes, url: str) -> Playlist:
 
 
 def _part(segment: m3u8.Segment, url: str) -> Part:
-    if segment.byterange:
-        raise ValueError("EXT-X-BYTERANGE is not supported")
+    init = segment.init_section
+    if segment.byterange or (init is not None and init.byterange):
+        raise ValueError("byte ranges are not supported")
     duration = float(segment.duration)
     if not 0 <= duration <= _LONGEST:
         raise ValueError(f"a segment of {duration:g} s")
     begins = segment.current_program_date_time
     ends_at = begins.timestamp() + duration if begins is not None else None
-    return Part(join(url, segment.uri), duration, bool(segment.discontinuity), ends_at)
+    return Part(
+        join(url, segment.uri),
+        duration,
+        bool(segment.discontinuity),
+        ends_at,
+        encrypted=segment.key is not None and segment.key.method != "NONE",
+        missing=bool(segment.gap_tag),
+        init=join(url, init.uri) if init is not None and init.uri else "",
+    )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
 
 from ._playback import Playback
 
-__all__ = ["Quantiles", "Report", "Tally", "quantiles"]
+__all__ = ["Quantiles", "Report", "Tally", "lateness", "quantiles"]
+
+#: Offsets are counted by ticks of 0.1 ms: a frame of each reading player is too much to keep one by one.
+_TICKS = 10_000
 
 
 @frozen
@@ -35,6 +38,25 @@ def quantiles(samples: Sequence[float]) -> Quantiles:
     return Quantiles(*(round(1000 * value, 1) for value in found))
 
 
+def lateness(epochs: Mapping[int, Counter[int]]) -> Quantiles:
+    """Of counted offsets in ticks, each above the least of its epoch; nearest rank again."""
+    late: Counter[int] = Counter()
+    for offsets in epochs.values():
+        least = min(offsets)
+        for ticks, count in offsets.items():
+            late[ticks - least] += count
+    if not late:
+        return Quantiles()
+    ranks = [math.ceil(share * late.total()) for share in (0.50, 0.99)]
+    found: list[float] = []
+    seen = 0
+    for ticks in sorted(late):
+        seen += late[ticks]
+        while len(found) < len(ranks) and seen >= ranks[len(found)]:
+            found.append(round(1000 * ticks / _TICKS, 1))
+    return Quantiles(*found)
+
+
 @frozen(kw_only=True)
 class Report:
     """The outcome of `run_hls` or `run_rtmp`.
@@ -48,9 +70,11 @@ class Report:
     seconds: float
     #: HLS: of response bodies.  RTMP: of chunks.  What came, whether it completed anything or not.
     bytes: int
-    #: From the beginning of a viewer's dial to its first whole segment (HLS) or frame (RTMP).
+    #: From a viewer's first dial to its first whole segment (HLS) or frame (RTMP), failed attempts included; once
+    #: for each viewer who got so far.
     startup_ms: Quantiles
-    #: How often media fell more than a second behind; `tierkit.load.Playback` has the definition.
+    #: How often media fell more than a second behind; `tierkit.load.Playback` has the definition.  Of all viewers:
+    #: those who drop what they get are judged by the media that their bytes are worth.
     stalls: int
     stalled_viewers: int
     #: How often each kind of failure occurred, such as "http 404", "refused", "gap", "continuity".
@@ -107,16 +131,19 @@ class Tally:
     bytes: int = 0
     startups: list[float] = field(factory=list)
     latencies: list[float] = field(factory=list)
-    #: RTMP: arrival minus media time, by clocks that have nothing in common.
-    offsets: list[float] = field(factory=list)
+    #: RTMP, by epoch of the stream's clock: arrival minus media time in ticks, and how many frames had it.
+    offsets: dict[int, Counter[int]] = field(factory=dict)
     errors: Counter[str] = field(factory=Counter)
     playbacks: list[Playback] = field(factory=list)
     #: Bytes that had come when the ramp was over.
     ramp_bytes: int = 0
 
+    def late(self, epoch: int, offset: float) -> None:
+        """A frame's arrival minus its media time, by clocks that have nothing in common."""
+        self.offsets.setdefault(epoch, Counter())[round(offset * _TICKS)] += 1
+
     def report(self, *, viewers: int, seconds: float) -> Report:
         """The outcome, when every viewer has left."""
-        least = min(self.offsets, default=0.0)
         return Report(
             viewers=viewers,
             seconds=round(seconds, 3),
@@ -125,5 +152,5 @@ class Tally:
             stalls=sum(each.stalls for each in self.playbacks),
             stalled_viewers=sum(each.stalls > 0 for each in self.playbacks),
             errors=dict(sorted(self.errors.items())),
-            latency_ms=quantiles([*self.latencies, *(each - least for each in self.offsets)]),
+            latency_ms=quantiles(self.latencies) if self.latencies else lateness(self.offsets),
         )

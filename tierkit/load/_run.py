@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import trio
@@ -24,6 +24,9 @@ class Viewer(Protocol):
 
     async def watch(self) -> None:
         """Until cancelled, or until there is nothing more to watch; failures are counted, not raised."""
+
+    def waiting(self) -> int:
+        """Bytes of its media that have come and wait in the kernel."""
 
     def leave(self, now: float) -> None:
         """The run is over: take the last figures, and close."""
@@ -58,24 +61,41 @@ def check_numbers(viewers: int, seconds: float, ramp: float, read_every: int) ->
         raise TierkitError(f"every {read_every}th viewer cannot read: give 0 for none, or a positive number")
 
 
-async def attend(make: Callable[[int], Viewer], tally: Tally, *, viewers: int, seconds: float, ramp: float) -> Report:
-    """Let `viewers` in over `ramp` seconds, keep them for `seconds`, and report."""
+async def attend(
+    make: Callable[[int], Viewer],
+    tally: Tally,
+    *,
+    viewers: int,
+    seconds: float,
+    ramp: float,
+    beside: Callable[[list[Viewer]], Awaitable[object]] | None = None,
+) -> Report:
+    """Let `viewers` in over `ramp` seconds, keep them for `seconds`, and report.
+
+    `beside` runs meanwhile, with the audience so far.
+    """
     audience: list[Viewer] = []
     begin = trio.current_time()
     end = begin + ramp + seconds
     try:
         with trio.CancelScope(deadline=end):
-            async with trio.open_nursery() as nursery:
-                for number in range(viewers):
-                    # Against the clock, so that a late wake-up does not stretch the ramp.
-                    await trio.sleep_until(begin + ramp * number / viewers)
-                    viewer = make(number)
-                    audience.append(viewer)
-                    nursery.start_soon(viewer.watch)
-                await trio.sleep_until(begin + ramp)
-                tally.ramp_bytes = tally.bytes
+            async with trio.open_nursery() as outer:
+                if beside is not None:
+                    outer.start_soon(beside, audience)
+                async with trio.open_nursery() as nursery:
+                    for number in range(viewers):
+                        # Against the clock, so that a late wake-up does not stretch the ramp.
+                        await trio.sleep_until(begin + ramp * number / viewers)
+                        viewer = make(number)
+                        audience.append(viewer)
+                        nursery.start_soon(viewer.watch)
+                    await trio.sleep_until(begin + ramp)
+                    # What is in the kernel has come, here as at the end.
+                    tally.ramp_bytes = tally.bytes + sum(each.waiting() for each in audience)
+                outer.cancel_scope.cancel()
     finally:
         now = trio.current_time()
+        tally.bytes += sum(each.waiting() for each in audience)
         for viewer in audience:
             viewer.leave(now)
     return tally.report(viewers=viewers, seconds=max(0.0, now - begin - ramp))

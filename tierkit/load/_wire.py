@@ -10,15 +10,22 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import sys
 from typing import Any
 
 import trio
 from attrs import field, frozen
 
+try:
+    import fcntl
+    import termios
+except ImportError:  # not there on Windows
+    fcntl = None  # type: ignore[assignment]
+
 from tierkit import Address, Trust
 from tierkit.errors import AddressError, ConnectionLost, RemoteProtocolError, TierkitError
 
-__all__ = ["FAILURES", "PATIENCE", "Refused", "Target", "Wire", "kind_of", "reachable", "told"]
+__all__ = ["FAILURES", "LOW_WATER", "PATIENCE", "Refused", "Target", "Wire", "kind_of", "reachable", "told"]
 
 #: Seconds without a byte after which a viewer gives up and dials again: hls.js's fragLoadingMaxTimeToFirstByteMs.
 PATIENCE = 10.0
@@ -27,7 +34,7 @@ FAILURES = (OSError, trio.TooSlowError, TierkitError)
 #: Bytes dropped by one call; never written on Linux, so it costs address space alone.
 _SCRATCH = bytearray(1 << 20)
 #: Bytes that wait in the kernel before a dropping viewer is woken: most of an untuned receive window.
-_LOW_WATER = 49152
+LOW_WATER = 49152
 #: Reads in a row that found something, after which others get their turn.
 _BURST = 16
 
@@ -176,49 +183,43 @@ class Wire:
 
     async def receive(self, limit: int = 65536) -> bytes:
         """Something, at most `limit` bytes; empty at the end.  Raises OSError."""
+        await self._take_turns()
         self._wake_at(1)
         while True:
             try:
-                data = self._sock.recv(limit)
+                return self._sock.recv(limit)
             except (BlockingIOError, ssl.SSLWantReadError):
                 await self._wait()
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 return b""
-            else:
-                await self._take_turns()
-                return data
 
-    async def discard(self, limit: int) -> int:
-        """Drops at least one and at most `limit` bytes; 0 at the end.  Raises OSError."""
-        self._wake_at(min(limit, _LOW_WATER))
+    async def discard(self, limit: int, *, wake_at: int) -> int:
+        """Drops at least one and at most `limit` bytes; 0 at the end.  Raises OSError.
+
+        Where nothing is there it sleeps until `wake_at` bytes are, or LOW_WATER.  No bytes are lost from the count
+        where it is cancelled.
+        """
+        await self._take_turns()
+        self._wake_at(min(limit, wake_at, LOW_WATER))
+        limit = min(limit, len(_SCRATCH))
         while True:
             try:
-                count = self.discard_nowait(limit)
+                if not self._secure:
+                    return self._sock.recv_into(_SCRATCH, limit, socket.MSG_TRUNC)
+                return self._sock.recv_into(_SCRATCH, limit)
             except (BlockingIOError, ssl.SSLWantReadError):
                 await self._wait()
-            else:
-                await self._take_turns()
-                return count
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return 0
 
-    def discard_nowait(self, limit: int) -> int:
-        """Like `discard`; raises BlockingIOError or ssl.SSLWantReadError where nothing is there."""
-        limit = min(limit, len(_SCRATCH))
-        if not self._secure:
-            return self._sock.recv_into(_SCRATCH, limit, socket.MSG_TRUNC)
-        try:
-            return self._sock.recv_into(_SCRATCH, limit)
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+    def waiting(self) -> int:
+        """Bytes that have come and were not taken; 0 over TLS, where nobody knows before they are decrypted."""
+        if self._secure or fcntl is None:
             return 0
-
-    def discard_all(self) -> int:
-        """Drops what is there already, at the end of a run; the number of bytes."""
-        total = 0
         try:
-            while count := self.discard_nowait(len(_SCRATCH)):
-                total += count
-        except OSError:  # nothing more, or the connection is gone
-            pass
-        return total
+            return int.from_bytes(fcntl.ioctl(self._sock, termios.FIONREAD, bytes(4)), sys.byteorder)
+        except OSError:  # the connection is gone, and what was there with it
+            return 0
 
     async def _wait(self) -> None:
         self._burst = 0
