@@ -32,6 +32,7 @@ LEVELS = {
     "_plugin": 1,
     "_model": 1,
     "_companion": 1,
+    "_purge": 1,
     "events": 1,
     "_check": 2,
     "_draw": 2,
@@ -80,7 +81,7 @@ ADVICE = (
     "docstring of tierkit/__init__.py"
 )
 
-MODEL = {"_address", "_events", "_ports", "_plugin", "_model", "_companion"}
+MODEL = {"_address", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"http", "rtmp", "live", "packaging"}

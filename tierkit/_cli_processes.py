@@ -7,7 +7,8 @@ output, and standard error is shared.  A child that ends is started again on the
 jittered pause that grows; the first start alone is not tried twice, because what fails there is the plan.
 
 Each child leads a session of its own, so that Ctrl-C at a terminal reaches us alone and is handed on
-once.  It reads a pipe from us that never says anything: when that ends, we are gone, and it drains.
+once.  It reads a pipe from us, its standard input: a line is something to do (`_cli_reports`), and when the pipe
+ends, we are gone, and it drains.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 import trio
 
-from tierkit import Address, Graph, GraphHandle, Node
+from tierkit import Address, Graph, Node
 
 from ._cli_common import complain
 
@@ -95,6 +96,17 @@ class Supervisor:
                 self._signal(signal.SIGHUP)
             else:
                 self._leave()  # handed on each time: to a child, too, the second means to drop
+
+    async def order(self, name: str, line: bytes) -> bool:
+        """Write a line to a tier's process; whether it lives to read it."""
+        process = self._processes.get(name)
+        if process is None or process.stdin is None:
+            return False
+        try:
+            await process.stdin.send_all(line)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return False
+        return True
 
     def _leave(self) -> None:
         self._leaving.set()
@@ -240,8 +252,14 @@ def parse_bound(text: str) -> dict[str, list[str]]:
     return found
 
 
-async def until_orphaned(handle: GraphHandle) -> None:
-    """Return when the process that started us is gone: when standard input, a pipe from it, ends."""
+async def until_orphaned(obey: Callable[[bytes], None]) -> None:
+    """Return when the process that started us is gone: when standard input, a pipe from it, ends.
+
+    Each line of it goes to `obey`.
+    """
+    waiting = b""
     async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as pipe:
-        async for _ in pipe:
-            pass
+        async for piece in pipe:
+            *lines, waiting = (waiting + piece).split(b"\n")
+            for line in lines:
+                obey(line)

@@ -1,15 +1,18 @@
 """What the processes of ``--processes tier`` tell about themselves, and the one address that answers for all.
 
-A child writes one JSON line a second into a pipe that it was born with: whether it is ready, and its
-statistics.  The parent keeps each child's last line, and is, towards the control address, a handle like that
-of any graph.  Nobody waits for anybody: a scrape is at most a second late, and says by how much.
+A child writes one JSON line a second into a pipe that it was born with: whether it is ready, and its statistics.
+The parent keeps each child's last line, and is, towards the control address, a handle like that of any graph.
+Nobody waits for anybody: a scrape is at most a second late, and says by how much.
+
+What is to be done goes the other way, a JSON line with a number into the child's standard input; how it went comes
+back under that number in the next report, which is sent at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -18,27 +21,53 @@ from attrs import define, field
 
 from tierkit import Address, Graph, GraphHandle, RealNetwork, Registry
 from tierkit.events import Event
-from tierkit.plugin import ControlRoute, Handle, Running
+from tierkit.plugin import ControlRoute, Handle, LocalProtocolError, Running
 
-__all__ = ["Reports", "report_to"]
+__all__ = ["Orders", "Reports", "report_to"]
 
 #: Seconds between two lines; Prometheus asks every 15 s by default, people look every second.
 EVERY = 1.0
+#: Seconds that a child has to carry out an order.
+PATIENCE = 2.0
 #: Bytes of one line: some ten thousand streams with their statistics.  A child that says more is not heard.
 LINE = 8 << 20
 
 
-async def report_to(descriptor: int, handle: GraphHandle) -> None:
+class Orders:
+    """In a child: what the parent wants done, and how it went."""
+
+    def __init__(self, handle: GraphHandle) -> None:
+        self._handle = handle
+        self.done: dict[str, int] = {}
+        self.news = trio.Event()
+
+    def obey(self, line: bytes) -> None:
+        """Do what a line says; one that says nothing we know is for another version."""
+        try:
+            order = json.loads(line)
+            number, pattern, soft = str(order["number"]), str(order["purge"]), bool(order["soft"])
+            services = [
+                each for node in self._handle.graph.running for each in self._handle.running(node.name).values()
+            ]
+            self.done[number] = sum(each.purge(pattern, soft=soft) for each in services)
+        except (ValueError, KeyError, TypeError, LocalProtocolError):
+            return
+        self.news.set()
+
+
+async def report_to(descriptor: int, handle: GraphHandle, orders: Orders) -> None:
     """In a child: tell what there is to tell until nobody listens."""
     async with trio.lowlevel.FdStream(descriptor) as pipe:
         while True:
-            told = {"pid": os.getpid(), "ready": handle.ready, "statistics": handle.statistics()}
+            done, orders.done, orders.news = orders.done, {}, trio.Event()
+            told = {"pid": os.getpid(), "ready": handle.ready, "statistics": handle.statistics(), "done": done}
             line = json.dumps(told).encode() + b"\n"
             try:
                 await pipe.send_all(line)
             except trio.BrokenResourceError:
                 return
-            await trio.sleep(EVERY)
+            with trio.move_on_after(EVERY):
+                await orders.news.wait()
 
 
 @define
@@ -51,15 +80,21 @@ class _Child:
     ready: bool = False
     heard_at: float = 0.0
     told: dict[str, Any] = field(factory=dict)
+    #: Orders that it has carried out, and wakes whoever waits for one.
+    done: dict[str, int] = field(factory=dict)
+    news: trio.Event = field(factory=trio.Event)
 
     def hear(self, line: bytes) -> None:
         """Keep what a line says; one that is none changes nothing, and then `told_ago` grows."""
         try:
             said = json.loads(line)
             self.ready, self.told, self.pid = bool(said["ready"]), dict(said["statistics"]), said.get("pid")
+            self.done.update({str(number): int(count) for number, count in said.get("done", {}).items()})
         except (ValueError, KeyError, TypeError):
             return
         self.heard_at = trio.current_time()
+        news, self.news = self.news, trio.Event()
+        news.set()
 
 
 class Reports(Handle):
@@ -68,17 +103,26 @@ class Reports(Handle):
     Args:
         registry: brings the companions, the control address among them.
         leaving: whether the parent was told to end; children drain then, and report no more.
+        order: writes a line to a child; whether it lives to read it.
         tell: takes what is told by events, a line each.
     """
 
     def __init__(
-        self, graph: Graph, registry: Registry, *, leaving: Callable[[], bool], tell: Callable[[str], None]
+        self,
+        graph: Graph,
+        registry: Registry,
+        *,
+        leaving: Callable[[], bool],
+        tell: Callable[[str], None],
+        order: Callable[[str, bytes], Awaitable[bool]],
     ) -> None:
         self.graph = graph
         self.network = RealNetwork()
         self._registry = registry
         self._leaving = leaving
         self._tell = tell
+        self._order = order
+        self._orders = 0
         self._children = {node.name: _Child() for node in graph.running}
 
     @asynccontextmanager
@@ -110,8 +154,8 @@ class Reports(Handle):
             *lines, waiting = (waiting + piece).split(b"\n")
             if len(waiting) > LINE:
                 return
-            if lines:
-                child.hear(lines[-1])
+            for line in lines:
+                child.hear(line)
 
     # --- as a handle -----------------------------------------------------------------------------
 
@@ -154,6 +198,26 @@ class Reports(Handle):
             told["state"] = "draining"
         told.setdefault("state", "unknown")  # a child of another version: the control address counts on it
         return told
+
+    async def purge(self, pattern: str, *, soft: bool = False, tiers: Sequence[str] = ()) -> dict[str, int | None]:
+        """Have each child purge its tier; None for one that does not live, or does not answer in `PATIENCE` seconds."""
+        self._orders += 1
+        number = str(self._orders)
+        line = json.dumps({"number": number, "purge": pattern, "soft": soft}).encode() + b"\n"
+        found: dict[str, int | None] = dict.fromkeys(tiers or self._children)
+
+        async def ask(name: str) -> None:
+            child = self._children[name]
+            with trio.move_on_after(PATIENCE):
+                if await self._order(name, line):
+                    while number not in child.done:
+                        await child.news.wait()
+                    found[name] = child.done.pop(number)
+
+        async with trio.open_nursery() as nursery:
+            for name in found:
+                nursery.start_soon(ask, name)
+        return found
 
     def control_routes(self) -> tuple[ControlRoute, ...]:
         """The control routes that the loaded plugins bring."""

@@ -15,7 +15,7 @@ from tierkit import Graph, GraphError, GraphHandle, Registry
 
 from ._cli_common import DRAIN, Drain, File, Log, LogFormat, Plugins, complain, read, registry_of, told
 from ._cli_processes import Bound, Supervisor, child_command, parse_bound, until_orphaned
-from ._cli_reports import Reports, report_to
+from ._cli_reports import Orders, Reports, report_to
 
 __all__ = ["run"]
 
@@ -57,10 +57,11 @@ def run(
 
 
 async def _as_a_child(report: int | None, handle: GraphHandle) -> None:
+    orders = Orders(handle)
     async with trio.open_nursery() as nursery:
         if report is not None:
-            nursery.start_soon(report_to, report, handle)
-        await until_orphaned(handle)
+            nursery.start_soon(report_to, report, handle, orders)
+        await until_orphaned(orders.obey)
         nursery.cancel_scope.cancel()
 
 
@@ -74,7 +75,13 @@ def _each_in_its_own(
         return list(child_command(file, name, bound, plugins=plugins, log=log.value, drain=drain))
 
     async def main() -> int:
-        reports = Reports(graph, registry, leaving=lambda: supervisor.leaving, tell=lambda line: complain([line]))
+        reports = Reports(
+            graph,
+            registry,
+            leaving=lambda: supervisor.leaving,
+            tell=lambda line: complain([line]),
+            order=lambda name, line: supervisor.order(name, line),
+        )
         supervisor = Supervisor(graph, command, heard=reports.heard)
         async with reports.answering():
             return await supervisor.run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -44,6 +44,17 @@ class Handle(ABC):
     @abstractmethod
     def control_routes(self) -> tuple[ControlRoute, ...]:
         """The control routes that the loaded plugins bring."""
+
+    async def purge(self, pattern: str, *, soft: bool = False, tiers: Sequence[str] = ()) -> dict[str, int | None]:
+        """Have tiers forget what matches a pattern, all of them by default.
+
+        Returns how many objects each had; None for one in another process that did not answer in time.  Raises
+        LocalProtocolError for what is no pattern.
+        """
+        names = tiers or [node.name for node in self.graph.running]
+        return {
+            name: sum(running.purge(pattern, soft=soft) for running in self.running(name).values()) for name in names
+        }
 
     @abstractmethod
     def emit(self, event: Event) -> None:

@@ -180,7 +180,10 @@ class Running(ABC):
         return False
 
     def purge(self, pattern: str, *, soft: bool = False) -> int:
-        """Forget what matches (a path, or a prefix ending in ``*``); returns how many objects."""
+        """Forget what matches (see `Pattern`), softly: have it be stale; returns how many objects.
+
+        Raises LocalProtocolError for what is no pattern.
+        """
         return 0
 
     def kick(self, pattern: str) -> int:

@@ -41,6 +41,7 @@ from ._ports import Descriptors as Descriptors
 from ._ports import Door as Door
 from ._ports import Network as Network
 from ._ports import Peer as Peer
+from ._purge import Pattern as Pattern
 from ._store import Entry as Entry
 from ._store import Filler as Filler
 from ._store import Flight as Flight

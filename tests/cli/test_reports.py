@@ -19,7 +19,7 @@ import trio
 import trio.testing
 
 from tierkit import Address, Edge, Graph, Origin, Registry, open_graph
-from tierkit._cli_reports import EVERY, LINE, Reports, report_to
+from tierkit._cli_reports import EVERY, LINE, PATIENCE, Orders, Reports, report_to
 from tierkit.events import PluginFailed
 from tierkit.testing import MemoryNetwork
 
@@ -39,7 +39,15 @@ class Rig:
     def __init__(self) -> None:
         self.leaving = False
         self.lines: list[str] = []
-        self.reports = Reports(GRAPH, Registry(), leaving=lambda: self.leaving, tell=self.lines.append)
+        self.ordered: list[tuple[str, bytes]] = []
+        self.dead: set[str] = set()
+        self.reports = Reports(
+            GRAPH, Registry(), leaving=lambda: self.leaving, tell=self.lines.append, order=self.order
+        )
+
+    async def order(self, name: str, line: bytes) -> bool:
+        self.ordered.append((name, line))
+        return name not in self.dead
 
     @property
     def states(self) -> list[str]:
@@ -106,7 +114,7 @@ async def test_a_child_tells_until_nobody_listens(autojump_clock: trio.testing.M
     async with open_graph(Graph.of(SHIELD), network=network, registry=Registry()) as handle:
         with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(report_to, writer, handle)
+                nursery.start_soon(report_to, writer, handle, Orders(handle))
                 await trio.sleep(EVERY * 2.5)
                 lines = [json.loads(line) for line in os.read(reader, 1 << 16).splitlines()]
                 os.close(reader)
@@ -174,3 +182,49 @@ def test_one_address_answers_for_all_processes(tmp_path: Path) -> None:
     assert running.returncode == 0, err
     assert "shield: its process was ended by SIGKILL: it is started again" in err
     assert not control.exists()
+
+
+# --- orders --------------------------------------------------------------------------------------
+
+
+async def test_each_child_that_lives_says_what_it_has_purged(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    rig.dead.add("leaf")
+    found: dict[str, int | None] = {}
+
+    async def purge() -> None:
+        found.update(await rig.reports.purge("/live/*", soft=True))
+
+    async with rig.reports.heard("shield") as shield, trio.open_nursery() as nursery:
+        nursery.start_soon(purge)
+        await trio.testing.wait_all_tasks_blocked()
+        os.write(shield, told().replace(b"}\n", b', "done": {"7": 1, "1": 12}}\n'))
+    assert found == {"shield": 12, "leaf": None}
+    assert [name for name, _ in sorted(rig.ordered)] == ["leaf", "shield"]
+    assert json.loads(rig.ordered[0][1]) == {"number": "1", "purge": "/live/*", "soft": True}
+
+
+async def test_a_child_that_does_not_answer_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    start = trio.current_time()
+    assert await rig.reports.purge("/live/*", tiers=["leaf"]) == {"leaf": None}
+    assert trio.current_time() - start == PATIENCE
+
+
+async def test_a_child_does_what_it_is_told_and_says_so_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    reader, writer = os.pipe()
+    graph = Graph.of(SHIELD)
+    async with open_graph(graph, network=MemoryNetwork(), registry=Registry()) as handle:
+        orders = Orders(handle)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(report_to, writer, handle, orders)
+            await trio.sleep(EVERY / 2)
+            start = trio.current_time()
+            for line in (b'{"number": "3", "purge": "/a", "soft": false}', b"nonsense", b'{"number": "4"}'):
+                orders.obey(line)
+            await trio.testing.wait_all_tasks_blocked()
+            lines = [json.loads(line) for line in os.read(reader, 1 << 16).splitlines()]
+            nursery.cancel_scope.cancel()
+    os.close(reader)
+    assert trio.current_time() == start
+    assert [line["done"] for line in lines] == [{}, {"3": 0}]

@@ -25,7 +25,7 @@ async def _purge(request: ControlRequest) -> ControlAnswer:
 
 @hookimpl
 def tierkit_control_routes() -> Sequence[ControlRoute]:
-    return [ControlRoute("POST", "/purge", _purge, changes=True)]
+    return [ControlRoute("POST", "/forget", _purge, changes=True)]
 
 
 CONTROL = Address.parse("http://127.0.0.1:9000")
@@ -101,14 +101,14 @@ async def test_what_is_not_there_says_what_is(autojump_clock: MockClock) -> None
     async with opened() as (network, _):
         status, _, body = await ask(network, "GET", "/nothing")
         assert status == 404
-        assert body == b"nothing is here; there are /healthz /purge /readyz /statistics\n"
-        status, headers, _ = await ask(network, "GET", "/purge")
+        assert body == b"nothing is here; there are /forget /healthz /purge /readyz /statistics\n"
+        status, headers, _ = await ask(network, "GET", "/forget")
         assert (status, headers[b"allow"]) == (405, b"POST")
 
 
 async def test_changes_are_refused_without_a_token_in_the_graph(autojump_clock: MockClock) -> None:
     async with opened() as (network, _):
-        status, _, body = await ask(network, "POST", "/purge?path=/live", (b"Authorization", b"Bearer"))
+        status, _, body = await ask(network, "POST", "/forget?path=/live", (b"Authorization", b"Bearer"))
         assert status == 403
         assert b"control_token" in body
 
@@ -117,7 +117,7 @@ async def test_changes_are_refused_without_a_token_in_the_graph(autojump_clock: 
 async def test_changes_are_refused_without_the_token(shown: bytes | None, autojump_clock: MockClock) -> None:
     async with opened("secret") as (network, _):
         headers = [] if shown is None else [(b"Authorization", shown)]
-        status, fields, body = await ask(network, "POST", "/purge?path=/live", *headers)
+        status, fields, body = await ask(network, "POST", "/forget?path=/live", *headers)
         assert status == 401
         assert fields[b"www-authenticate"] == b"Bearer"
         assert b"secret" not in body.replace(b"control_token", b"")
@@ -125,7 +125,7 @@ async def test_changes_are_refused_without_the_token(shown: bytes | None, autoju
 
 async def test_changes_are_made_with_the_token(autojump_clock: MockClock) -> None:
     async with opened("secret") as (network, _):
-        answer = await ask(network, "POST", "/purge?path=/live/s", (b"Authorization", b"Bearer secret"))
+        answer = await ask(network, "POST", "/forget?path=/live/s", (b"Authorization", b"Bearer secret"))
         assert answer[::2] == (200, b"purged /live/s \n")
 
 

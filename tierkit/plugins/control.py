@@ -3,6 +3,8 @@
     GET /healthz       200 while the event loop runs
     GET /readyz        200 while every tier accepts connections, else 503 with their states
     GET /statistics    every `statistics()` of the process, JSON
+    POST /purge        ?path=PATTERN [&soft=1] [&tier=NAME]: have tiers forget what matches; JSON of how many objects
+                       each had.  A pattern is a path, a prefix ending in *, stream:NAME, or * for everything
 
 Other plugins add paths with the hook `tierkit_control_routes`.  What changes state needs the graph's
 `control_token` as ``Authorization: Bearer TOKEN``; a graph without a token allows no changes at all.
@@ -31,6 +33,8 @@ from tierkit.plugin import (
     ControlRequest,
     ControlRoute,
     Handle,
+    LocalProtocolError,
+    Pattern,
     ProtocolError,
     hookimpl,
 )
@@ -57,6 +61,22 @@ async def _statistics(request: ControlRequest) -> ControlAnswer:
     return _json(request.handle.statistics())
 
 
+async def _purge(request: ControlRequest) -> ControlAnswer:
+    query, names = request.query, [node.name for node in request.handle.graph.running]
+    pattern, tier = query.get("path", ""), query.get("tier", "")
+    if tier and tier not in names:
+        return ControlAnswer(404, f"there is no tier {tier!r} here; there are {' '.join(names)}\n".encode())
+    if query.get("soft", "0") not in ("0", "1"):
+        return ControlAnswer(400, b"soft is 1 or 0\n")
+    try:
+        Pattern.parse(pattern)
+        found = await request.handle.purge(pattern, soft=query.get("soft") == "1", tiers=[tier] if tier else ())
+    except LocalProtocolError as error:
+        return ControlAnswer(400, f"path: {error}\n".encode())
+    late = [name for name, count in found.items() if count is None]
+    return _json({"purged": found, "late": late})
+
+
 def _json(value: Any) -> ControlAnswer:
     return ControlAnswer(body=json.dumps(value, indent=1).encode() + b"\n", content_type="application/json")
 
@@ -65,6 +85,7 @@ _ROUTES = (
     ControlRoute("GET", "/healthz", _healthz),
     ControlRoute("GET", "/readyz", _readyz),
     ControlRoute("GET", "/statistics", _statistics),
+    ControlRoute("POST", "/purge", _purge, changes=True),
 )
 
 

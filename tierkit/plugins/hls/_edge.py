@@ -8,7 +8,7 @@ from functools import partial
 from attrs import field, frozen
 
 from tierkit.http import HttpClient, Park, ServerTimeouts, serve_http
-from tierkit.plugin import Connection, Figures, Running, StoreStatistics, StreamState
+from tierkit.plugin import Connection, Figures, Pattern, Running, StoreStatistics, StreamState
 
 from ._flow import Flow
 
@@ -130,11 +130,11 @@ class Edge(Running):
 
     def purge(self, pattern: str, *, soft: bool = False) -> int:
         """Forget the paths that match; softly, they are stale at once and may still serve while revalidated."""
-        prefix = pattern[:-1] if pattern.endswith("*") else None
+        wanted = Pattern.parse(pattern)
         now, count = self.ctx.clock(), 0
         for key in self.store.keys():  # noqa: SIM118 (it is no mapping)
             plain = key.partition("\n")[0]
-            if not (plain.startswith(prefix) if prefix is not None else plain.partition("?")[0] == pattern):
+            if not wanted.matches(plain):
                 continue
             entry = self.store.get(key)
             if not soft:
