@@ -92,14 +92,12 @@ PLUGIN_PUBLIC = {"", "plugin", "events"}
 #: Third parties by module or level; what is not named may import none.
 ALLOWED = {
     "codecs": {"attrs"},
-    # The playlist grammar is a library's; what of it reaches out is left alone (m3u8.loads is text to values).
-    "codecs.hls": {"attrs", "m3u8"},
     "model": {"attrs"},
     "hookspecs": {"pluggy"},
     "_registry": {"attrs", "pluggy"},
     "machinery": {"attrs", "trio", "outcome"},
     "_log": {"attrs", "structlog"},
-    "kit": {"attrs", "trio", "h11", "av", "m3u8"},
+    "kit": {"attrs", "trio", "h11", "av"},
 }
 #: The standard library's ways to the outside world, to the clock and to chance.
 WORLD = {
