@@ -83,8 +83,8 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def real(session: nox.Session) -> None:
     """The integration tests with their real parts (ffmpeg, Chromium), none of which may be missing."""
-    for part in ("ffmpeg", "ffprobe", "chromium"):
+    for part in ("ffmpeg", "ffprobe", "chromium", "chromedriver", "mpv", "gst-launch-1.0", "nginx", "npm"):
         if shutil.which(part) is None:
-            session.error(f"{part} is missing: apt-get install ffmpeg chromium")
+            session.error(f"{part} is missing: .ci/run says which packages have it")
     session.install("-e", ".[all]", *TESTS, *WEB)
     session.run("python", "-m", "pytest", "-m", "real", *session.posargs, env={**os.environ, "TIERKIT_REAL": "1"})
