@@ -145,7 +145,8 @@ async def test_new_segments_are_fetched_before_anybody_asks(autojump_clock: Mock
         asked = [request.path for request in rig.origin.asked if request.path.endswith(".ts")]
         assert sorted(asked) == [f"{FOLDER}/media_{number}.ts" for number in (1, 2, 3, 4)]
         answer = await rig.get(f"{FOLDER}/media_4.ts")
-        assert (answer.body, answer.get(b"cache-status")) == (b"4", b"tierkit-edge; hit")
+        assert answer.body == b"4"
+        assert (answer.get(b"cache-status") or b"").startswith(b"tierkit-edge; hit; ttl=")
         assert rig.statistics().prefetched == 4
 
 
@@ -177,7 +178,7 @@ async def test_uris_at_the_origins_own_name_stay_at_the_edge() -> None:
 async def test_only_its_own_names_are_answered_for() -> None:
     async with open_edge(hosts=("Server", "edge.example")) as rig:
         assert (await rig.get()).status == 200  # as "server"
-        assert (await rig.get()).get(b"cache-status") == b"tierkit-edge; hit"
+        assert ((await rig.get()).get(b"cache-status") or b"").startswith(b"tierkit-edge; hit; ttl=")
         viewer = await rig.viewer()
         for host, status in (("edge.example:8080", 200), ("other.example", 421), ("server.evil", 421), ("", 421)):
             await viewer.say(f"GET /live/s/media_1.ts HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
@@ -202,7 +203,7 @@ async def test_a_manifest_lives_for_half_its_update_period(autojump_clock: MockC
         rig.origin.paths[path] = plain(mpd(8), kind=b"application/dash+xml")
         await rig.get(path)
         await trio.sleep(3.9)
-        assert (await rig.get(path)).get(b"cache-status") == b"tierkit-edge; hit"
+        assert ((await rig.get(path)).get(b"cache-status") or b"").startswith(b"tierkit-edge; hit; ttl=")
         await trio.sleep(0.2)
         assert b"stale-while-revalidate" in ((await rig.get(path)).get(b"cache-status") or b"")
         await trio.sleep(0.1)

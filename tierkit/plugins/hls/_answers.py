@@ -5,32 +5,25 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from functools import partial
 
 from tierkit.codecs.http1 import Headers, get
+from tierkit.codecs.http_cache import age_field
+from tierkit.codecs.http_conditional import Verdict, evaluate, not_modified_fields
 from tierkit.codecs.http_forward import forwarded
-from tierkit.codecs.live_cache import not_modified, parse_range
-from tierkit.http import BodySink, Ready, Request, Response, response_head, text_response
-from tierkit.plugin import ConnectionLost, Entry, UpstreamError
+from tierkit.codecs.http_range import content_range, unsatisfied_range
+from tierkit.http import Ready, Request, Response, response_head, text_response
+from tierkit.plugin import Entry
 
 from ._objects import Meta
+from ._parts import RANGES, spans_of, stretch, whole, with_spans
+from ._told import MISSED, Why, with_status
 
 __all__ = ["Answers", "beside"]
 
-RANGES = (b"Accept-Ranges", b"bytes")
 #: Bodies up to this size are kept once more, behind their head, so that both leave in one call.
 JOINED = 8192
 #: Bytes that are counted for what is kept beside an object: its entry, fields and head.
 BESIDE = 4096
-#: What becomes of a request, as RFC 9211 section 2 tells it.
-STATUS = {
-    "hits": b"hit",
-    "stale": b"hit; detail=stale-while-revalidate",
-    "collapsed": b"fwd=miss; collapsed",
-    "misses": b"fwd=miss; stored",
-    "stale_if_error": b"hit; detail=stale-if-error",
-    "passed": b"fwd=bypass",
-}
 
 
 class Answers:
@@ -66,9 +59,10 @@ class Answers:
             kept = [each for each in kept if not each[0].startswith(b"access-control-")]
         return [*kept, self.via(headers)]
 
-    def how(self, what: str) -> tuple[bytes, bytes]:
-        """The Cache-Status field for what became of a request."""
-        return b"Cache-Status", self.pseudonym + b"; " + STATUS[what]
+    def passing(self, headers: Headers, why: Why) -> list[tuple[bytes, bytes]]:
+        """The fields of upstream's answer to one viewer alone, with what has become of his request."""
+        fields = with_status(self.forward(headers, alone=True), self.pseudonym, "passed", why)
+        return [*fields, *self.cors]
 
     def refusal(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> Response:
         """An error that a player's script may read too."""
@@ -98,7 +92,7 @@ class Answers:
         if entry.size <= JOINED:
             meta.ready = Ready(head + entry.blob.read(0, entry.size))
         else:
-            meta.ready = _stretch(entry, head, 0, entry.size)
+            meta.ready = stretch(entry, head, 0, entry.size)
         meta.ready_304 = None
         # Until the next second of its age or of the day, whichever is first, or until it is stale.
         rest = 1 - max(meta.age(now) % 1, self._wall() % 1)
@@ -107,132 +101,74 @@ class Answers:
 
     def ready_if(self, entry: Entry, request: Headers, now: float) -> Ready | None:
         """The same for a GET with conditions or one range; None where it takes more thought."""
-        whole = self.ready(entry, now)
-        if whole is None:
+        plain = self.ready(entry, now)
+        if plain is None:
             return None
         meta: Meta = entry.meta
-        if not_modified(request, meta.headers):
+        wall = self._wall()
+        if evaluate(request, 200, meta.headers, now=wall) is Verdict.NOT_MODIFIED:
             if meta.ready_304 is None:
-                meta.ready_304 = Ready(self._head(304, None, self._fields(meta, "hits", now)))
+                meta.ready_304 = Ready(self._head(304, None, self._not_modified(meta, "hits", now)))
             return meta.ready_304
-        wanted = get(request, b"range")
-        if wanted is None or not _range_applies(request, meta.headers):
-            return whole
         try:
-            span = parse_range(wanted, entry.size)
+            spans = spans_of(request, meta, entry.size, wall)
         except ValueError:
             return None
-        start, end = span if span is not None else (0, None)
-        if end is None:
-            return whole
-        fields = [*self._fields(meta, "hits", now), RANGES]
-        fields.append((b"Content-Range", b"bytes %d-%d/%d" % (start, end - 1, entry.size)))
-        return _stretch(entry, self._head(206, end - start, fields), start, end)
+        if len(spans) != 1:
+            return None if spans else plain
+        start, end = spans[0]
+        assert end is not None
+        fields = [*self._fields(meta, "hits", now), RANGES, (b"Content-Range", content_range(start, end, entry.size))]
+        return stretch(entry, self._head(206, end - start, fields), start, end)
 
     def _head(self, status: int, length: int | None, fields: list[tuple[bytes, bytes]]) -> bytes:
         return response_head(Response(status, fields), length=length, chunked=False, keep=True, minor=1)
 
-    def _fields(self, meta: Meta, what: str, now: float) -> list[tuple[bytes, bytes]]:
-        age = (b"Age", b"%d" % max(0, int(meta.age(now))))
-        return [*meta.headers, age, self.how(what), *self.cors]
+    def _fields(self, meta: Meta, what: str, now: float, why: Why = MISSED) -> list[tuple[bytes, bytes]]:
+        age = meta.age(now)
+        told = with_status(meta.headers, self.pseudonym, what, why, meta.lifetime, age)
+        return [*told, (b"Age", age_field(age)), *self.cors]
 
-    async def serve(self, entry: Entry, request: Request, what: str, now: float) -> Response:
+    def _not_modified(self, meta: Meta, what: str, now: float, why: Why = MISSED) -> list[tuple[bytes, bytes]]:
+        age = meta.age(now)
+        fields = with_status(meta.headers, self.pseudonym, what, why, meta.lifetime, age)
+        return [*not_modified_fields(fields), fields[-1], (b"Age", age_field(age)), *self.cors]
+
+    async def serve(self, entry: Entry, request: Request, what: str, now: float, why: Why = MISSED) -> Response:
         """Answer from an entry that is held for this request: the response lets go of it."""
         try:
-            response = await self._serve(entry, request, what, now)
+            response = await self._serve(entry, request, what, now, why)
         except BaseException:
             entry.release()
             raise
         response.release = entry.release
         return response
 
-    async def _serve(self, entry: Entry, request: Request, what: str, now: float) -> Response:
+    async def _serve(self, entry: Entry, request: Request, what: str, now: float, why: Why) -> Response:
         meta: Meta = entry.meta
-        headers = self._fields(meta, what, now)
+        wall = self._wall()
+        if evaluate(request.headers, meta.status, meta.headers, now=wall) is Verdict.NOT_MODIFIED:
+            return Response(304, self._not_modified(meta, what, now, why))
+        headers = self._fields(meta, what, now, why)
         if meta.status != 200:
-            return _whole(entry, meta.status, headers)
-        if not_modified(request.headers, meta.headers):
-            return Response(304, headers)
+            return whole(entry, meta.status, headers)
         headers.append(RANGES)
-        wanted = request.get(b"range") if request.method == "GET" else None
-        if wanted is None or not _range_applies(request.headers, meta.headers):
-            return _whole(entry, 200, headers)
+        if request.method != "GET":
+            return whole(entry, 200, headers)
         try:
-            span = parse_range(wanted, entry.length)
-            if span is not None and span[1] is not None and entry.length is None:
+            spans = spans_of(request.headers, meta, entry.length, wall)
+            if entry.length is None and spans and spans[0][1] is not None:
                 # Where it ends is not known, so the last byte that was asked for has to be seen first.
-                await entry.more(span[1] - 1)
-                span = parse_range(wanted, entry.length)
+                await entry.more(spans[0][1] - 1)
+                spans = spans_of(request.headers, meta, entry.length, wall)
         except ValueError:
-            return Response(416, [*headers, (b"Content-Range", b"bytes */%d" % (entry.length or 0))])
-        if span is None or span[1] is None:
-            return _whole(entry, 200, headers)
-        return _part(entry, span[0], span[1], headers)
+            return Response(416, [*headers, (b"Content-Range", unsatisfied_range(entry.length or 0))])
+        return with_spans(entry, spans, headers)
 
 
 def beside(length: int | None) -> int:
     """Bytes of memory that an object of this length takes besides its own."""
     return BESIDE + (length if length is not None and length <= JOINED else 0)
-
-
-def _stretch(entry: Entry, head: bytes, start: int, end: int) -> Ready:
-    count = end - start
-    if entry.blob.in_kernel:
-        return Ready(head, entry.blob, count, start, entry)
-    return Ready(head, memoryview(entry.blob.read(0, entry.size))[start:end], count)
-
-
-def _whole(entry: Entry, status: int, headers: list[tuple[bytes, bytes]]) -> Response:
-    if entry.complete and not entry.blob.in_kernel:
-        return Response(status, headers, entry.blob.read(0, entry.size))
-    return Response(status, headers, partial(_copy, entry, 0, entry.length), entry.length)
-
-
-def _part(entry: Entry, start: int, end: int, headers: list[tuple[bytes, bytes]]) -> Response:
-    total = b"*" if entry.length is None else b"%d" % entry.length
-    headers.append((b"Content-Range", b"bytes %d-%d/%b" % (start, end - 1, total)))
-    return Response(206, headers, partial(_copy, entry, start, end), end - start)
-
-
-async def _copy(entry: Entry, start: int, end: int | None, sink: BodySink) -> None:
-    """Send a stretch of an object, waiting for what has not arrived yet.
-
-    Where the fill breaks off, every reader is reset; that is told once, by who fills, and not for each reader.
-    """
-    at = start
-    while end is None or at < end:
-        try:
-            ready = await entry.more(at)
-        except UpstreamError as error:
-            raise ConnectionLost(f"the object broke off: {error}") from None
-        if not ready:
-            return
-        count = ready if end is None else min(ready, end - at)
-        if entry.blob.in_kernel:
-            await sink.sendfile(entry.blob, at, count)
-        else:
-            await sink.write(entry.blob.read(at, count))
-        at += count
-
-
-def _range_applies(request: Headers, headers: Headers) -> bool:
-    """Whether a Range is heeded: not of a playlist, which is another one by the time the rest is asked for.
-
-    Chromium asks for playlists by pieces and without If-Range, and joins pieces of two versions (a server may always
-    ignore Range: RFC 9110 section 14.2).
-    """
-    if b"mpegurl" in (get(headers, b"content-type") or b"").lower():
-        return False
-    return _if_range_holds(request, headers)
-
-
-def _if_range_holds(request: Headers, headers: Headers) -> bool:
-    """Whether If-Range, where there is one, names what is stored (RFC 9110 section 13.1.5: strongly)."""
-    wanted = get(request, b"if-range")
-    if wanted is None:
-        return True
-    tag, modified = get(headers, b"etag"), get(headers, b"last-modified")
-    return (wanted == tag and not wanted.startswith(b"W/")) or wanted == modified
 
 
 def _cors(origin: str) -> list[tuple[bytes, bytes]]:

@@ -8,6 +8,7 @@ from functools import partial
 from attrs import frozen
 
 from tierkit.codecs.audience import Audience, session_id
+from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.http1 import get
 from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
 from tierkit.codecs.http_vary import vary_key
@@ -31,6 +32,7 @@ from ._pass import Passer
 from ._places import Gate, Place, Refused
 from ._policy import Policy
 from ._signing import Signing
+from ._told import MISSED, Why
 
 __all__ = ["Bounds", "Flow", "WAYS"]
 
@@ -226,7 +228,7 @@ class Flow:
             if entry is None:
                 break
             if way in ("passed", "stale_if_error") or self._variant(place.key, request.head.fields) == entry.key:
-                return await self._held(entry, request, way)
+                return await self._held(entry, request, way, self._why(stored, entry, key, place))
             entry.release()  # it varies, and is for other requests than this
         return await self._pass(place, request)
 
@@ -315,11 +317,17 @@ class Flow:
         stored.acquire()
         return await self._held(stored, request, way)
 
-    async def _held(self, entry: Entry, request: Request, way: str) -> Response:
+    def _why(self, stored: Entry | None, entry: Entry, key: str, place: Place) -> Why:
+        """Why upstream was asked, where `stored` was at hand before and `entry` is now."""
+        if stored is None:
+            return Why(Fwd.URI_MISS if key == place.key else Fwd.VARY_MISS)
+        return Why(Fwd.STALE, 304 if entry is stored else None)
+
+    async def _held(self, entry: Entry, request: Request, way: str, why: Why = MISSED) -> Response:
         if self.signing is not None and entry.meta.about.facts is not None and entry.meta.status == 200:
             response = await self._own_playlist(self.signing, entry, request, way)
         else:
-            response = await self.answers.serve(entry, request, way, self.ctx.clock())
+            response = await self.answers.serve(entry, request, way, self.ctx.clock(), why)
         self.counts[way] += 1
         target = f"{request.path}?{request.query}".encode("ascii")
         who = identity(request.connection, target, request.head.fields)

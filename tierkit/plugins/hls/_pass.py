@@ -8,6 +8,7 @@ from typing import Protocol
 
 import trio
 
+from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.http1 import content_length
 from tierkit.http import BodySink, ClientResponse, Request, Response
 from tierkit.plugin import Address, Candidate
@@ -16,6 +17,7 @@ from ._answers import Answers
 from ._ask import Asker
 from ._places import Place
 from ._policy import Policy
+from ._told import Why
 
 __all__ = ["Passer"]
 
@@ -64,10 +66,9 @@ class Passer:
             nonlocal taken
             taken = True
             self._afterwards.passed(place, request, response)
-            fields = [*self.answers.forward(response.headers, alone=True), self.answers.how("passed")]
+            fields = self.answers.passing(response.headers, Why(why(request.method)))
             # To HEAD, the length is that of the body which would have come.
             length = content_length(response.headers) if request.method == "HEAD" else response.length
-            fields += self.answers.cors
             give.send_nowait(Response(response.status, fields, partial(_relay, response), length, release=sent.set))
             await sent.wait()
 
@@ -95,6 +96,11 @@ class Passer:
         if isinstance(result, Exception):
             raise result
         return result
+
+
+def why(method: str) -> Fwd:
+    """Why a request passes the store: by its method, or because it is not for others."""
+    return Fwd.BYPASS if method == "GET" else Fwd.METHOD
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
