@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 
 from ._packaging_window import CHUNKLIST, PLAYLIST, Window
-from .codecs.live_cache import not_modified, parse_range
+from .codecs.http_conditional import Verdict, evaluate, not_modified_fields
+from .codecs.http_range import MultipartRanges, content_range, requested_spans, unsatisfied_range
 from .http import Request, Response, text_response
 
 __all__ = ["answer", "cors_headers", "refuse_method"]
@@ -60,24 +62,36 @@ def answer(request: Request, window: Window, file: str, *, cors: str = "*") -> R
     else:
         return None
     headers = [(b"Content-Type", kind), (b"Cache-Control", life), (b"ETag", etag.encode()), *cors_headers(cors)]
-    if not_modified(request.headers, [(b"etag", etag.encode())]):
-        return Response(304, headers)
-    headers.append((b"Accept-Ranges", b"bytes"))
-    return _part(request, headers, data, etag.encode())
+    stored = [(name.lower(), value) for name, value in headers]
+    # Dates are nothing that a window has, so the time of day does not matter.
+    match evaluate(request.headers, 200, stored, now=0.0, method=request.method.encode(), origin=True):
+        case Verdict.NOT_MODIFIED:
+            return Response(304, not_modified_fields(stored))
+        case Verdict.FAILED:
+            return text_response(412, "this is another version than the one asked for", *cors_headers(cors))
+    return _part(request, [*stored, (b"accept-ranges", b"bytes")], data)
 
 
-def _part(request: Request, headers: list[tuple[bytes, bytes]], data: bytes, etag: bytes) -> Response:
-    wanted = request.get(b"range")
-    condition = request.get(b"if-range")
-    # Only GET knows ranges (RFC 9110 14.2); one that is for another version is answered by the whole (13.1.5).
-    if wanted is None or request.method != "GET" or (condition is not None and condition.strip() != etag):
-        return Response(200, headers, data)
+def _part(request: Request, headers: list[tuple[bytes, bytes]], data: bytes) -> Response:
     try:
-        span = parse_range(wanted, len(data))
+        spans = requested_spans(request.headers, 200, headers, len(data), now=0.0, method=request.method.encode())
     except ValueError:
-        return Response(416, [*headers, (b"Content-Range", b"bytes */%d" % len(data))])
-    if span is None:
+        return Response(416, [*headers, (b"content-range", unsatisfied_range(len(data)))])
+    # The length is known, so every end is.
+    known = tuple((start, end) for start, end in spans if end is not None)
+    if not known:
         return Response(200, headers, data)
-    start, end = span[0], len(data) if span[1] is None else span[1]
-    headers.append((b"Content-Range", b"bytes %d-%d/%d" % (start, end - 1, len(data))))
-    return Response(206, headers, data[start:end])
+    if len(known) > 1:
+        return _parts(headers, data, known)
+    start, end = known[0]
+    return Response(206, [*headers, (b"content-range", content_range(start, end, len(data)))], data[start:end])
+
+
+def _parts(headers: list[tuple[bytes, bytes]], data: bytes, spans: tuple[tuple[int, int], ...]) -> Response:
+    """Several ranges in one answer, between boundaries that nobody can foresee."""
+    kind = dict(headers)[b"content-type"]
+    boundary = secrets.token_hex(16).encode("ascii")
+    frame = MultipartRanges(spans=spans, length=len(data), media_type=kind, boundary=boundary)
+    pieces = [piece for head, (start, end) in zip(frame.heads, spans, strict=True) for piece in (head, data[start:end])]
+    fields = [each for each in headers if each[0] != b"content-type"]
+    return Response(206, [*fields, (b"content-type", frame.content_type)], b"".join([*pieces, frame.tail]))

@@ -12,9 +12,6 @@ from tierkit.codecs.hls import Kind, PlaylistFacts
 from tierkit.codecs.http1 import Headers
 from tierkit.codecs.live_cache import (
     decide,
-    end_to_end,
-    not_modified,
-    parse_range,
 )
 
 LIVE = PlaylistFacts(multivariant=False, target_duration=6, window=18)
@@ -179,94 +176,3 @@ def test_any_answer_has_a_bounded_lifetime(
         assert not found.shared
     if kind == "playlist" and found.shared and status == 200:
         assert found.fresh - found.age <= 60
-
-
-# --- fields --------------------------------------------------------------------------------------
-
-
-def test_fields_of_the_hop_end_here() -> None:
-    kept = [(b"content-type", b"video/MP2T"), (b"etag", b'"1"'), (b"cache-control", b"max-age=5")]
-    hop = [
-        (b"connection", b"X-Odd, Cache-Control, keep-alive"), (b"x-odd", b"1"), (b"keep-alive", b"timeout=5"),
-        (b"transfer-encoding", b"chunked"), (b"content-length", b"5"), (b"te", b"x"), (b"trailer", b"x"),
-        (b"upgrade", b"h2c"), (b"proxy-authenticate", b"x"), (b"proxy-connection", b"x"), (b"via", b"1.1 x"),
-        (b"date", b"x"),
-    ]  # fmt: skip
-    personal = [(b"set-cookie", b"a=b"), (b"age", b"5")]
-    assert end_to_end([*hop, *kept, *personal]) == kept
-    assert end_to_end([*hop, *kept, *personal], alone=True) == [*kept, *personal]
-
-
-MODIFIED = (b"last-modified", b"Sat, 23 Nov 2013 20:00:00 GMT")
-TAGGED = [(b"etag", b'"a,b"'), MODIFIED]
-
-
-@pytest.mark.parametrize(
-    ("request_", "stored", "answer"),
-    [
-        ([], TAGGED, False),
-        ([(b"if-none-match", b"*")], TAGGED, True),
-        ([(b"if-none-match", b'"1"')], [(b"etag", b'"1"')], True),
-        ([(b"if-none-match", b'W/"1"')], [(b"etag", b'"1"')], True),
-        ([(b"if-none-match", b'"1"')], [(b"etag", b'W/"1"')], True),
-        ([(b"if-none-match", b'"0", "1"')], [(b"etag", b'"1"')], True),
-        ([(b"if-none-match", b'"2"')], [(b"etag", b'"1"')], False),
-        ([(b"if-none-match", b'"1"')], [MODIFIED], False),
-        ([(b"if-modified-since", MODIFIED[1])], TAGGED, True),
-        ([(b"if-none-match", b'"2"'), (b"if-modified-since", MODIFIED[1])], TAGGED, False),  # the tag wins
-        ([(b"if-modified-since", b"Sat, 23 Nov 2013 19:00:00 GMT")], TAGGED, False),
-        ([(b"if-modified-since", b"")], [], False),
-    ],
-)  # fmt: skip
-def test_conditions(request_: Headers, stored: Headers, answer: bool) -> None:
-    assert not_modified(request_, stored) is answer
-
-
-@pytest.mark.parametrize(
-    ("value", "length", "span"),
-    [
-        (b"bytes=0-0", 10, (0, 1)),
-        (b"bytes=2-", 10, (2, 10)),
-        (b"bytes=-3", 10, (7, 10)),
-        (b"bytes=-30", 10, (0, 10)),
-        (b"bytes=2-99", 10, (2, 10)),
-        (b" bytes=2-3 ", 10, (2, 4)),
-        (b"bytes=2-3", None, (2, 4)),
-        (b"bytes=2-", None, (2, None)),
-        (b"bytes=-3", None, None),
-        (b"bytes=3-2", 10, None),
-        (b"bytes=", 10, None),
-        (b"bytes=-", 10, None),
-        (b"bytes=0-1,2-3", 10, None),
-        (b"bytes = 0-1", 10, None),
-        (b"bytes=+0-1", 10, None),
-        (b"bytes=0_0-1", 10, None),
-        (b"bytes=0x0-1", 10, None),
-        ("bytes=\u0660-1".encode(), 10, None),
-        (b"bytes=0-" + b"9" * 30, 10, None),
-        (b"items=0-1", 10, None),
-    ],
-)
-def test_ranges(value: bytes, length: int | None, span: tuple[int, int | None] | None) -> None:
-    assert parse_range(value, length) == span
-
-
-@pytest.mark.parametrize(
-    ("value", "length"),
-    [(b"bytes=10-", 10), (b"bytes=10-12", 10), (b"bytes=-0", 10), (b"bytes=0-", 0), (b"bytes=-1", 0)],
-)
-def test_ranges_that_cannot_be_satisfied(value: bytes, length: int) -> None:
-    with pytest.raises(ValueError):
-        parse_range(value, length)
-
-
-@given(st.binary(max_size=30) | st.from_regex(rb"bytes=[0-9]{0,3}-[0-9]{0,3}", fullmatch=True), st.integers(0, 500))
-def test_a_range_lies_within_what_is_there(value: bytes, length: int) -> None:
-    try:
-        span = parse_range(value, length)
-    except ValueError:
-        return
-    if span is not None:
-        start, end = span
-        assert end is not None
-        assert 0 <= start < end <= length

@@ -27,15 +27,13 @@ still answers all who wait for it: a playlist that is not there yet must not mea
 
 from __future__ import annotations
 
-import re
-
 from .dash import MpdFacts, fresh_for
 from .hls import Kind, PlaylistFacts
 from .http1 import Headers, get
 from .http_fields import Directives, field_names
 from .http_lifetime import Lifetime, age_value, control_of, seconds
 
-__all__ = ["Lifetime", "decide", "end_to_end", "not_modified", "parse_range"]
+__all__ = ["Lifetime", "decide"]
 
 #: Target duration to assume where no playlist has been seen yet: Apple's recommendation (HLS authoring
 #: specification 7.5).
@@ -49,21 +47,6 @@ LONGEST_MOMENT = 1.0
 NEGATIVE = 1.0
 #: Never shared, on media or playlists: each viewer would be the one who asked first.
 COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
-#: Connection-specific fields that end at each hop (RFC 9110 section 7.6.1), and framing, which is ours.
-_HOP = frozenset(
-    {
-        b"connection",
-        b"content-length",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
 # What we send upstream never differs by these, so an answer that does is one for all.
 _HARMLESS_VARY = frozenset({"accept-encoding", "origin", "user-agent", "accept"})
 
@@ -184,62 +167,3 @@ def mpd_lifetime(mpd: MpdFacts, told: float | None, age: float) -> tuple[float, 
 def moment(unit: float) -> float:
     """For how long what is stale on arrival is fresh all the same."""
     return min(LONGEST_MOMENT, unit * MOMENT_SHARE)
-
-
-def end_to_end(headers: Headers, *, alone: bool = False) -> list[tuple[bytes, bytes]]:
-    """The fields of an answer that may go on: without those of the hop, and without Set-Cookie and Age.
-
-    `alone` is for an answer that goes to one viewer, who asked for it: whose cookie and Age it keeps.
-    """
-    named = {each.strip().lower() for each in (get(headers, b"connection") or b"").split(b",")}
-    # `Connection: Cache-Control` must not strip what a cache below needs (RFC 9110 section 7.6.1).
-    named -= {b"cache-control", b"age", b"host", b"authorization"}
-    dropped = _HOP | named | {b"via", b"date"} | (frozenset() if alone else {b"set-cookie", b"age"})
-    return [(name, value) for name, value in headers if name not in dropped]
-
-
-def not_modified(request: Headers, headers: Headers) -> bool:
-    """Whether a conditional GET or HEAD is to be answered 304 (RFC 9110 section 13.2.2)."""
-    wanted = get(request, b"if-none-match")
-    if wanted is not None:
-        tag = get(headers, b"etag")
-        if wanted.strip() == b"*":
-            return True
-        if tag is None:
-            return False
-        # Weak comparison (section 8.8.3.2).
-        return tag.removeprefix(b"W/") in {each.strip().removeprefix(b"W/") for each in wanted.split(b",")}
-    since, modified = get(request, b"if-modified-since"), get(headers, b"last-modified")
-    # Compared as opaque strings: players send back what we gave them, and a date that differs is just a 200.
-    return since is not None and since == modified
-
-
-_RANGE = re.compile(rb"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
-
-
-def parse_range(value: bytes, length: int | None) -> tuple[int, int | None] | None:
-    """The first byte and the end (exclusive, None for "to the end") of a single byte range.
-
-    None means to answer with the whole: no range, several, or one that is malformed (RFC 9110 section 14.2).
-    `length` is None while it is not known; a suffix cannot be found then, and the whole is given.  Raises
-    ValueError for a range that cannot be satisfied (416).
-    """
-    match = _RANGE.match(value.strip())
-    if match is None:
-        return None
-    first, last = match.groups()
-    if not first:
-        if not last or length is None:
-            return None
-        if int(last) == 0 or length == 0:
-            raise ValueError("an empty suffix, or nothing to have one")
-        return max(0, length - int(last)), length
-    start = int(first)
-    if last and int(last) < start:
-        return None
-    if length is not None and start >= length:
-        raise ValueError("behind the end")
-    end = int(last) + 1 if last else None
-    if length is not None:
-        end = length if end is None else min(end, length)
-    return start, end
