@@ -109,7 +109,7 @@ ORIGIN = Origin("origin", "http://origin.example:80")
 
 
 @asynccontextmanager
-async def open_edge(*more: Edge, origin: Origin = ORIGIN, network: MemoryNetwork | None = None, up: bool = True,
+async def open_edge(*more: Edge, origin: Origin | Edge = ORIGIN, network: MemoryNetwork | None = None, up: bool = True,
                     **options: Any) -> AsyncIterator[Rig]:  # fmt: skip
     """One edge before one origin; `more` are further tiers."""
     network = network or MemoryNetwork()

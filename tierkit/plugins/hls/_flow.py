@@ -222,7 +222,7 @@ class Flow:
                 return await self._serve(stored, request, way)
             if not may_forward(wanted):
                 raise Refused(504, "nothing is stored that may be served, and only-if-cached forbids to ask")
-            if request.method == "HEAD" and self.policy.all_methods:
+            if self.policy.leaves_to_origin(request):
                 break
             entry, way = await self._wait(place, key, stored, request)
             if entry is None:

@@ -17,6 +17,9 @@ from tierkit.codecs import http_cache, live_cache
 from tierkit.codecs.hls import PlaylistFacts
 from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_cache import Lifetime, RequestDirectives, request_directives
+from tierkit.codecs.http_conditional import for_origin_alone, unconditional
+from tierkit.codecs.http_forward import forwarded, without_unkeyed
+from tierkit.http import Request
 
 from ._about import About
 
@@ -24,41 +27,16 @@ __all__ = ["Arrival", "Live", "Plain", "Policy"]
 
 #: What a request that is passed on for one viewer says upstream, besides our own fields.
 PASSED_ON = frozenset({b"authorization", b"range", b"if-none-match", b"if-modified-since", b"if-range"})
-#: What a client says of what it has, or of how much it wants: not for a request that is to fill the store.
-OF_ONE_CLIENT = frozenset(
-    {
-        b"cache-control",
-        b"expect",
-        b"if-match",
-        b"if-modified-since",
-        b"if-none-match",
-        b"if-range",
-        b"if-unmodified-since",
-        b"pragma",
-        b"range",
-    }
-)
+#: Of the hop behind, or of what only the one who asked wants: not for a request that is to fill the store.
+_OF_ONE_CLIENT = frozenset({b"cache-control", b"expect", b"pragma"})
 # Identity only: a cache that stores one form must not store a compressed one for all.
 _OURS = (
     (b"Accept", b"*/*"),
     (b"Accept-Encoding", b"identity"),
     (b"User-Agent", b"tierkit/" + tierkit.__version__.encode()),
 )
-_HOP = frozenset(
-    {
-        b"connection",
-        b"content-length",
-        b"host",
-        b"keep-alive",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"via",
-    }
-)
+#: Made anew at each hop: who is asked, and who has asked so far.
+_MADE_ANEW = frozenset({b"host", b"via"})
 
 
 @frozen(kw_only=True)
@@ -104,6 +82,10 @@ class Policy(ABC):
         """Whether a request with these fields goes past the store whatever is in it."""
 
     @abstractmethod
+    def leaves_to_origin(self, request: Request) -> bool:
+        """Whether a request that nothing stored can answer is passed on as it is, and fills nothing."""
+
+    @abstractmethod
     def asks(self, request: Headers, *, alone: bool) -> list[tuple[bytes, bytes]]:
         """The fields of a request upstream: for one viewer `alone`, or to fill the store for all."""
 
@@ -135,6 +117,9 @@ class Live(Policy):
 
     def bypasses(self, names: frozenset[bytes]) -> bool:
         return b"authorization" in names
+
+    def leaves_to_origin(self, request: Request) -> bool:
+        return False
 
     def asks(self, request: Headers, *, alone: bool) -> list[tuple[bytes, bytes]]:
         found = list(_OURS)
@@ -168,9 +153,19 @@ class Plain(Policy):
         return request_directives(request)
 
     def bypasses(self, names: frozenset[bytes]) -> bool:
-        return False
+        return has_content(names)
+
+    def leaves_to_origin(self, request: Request) -> bool:
+        # A HEAD fetches no body for others, and may say more of what is stored than its own answer.
+        return request.method == "HEAD" or for_origin_alone(request.headers)
 
     def asks(self, request: Headers, *, alone: bool) -> list[tuple[bytes, bytes]]:
-        dropped = _HOP if alone else _HOP | OF_ONE_CLIENT
-        named = {each.strip().lower() for name, value in request if name == b"connection" for each in value.split(b",")}
-        return [each for each in request if each[0] not in dropped and each[0] not in named]
+        passed = [each for each in forwarded(request) if each[0] not in _MADE_ANEW]
+        if alone:
+            return passed
+        return [each for each in unconditional(without_unkeyed(passed)) if each[0] not in _OF_ONE_CLIENT]
+
+
+def has_content(names: frozenset[bytes]) -> bool:
+    """Whether a request brings a body: a GET's is no part of the key, so its answer is for nobody else."""
+    return b"content-length" in names or b"transfer-encoding" in names

@@ -1,0 +1,323 @@
+"""`HLS(policy="rfc9111")` on the wire: what the public test suite for HTTP caches asks of a cache before an origin."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.support_http import Answer
+from tierkit import Edge
+from tierkit.codecs.http_fields import format_date
+from tierkit.http import Request, Response
+from tierkit.plugins.hls import HLS
+
+from .edge_rig import ORIGIN, Rig, open_edge
+
+PATH = "/thing"
+BODY = b"0123456789"
+
+
+def fields(*lines: str) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.strip().encode()) for name, _, value in (line.partition(":") for line in lines)]
+
+
+def at(offset: float) -> str:
+    """A date so many seconds from now."""
+    return format_date(time.time() + offset).decode()
+
+
+def say(rig: Rig, *lines: str, status: int = 200, body: bytes = BODY, path: str = PATH) -> None:
+    """Have the origin say this: 304 to who has it already."""
+
+    def answer(request: Request) -> Response:
+        said = fields(*lines)
+        known = {name.lower(): value for name, value in said}
+        tag = request.get(b"if-none-match")
+        same = tag == known.get(b"etag") if tag else request.get(b"if-modified-since") == known.get(b"last-modified", 0)
+        return Response(304, said) if same and status == 200 else Response(status, said, body)
+
+    rig.origin.paths[path] = answer
+
+
+def kind(rig: Rig, before: int) -> str:
+    """How the origin was asked since `before`."""
+    asked = rig.origin.asked[before:]
+    if not asked:
+        return "cached"
+    if asked[0].get(b"if-none-match") is not None:
+        return "etag_validated"
+    return "lm_validated" if asked[0].get(b"if-modified-since") is not None else "not_cached"
+
+
+async def ask(rig: Rig, *lines: str, path: str = PATH, method: str = "GET") -> tuple[str, Answer]:
+    before = len(rig.origin.asked)
+    answer = await rig.get(path, *lines, method=method)
+    return kind(rig, before), answer
+
+
+def told(answer: Answer) -> str:
+    """Cache-Status without the seconds, which depend on how late in its second the origin has made its Date."""
+    return re.sub(r"ttl=-?[0-9]+", "ttl", (answer.get(b"cache-status") or b"").decode())
+
+
+LM = "Last-Modified: Sat, 23 Nov 2013 20:00:00 GMT"
+REUSE = {
+    "max-age": (["Cache-Control: max-age=3600"], [], 3, "cached"),
+    "max-age 0": (["Cache-Control: max-age=0"], [], 1, "not_cached"),
+    "max-age stale": (["Cache-Control: max-age=2"], [], 3, "not_cached"),
+    "max-age and age": (["Cache-Control: max-age=3600", "Age: 7200"], [], 1, "not_cached"),
+    "an old date": (["Cache-Control: max-age=60", "Date: {-100}"], [], 1, "not_cached"),
+    "expires": (["Expires: {60}"], [], 3, "cached"),
+    "expires past": (["Expires: {-60}"], [], 1, "not_cached"),
+    "expires odd": (["Expires: 0"], [], 1, "not_cached"),
+    "s-maxage over max-age": (["Cache-Control: s-maxage=1, max-age=3600"], [], 3, "not_cached"),
+    "s-maxage longer": (["Cache-Control: s-maxage=3600, max-age=1"], [], 3, "cached"),
+    "no lifetime": (["X: y"], [], 1, "not_cached"),
+    "no-store": (["Cache-Control: max-age=60, no-store"], [], 1, "not_cached"),
+    "private": (["Cache-Control: max-age=60, private"], [], 1, "not_cached"),
+    "no-cache": (["Cache-Control: max-age=60, no-cache", 'ETag: "a"'], [], 1, "etag_validated"),
+    "must-revalidate": (["Cache-Control: max-age=2, must-revalidate", 'ETag: "a"'], [], 3, "etag_validated"),
+    "targeted": (["CDN-Cache-Control: max-age=60", "Cache-Control: no-store"], [], 5, "cached"),
+    "targeted at us": (["Tierkit-Cache-Control: max-age=60", "CDN-Cache-Control: no-store"], [], 5, "cached"),
+    "targeted unreadable": (["CDN-Cache-Control: max-age=60, &", "Cache-Control: no-store"], [], 1, "not_cached"),
+    "cookie": (["Cache-Control: max-age=60", "Set-Cookie: a=b"], [], 1, "not_cached"),
+    "cookie in request": (["Cache-Control: max-age=60"], ["Cookie: a=b"], 1, "cached"),
+    "request max-age=0": (["Cache-Control: max-age=60"], ["Cache-Control: max-age=0"], 3, "not_cached"),
+    "request no-cache": (["Cache-Control: max-age=60", LM], ["Cache-Control: no-cache"], 1, "lm_validated"),
+    "request no-store": (["Cache-Control: max-age=60"], ["Cache-Control: no-store"], 1, "not_cached"),
+    "request pragma": (["Cache-Control: max-age=60"], ["Pragma: no-cache"], 1, "not_cached"),
+    "request max-stale": (["Cache-Control: max-age=1"], ["Cache-Control: max-stale=1000"], 3, "cached"),
+    "request min-fresh": (["Cache-Control: max-age=60"], ["Cache-Control: min-fresh=99"], 1, "not_cached"),
+    "authorization": (["Cache-Control: max-age=60"], ["Authorization: Basic x"], 1, "cached"),
+    "vary on all": (["Cache-Control: max-age=60", "Vary: *"], [], 1, "not_cached"),
+    "vary the same": (["Cache-Control: max-age=60", "Vary: X-Kind"], [], 1, "cached"),
+    "vary otherwise": (["Cache-Control: max-age=60", "Vary: X-Kind"], ["X-Kind: b"], 1, "not_cached"),
+    "an error with a lifetime": (["Cache-Control: max-age=60"], ["If-None-Match: x"], 1, "cached"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REUSE)
+async def test_reuse(what: str, autojump_clock: MockClock) -> None:
+    lines, second, after, expected = REUSE[what]
+    lines = [line.replace("{60}", at(60)).replace("{-60}", at(-60)).replace("{-100}", at(-100)) for line in lines]
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, *lines)
+        assert (await ask(rig))[0] == "not_cached"
+        await trio.sleep(after)
+        found, answer = await ask(rig, *second)
+        assert (found, answer.status, answer.body) == (expected, 200, BODY)
+
+
+async def test_what_came_with_credentials_is_for_others_only_if_it_says_so(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=60")
+        await ask(rig, "Authorization: Basic x")
+        assert rig.origin.asked[0].get(b"authorization") == b"Basic x"
+        await trio.sleep(11)
+        say(rig, "Cache-Control: max-age=60, public")
+        assert (await ask(rig, "Authorization: Basic x"))[0] == "not_cached"
+        assert (await ask(rig))[0] == "cached"
+
+
+async def test_a_cookie_reaches_the_one_who_asked_and_nobody_else(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=60", "Set-Cookie: a=b")
+        assert (await ask(rig))[1].get(b"set-cookie") == b"a=b"
+        await trio.sleep(11)
+        say(rig, 'Cache-Control: max-age=60, no-cache="set-cookie"', "Set-Cookie: a=b")
+        await ask(rig)
+        found, answer = await ask(rig)
+        assert (found, answer.get(b"set-cookie")) == ("cached", None)
+
+
+async def test_age_counts_across_two_tiers(autojump_clock: MockClock) -> None:
+    shield = Edge("shield", upstream=ORIGIN, listen="http://shield.example:80", serves=HLS(policy="rfc9111"))
+    async with open_edge(shield, origin=shield, policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=60", "Age: 10")
+        await rig.get(PATH, tier="shield")
+        await trio.sleep(4)
+        await rig.get(PATH)
+        await trio.sleep(3)
+        answer = await rig.get(PATH)
+        assert (answer.get(b"age"), len(rig.origin.asked)) == (b"17", 1)
+        assert answer.get(b"via") == b"1.1 tierkit-shield, 1.1 tierkit-edge"
+        assert told(answer) == "tierkit-shield; hit; ttl, tierkit-edge; hit; ttl"
+        await trio.sleep(44)
+        assert rig.origin.count(PATH) == 1
+        await rig.get(PATH)
+        assert rig.origin.count(PATH) == 2
+
+
+async def test_variants_live_beside_each_other(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        for each in ("gzip", "br"):
+            say(rig, "Cache-Control: max-age=60", "Vary: Accept-Encoding", body=each.encode())
+            await ask(rig, f"Accept-Encoding: {each}")
+        assert rig.origin.asked[1].get(b"accept-encoding") == b"br"
+        for each in ("gzip", "br"):
+            found, answer = await ask(rig, f"Accept-Encoding: {each}")
+            assert (found, answer.body) == ("cached", each.encode())
+        found, answer = await ask(rig, "Accept-Encoding: identity")
+        assert (found, told(answer)) == ("not_cached", "tierkit-edge; fwd=vary-miss; stored; ttl")
+
+
+@pytest.mark.parametrize("validator", ['ETag: "a"', LM])
+async def test_a_304_updates_what_is_stored(validator: str, autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=1", validator, "X: a", "Y: y")
+        await ask(rig)
+        await trio.sleep(3)
+        say(rig, "Cache-Control: max-age=3600", validator, "X: b")
+        answer = (await ask(rig))[1]
+        assert (answer.status, answer.get(b"x"), answer.get(b"y"), answer.body) == (200, b"b", b"y", BODY)
+        assert told(answer) == "tierkit-edge; fwd=stale; fwd-status=304; stored; ttl"
+        await trio.sleep(3)
+        found, answer = await ask(rig)
+        assert (found, answer.get(b"x"), answer.get(b"age")) == ("cached", b"b", b"3")
+
+
+async def test_a_head_updates_or_ends_what_is_stored(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=2", 'ETag: "a"', "X: 1")
+        await ask(rig)
+        await trio.sleep(3)
+        say(rig, "Cache-Control: max-age=1000", 'ETag: "a"', "X: 2")
+        found, answer = await ask(rig, method="HEAD")
+        assert (found, answer.get(b"content-length"), answer.body) == ("not_cached", b"10", b"")
+        assert told(answer) == "tierkit-edge; fwd=method"
+        found, answer = await ask(rig)
+        assert (found, answer.get(b"x"), answer.get(b"age")) == ("cached", b"2", b"0")
+        assert (await ask(rig, method="HEAD"))[0] == "cached"
+        say(rig, 'ETag: "b"', body=b"other")
+        await ask(rig, "Cache-Control: no-cache", method="HEAD")
+        assert (await ask(rig))[1].body == b"other"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "M-SEARCH"])
+async def test_unsafe_methods_invalidate(method: str, autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        for path in (PATH, "/other"):
+            say(rig, "Cache-Control: max-age=60", path=path)
+            await ask(rig, path=path)
+        say(rig, "Location: /other", status=500)
+        assert (await ask(rig, "Content-Length: 0", method=method))[1].status == 500
+        say(rig, "Cache-Control: max-age=60")
+        assert (await ask(rig))[0] == "cached"
+        say(rig, "Location: /other", status=201)
+        assert (await ask(rig, "Content-Length: 0", method=method))[1].status == 201
+        say(rig, "Cache-Control: max-age=60")
+        assert (await ask(rig))[0] == "not_cached"
+        assert (await ask(rig, path="/other"))[0] == "not_cached"
+
+
+async def test_only_if_cached(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=1")
+        assert (await ask(rig, "Cache-Control: only-if-cached"))[1].status == 504
+        await ask(rig)
+        assert (await ask(rig, "Cache-Control: only-if-cached"))[1].status == 200
+        await trio.sleep(3)
+        found, answer = await ask(rig, "Cache-Control: only-if-cached")
+        assert (found, answer.status) == ("cached", 504)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_stale_if_error(status: int, autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=1, stale-if-error=60")
+        await ask(rig)
+        await trio.sleep(3)
+        say(rig, "X: as it is", status=status, body=b"broken")
+        answer = (await ask(rig))[1]
+        assert (answer.status, answer.body) == (200, BODY)
+        assert told(answer) == "tierkit-edge; hit; ttl; detail=stale-if-error"
+        await trio.sleep(62)
+        answer = (await ask(rig))[1]
+        assert (answer.status, answer.body, answer.get(b"x")) == (status, b"broken", b"as it is")
+
+
+async def test_must_revalidate_is_not_served_where_upstream_is_dead(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=1, stale-if-error=60, must-revalidate")
+        await ask(rig)
+        await trio.sleep(3)
+
+        def silent(request: Request) -> Response:
+            raise ConnectionResetError("dead")
+
+        rig.origin.paths[PATH] = silent
+        assert (await ask(rig))[1].status >= 500
+        say(rig, status=503)
+        await trio.sleep(30)
+        assert (await ask(rig))[1].status == 503
+
+
+async def test_stale_while_revalidate_asks_behind(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=1, stale-while-revalidate=60")
+        await ask(rig)
+        await trio.sleep(3)
+        say(rig, "Cache-Control: max-age=60", body=b"new")
+        answer = (await ask(rig))[1]
+        assert answer.body == BODY
+        assert told(answer) == "tierkit-edge; hit; ttl; detail=stale-while-revalidate"
+        await trio.sleep(1)
+        found, answer = await ask(rig)
+        assert (found, answer.body) == ("cached", b"new")
+
+
+# --- fields ----------------------------------------------------------------------------------------
+
+
+async def test_unknown_fields_pass_both_ways_and_those_of_the_hop_do_not(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=60", "X-Odd: yes", "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5")
+        answer = (await ask(rig, "X-Mine: yes", "Connection: X-Drop, Cookie", "X-Drop: 1", "Cookie: c", "TE: trailers",
+                            "Proxy-Authorization: x", "Upgrade: h2c"))[1]  # fmt: skip
+        assert (answer.status, answer.get(b"x-odd"), answer.get(b"x-hop"), answer.get(b"keep-alive")) == (
+            200, b"yes", None, None,
+        )  # fmt: skip
+        (request,) = rig.origin.asked
+        assert (request.get(b"x-mine"), request.get(b"cookie")) == (b"yes", b"c")
+        for gone in (b"x-drop", b"te", b"proxy-authorization", b"upgrade"):
+            assert request.get(gone) is None
+        assert request.get(b"via") == b"1.1 tierkit-edge"
+
+
+async def test_what_is_no_part_of_the_key_does_not_choose_what_is_stored(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=60")
+        await ask(rig, "X-Forwarded-Host: evil", "X-Original-URL: /evil", "X-HTTP-Method-Override: POST")
+        (request,) = rig.origin.asked
+        for name in (b"x-forwarded-host", b"x-original-url", b"x-http-method-override"):
+            assert request.get(name) is None
+        await ask(rig, "X-Forwarded-Host: mine", "Content-Length: 0", method="POST")
+        assert rig.origin.asked[-1].get(b"x-forwarded-host") == b"mine"  # its answer is for nobody else
+
+
+async def test_the_conditions_of_one_viewer_do_not_fill_the_store(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=60", 'ETag: "a"')
+        found, answer = await ask(rig, 'If-None-Match: "a"', "Range: bytes=0-1")
+        assert (found, answer.status) == ("not_cached", 304)
+        assert rig.origin.asked[0].get(b"range") is None
+        found, answer = await ask(rig)
+        assert (found, answer.body) == ("cached", BODY)
+
+
+@pytest.mark.parametrize("condition", ['If-Match: "x"', f"If-Unmodified-Since: {LM[15:]}"])
+async def test_what_only_the_origin_can_judge_passes_and_fills_nothing(
+    condition: str, autojump_clock: MockClock
+) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=60", status=412)
+        assert (await ask(rig, condition))[1].status == 412
+        name, _, value = condition.partition(": ")
+        assert rig.origin.asked[0].get(name.lower().encode()) == value.encode()
+        say(rig, "Cache-Control: max-age=60")
+        assert (await ask(rig))[0] == "not_cached"
+        assert (await ask(rig, condition))[0] == "cached"
