@@ -12,6 +12,7 @@ Theory of operation:
   `wait_writable`, which sees to ours too.  A caller whose bytes were all accepted does not come back; so a
   *flusher*, a task of its own (16 µs, only then), waits until the rest has left.  `wait_writable` then
   waits for the flusher, because trio lets only one task wait for a descriptor.
+* A server's handshakes are computed in turns, so that many at once hold nobody up: see `_tls_turns`.
 * `close` hands a rest to such a flusher too, for at most LINGER seconds; TCP does the same for plain bytes.
 * An end without close_notify is an ordinary end of input.  Players and phones just drop, and the protocols
   above delimit their messages themselves (Content-Length, chunks, RTMP messages), so a cut is seen there.
@@ -21,12 +22,16 @@ Theory of operation:
 from __future__ import annotations
 
 import ssl
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import trio
 
 from ._ports import RECV_BYTES, Blob, Connection, Pollable
 from ._reasons import tls_reason
 from ._sockets import SocketConnection
+from ._tls_turns import HandshakeTurns
 from .errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
 
 __all__ = ["TLSConnection"]
@@ -38,21 +43,29 @@ BATCH = 32768
 HEAD = 4096
 #: What a handshake may send us: OpenSSL bounds a certificate chain at 100 kB (SSL_MAX_CERT_LIST_DEFAULT).
 HANDSHAKE_BYTES = 1 << 18
+#: What is read of it at once: a hello with a post-quantum key share has 1.8 KB.
+HANDSHAKE_READ = 4096
 #: What the peer can make us owe it without reading it (alerts, key updates, tickets).
 OWED_BYTES = 1 << 18
 #: Seconds that a closed connection has for its last batch: 32 KiB on a line of 10 kbit/s.
 LINGER = 30.0
 
 
+_T = TypeVar("_T")
 _outgoing: trio.lowlevel.RunVar[ssl.MemoryBIO] = trio.lowlevel.RunVar("tierkit TLS outgoing")
+_turns: trio.lowlevel.RunVar[HandshakeTurns] = trio.lowlevel.RunVar("tierkit TLS handshakes")
 
 
-def _shared_outgoing() -> ssl.MemoryBIO:
-    """The buffer of this run: two trio runs in two threads have one each."""
+def _new_turns() -> HandshakeTurns:
+    return HandshakeTurns(time.thread_time, time.monotonic)
+
+
+def _run_wide(variable: trio.lowlevel.RunVar[_T], make: Callable[[], _T]) -> _T:
+    """What all connections of this run share: two runs in two threads have one each."""
     try:
-        return _outgoing.get()
+        return variable.get()
     except LookupError:
-        _outgoing.set(made := ssl.MemoryBIO())
+        variable.set(made := make())
         return made
 
 
@@ -69,8 +82,9 @@ class TLSConnection(Connection):
         super().__init__(peer=inner.peer, door=inner.door, secure=True)
         self._inner = inner
         self._incoming = ssl.MemoryBIO()
-        self._outgoing = _shared_outgoing()
+        self._outgoing = _run_wide(_outgoing, ssl.MemoryBIO)
         self._server = server_name is None
+        self._turns = _run_wide(_turns, _new_turns)
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=self._server, server_hostname=server_name
         )
@@ -90,18 +104,25 @@ class TLSConnection(Connection):
     async def establish(self) -> None:
         if self._ready:
             return
+        if self._server:
+            self._turns.knock()
         await self._inner.establish()
         self.peer = self._inner.peer
         start = self._inner.bytes_in
-        while not self._shake():
+        done = not self._server and self._shake()
+        while not done:
             while self._push():
                 await self._inner.wait_writable()
-            data = await self._inner.recv()
+            data = await self._inner.recv(HANDSHAKE_READ)
             if not data:
                 raise ConnectionLost(f"{self.peer} has ended its connection during the TLS handshake")
             if self._inner.bytes_in - start > HANDSHAKE_BYTES:
                 raise RemoteProtocolError(f"{self.peer} sent a TLS handshake of more than {HANDSHAKE_BYTES} bytes")
             self._incoming.write(data)
+            if self._server:
+                done = await self._turns.take(self._shake, begun=self._inner.bytes_out > 0)
+            else:
+                done = self._shake()  # those that we dial are few, and whole tiers wait for them
         self._ready = True
         # A server's last words (session tickets) need not be waited for.
         self._push()
