@@ -1,0 +1,175 @@
+"""`HLS(policy="rfc9111")`: bodies of requests, other methods, and other ways to say the same."""
+
+from __future__ import annotations
+
+import h11
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tierkit.errors import ConnectionLost
+from tierkit.http import BodySink, Request, Response
+
+from .edge_rig import Rig, dripping, open_edge
+
+PATH = "/thing"
+
+
+def echoing(rig: Rig) -> None:
+    """Have the origin send back what it gets, and how it was framed."""
+
+    async def echo(request: Request) -> Response:
+        body = b"".join([piece async for piece in request.stream_body()])
+        framed = request.get(b"content-length") or request.get(b"transfer-encoding") or b"none"
+        return Response(200, [(b"X-Framed", framed), (b"X-Method", request.method.encode())], body)
+
+    rig.origin.paths[PATH] = echo
+
+
+def head(line: str, *fields: str) -> bytes:
+    return "\r\n".join((line, "Host: edge.example", *fields, "", "")).encode()
+
+
+async def test_a_body_with_a_length_passes(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        echoing(rig)
+        viewer = await rig.viewer()
+        await viewer.say(head(f"POST {PATH} HTTP/1.1", "Content-Length: 5") + b"he")
+        await trio.sleep(1)
+        await viewer.say(b"llo")
+        answer = await viewer.answer("POST")
+        assert (answer.status, answer.body, answer.get(b"x-framed")) == (200, b"hello", b"5")
+        assert answer.get(b"cache-status") == b"tierkit-edge; fwd=method"
+
+
+async def test_a_chunked_body_passes_without_its_trailers(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        echoing(rig)
+        viewer = await rig.viewer()
+        body = b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n"
+        await viewer.say(head(f"PUT {PATH} HTTP/1.1", "Transfer-Encoding: chunked", "Trailer: X-Trailer") + body)
+        answer = await viewer.answer("PUT")
+        assert (answer.body, answer.get(b"x-framed"), answer.get(b"x-method")) == (b"hello world", b"chunked", b"PUT")
+        assert rig.origin.asked[0].get(b"x-trailer") is None
+        assert (await viewer.ask(PATH)).status == 200  # and the connection is fit for more
+
+
+async def test_a_get_with_a_body_is_for_nobody_else(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        asked = []
+
+        async def answer(request: Request) -> Response:
+            asked.append(b"".join([piece async for piece in request.stream_body()]))
+            return Response(200, [(b"Cache-Control", b"max-age=60")], asked[-1] or b"without")
+
+        rig.origin.paths[PATH] = answer
+        viewer = await rig.viewer()
+        await viewer.say(head(f"GET {PATH} HTTP/1.1", "Content-Length: 4") + b"body")
+        assert (await viewer.answer()).body == b"body"
+        assert (await rig.get(PATH)).body == b"without"
+        await viewer.say(head(f"GET {PATH} HTTP/1.1", "Content-Length: 4") + b"next")
+        assert (await viewer.answer()).body == b"next"
+        assert asked == [b"body", b"", b"next"]
+
+
+async def test_a_body_waits_for_the_word_where_the_viewer_says_so(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        echoing(rig)
+        viewer = await rig.viewer()
+        await viewer.say(head(f"POST {PATH} HTTP/1.1", "Content-Length: 5", "Expect: 100-continue"))
+        assert (await viewer.connection.recv()).startswith(b"HTTP/1.1 100 ")
+        await viewer.say(b"hello")
+        assert (await viewer.answer("POST")).body == b"hello"
+
+
+async def test_a_refusal_comes_before_the_body(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        rig.origin.paths[PATH] = Response(413, [], b"too much")
+        viewer = await rig.viewer()
+        await viewer.say(head(f"POST {PATH} HTTP/1.1", "Content-Length: 5000000", "Expect: 100-continue"))
+        said = await viewer.rest()
+        assert said.startswith(b"HTTP/1.1 413 ")
+        assert said.endswith(b"too much")
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
+async def test_echoes_and_tunnels_are_refused(method: str) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        viewer = await rig.viewer()
+        target = "edge.example:80" if method == "CONNECT" else PATH
+        await viewer.say(head(f"{method} {target} HTTP/1.1"))
+        said = await viewer.connection.recv()
+        assert said.split()[1] == (b"400" if method == "CONNECT" else b"405")
+        assert rig.origin.asked == []
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PATCH", "PROPFIND"])
+async def test_other_methods_pass(method: str) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        echoing(rig)
+        for _ in range(2):
+            assert (await rig.get(PATH, method=method)).get(b"x-method") == method.encode()
+        assert rig.origin.count(PATH) == 2
+
+
+async def test_an_upgrade_is_not_made(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        echoing(rig)
+        answer = await rig.get(PATH, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+        assert answer.status == 200
+        assert rig.origin.asked[0].get(b"upgrade") is None
+        assert b"pgrade" not in (rig.origin.asked[0].get(b"connection") or b"")
+
+
+async def test_an_absolute_target_is_the_same_thing(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        rig.origin.paths[PATH] = Response(200, [(b"Cache-Control", b"max-age=60")], b"x")
+        viewer = await rig.viewer()
+        await viewer.say(head(f"GET http://edge.example{PATH} HTTP/1.1"))
+        assert (await viewer.answer()).body == b"x"
+        await rig.get(PATH)
+        assert rig.origin.count(PATH) == 1
+
+
+async def test_requests_on_end_are_answered_in_their_order(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+
+        async def slowly(request: Request) -> Response:
+            await trio.sleep(2)
+            return Response(200, [], b"slow")
+
+        rig.origin.paths["/slow"] = slowly
+        rig.origin.paths["/fast"] = Response(200, [(b"Cache-Control", b"max-age=60")], b"fast")
+        await rig.get("/fast")
+        viewer = await rig.viewer()
+        await viewer.say(head("GET /slow HTTP/1.1") + head("GET /fast HTTP/1.1", "Connection: close"))
+        said = await viewer.rest()
+        assert 0 < said.index(b"slow") < said.index(b"fast")
+
+
+@pytest.mark.parametrize("shared", [b"max-age=60", b"no-store"])
+async def test_an_old_client_reads_until_the_end(shared: bytes, autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        response = dripping(b"abc", b"def")
+        rig.origin.paths[PATH] = Response(200, [(b"Cache-Control", shared)], response.body)
+        viewer = await rig.viewer()
+        await viewer.say(f"GET {PATH} HTTP/1.0\r\n\r\n".encode())
+        said = await viewer.rest()
+        assert said.endswith(b"\r\n\r\nabcdef")
+        assert b"chunked" not in said.lower()
+
+
+async def test_a_broken_body_is_not_sent_twice_nor_stored(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+
+        async def body(sink: BodySink) -> None:
+            await sink.write(b"abc")
+            raise ValueError("broken")
+
+        rig.origin.paths[PATH] = Response(200, [(b"Cache-Control", b"max-age=60")], body, 10)
+        viewer = await rig.viewer()
+        await viewer.say(head(f"POST {PATH} HTTP/1.1", "Content-Length: 2") + b"hi")
+        with pytest.raises((ConnectionLost, h11.RemoteProtocolError)):  # whichever is noticed first
+            await viewer.answer("POST")
+        assert rig.origin.count(PATH) == 1
+        assert rig.statistics().store.objects == 0
