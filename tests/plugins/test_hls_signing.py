@@ -122,3 +122,10 @@ async def test_a_playlist_that_changes_is_prepared_anew(keys: str, autojump_cloc
         rig.origin.paths[PLAYLIST] = plain(playlist(2))
         await trio.sleep(2 * TD)
         assert media((await rig.get(url)).body)[0].startswith("media_2.ts?token=")
+
+
+async def test_a_token_of_ours_is_for_nobody_upstream(keys: str) -> None:
+    options = {"signing": "token", "signing_keys": keys, "prefetch": False}
+    async with open_edge(ignore_query=("x",), forward_ignored=True, **options) as rig:
+        await rig.get(f"{SEGMENT}?x=1&token={sign(SEGMENT, KEY, SOON)}&a=2")
+        assert [request.query for request in rig.origin.asked] == ["x=1&a=2"]

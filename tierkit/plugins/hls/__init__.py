@@ -24,7 +24,7 @@ import trio
 from attrs import frozen
 
 from tierkit.codecs import http_cache
-from tierkit.codecs.query_rule import QueryRule, pattern_problem
+from tierkit.codecs.query import QueryRule, pattern_problem
 from tierkit.codecs.signed_url import DEFAULT_EXPRESSION
 from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
 from tierkit.plugin import Context, Node, Running, Service, hookimpl, open_store, option
@@ -192,15 +192,15 @@ class HLS(Service):
         answers = Answers(ctx.tier, self.cors if policy.own_cors else "")
         signing = self._signing(ctx)
         signed = signing.parameters if signing is not None else ()
-        ignored = tuple(dict.fromkeys((*self.ignore_query, *ctx.upstream.ignored, *signed)))
-        rule = QueryRule(ignored) if ignored else None
+        ignored = tuple(dict.fromkeys((*self.ignore_query, *ctx.upstream.ignored)))
+        # What was signed for us is for nobody upstream.
+        rule = QueryRule(ignored, drop=signed, forward=self.forward_ignored) if ignored or signed else None
         gate = Gate(
             ctx.tier,
             answers.pseudonym,
             ctx.upstream,
             frozenset(map(bare, self.hosts)),
             rule,
-            forward=self.forward_ignored,
         )
         asker = Asker(ctx, client)
         async with trio.open_nursery() as nursery, open_store(self.cache_bytes, ctx.network.descriptors) as store:

@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from tierkit.codecs.hls_query import Directives, split_query
 from tierkit.codecs.http1 import Headers, get
-from tierkit.codecs.query_rule import QueryRule
+from tierkit.codecs.query import QueryRule
 from tierkit.http import Fields, Head
 from tierkit.plugin import RemoteProtocolError, TierkitError, Upstreams
 
@@ -85,7 +85,6 @@ class Gate:
         upstream: whose first source knows the canonical spelling of a path.
         hosts: names that it answers for, in lower case and without a port; empty for any.
         rule: which parameters of a query are no part of what is asked for; None where all are.
-        forward: whether upstream sees them all the same: those of whoever asks first.
     """
 
     def __init__(
@@ -95,15 +94,12 @@ class Gate:
         upstream: Upstreams,
         hosts: frozenset[str],
         rule: QueryRule | None = None,
-        *,
-        forward: bool = False,
     ) -> None:
         self.tier = tier
         self.pseudonym = pseudonym
         self.upstream = upstream
         self.hosts = hosts
         self.rule = rule
-        self.forward = forward
         #: The places of targets that have passed, without what the rule takes out.
         self.known: Memory[bytes, Place] = Memory()
 
@@ -125,9 +121,10 @@ class Gate:
         if self.rule is None:
             return self._remembered(target)
         place = self._remembered(self.rule.canonical(target))
-        if not self.forward or place.directives != NOTHING:
+        if not self.rule.forward or place.directives != NOTHING:
             return place
-        return evolve(place, path=target.decode("ascii"))
+        query = self.rule.forwarded(head.query.encode("ascii")).decode("ascii")
+        return evolve(place, path=f"{head.path}?{query}" if query else head.path)
 
     def _remembered(self, target: bytes) -> Place:
         place = self.known.get(target)
