@@ -119,9 +119,7 @@ class QueryRule:
             marked = self._out.out_of(marked)
         if self.sort and not _too_many(marked):
             # sorted() is stable: doubles keep their order.
-            pairs: list[bytes] = [pair for pair in marked.split(b"&") if pair]
-            pairs = sorted(pairs, key=_name)
-            return b"&".join(pairs)
+            return b"&".join(sorted([pair for pair in marked.split(b"&") if pair], key=_name))
         return marked[1:]
 
     def forwarded(self, query: bytes) -> bytes:
