@@ -118,8 +118,10 @@ class QueryRule:
         if self._out is not None:
             marked = self._out.out_of(marked)
         if self.sort and not _too_many(marked):
-            # sorted() is stable: doubles keep their order.
-            return b"&".join(sorted([pair for pair in marked.split(b"&") if pair], key=_name))
+            # Sorting is stable: doubles keep their order.
+            pairs = [pair for pair in marked.split(b"&") if pair]
+            pairs.sort(key=_name)
+            return b"&".join(pairs)
         return marked[1:]
 
     def forwarded(self, query: bytes) -> bytes:

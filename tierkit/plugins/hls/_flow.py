@@ -28,6 +28,7 @@ from tierkit.plugin import (
 
 from ._answers import Answers
 from ._fetch import Fetcher, Lead
+from ._objects import Meta
 from ._pass import Passer
 from ._places import Gate, Place, Refused
 from ._policy import Policy
@@ -94,6 +95,11 @@ def token(target: bytes) -> bytes | None:
     """The token of a signed URL in a target."""
     match = _TOKEN.search(target)
     return match.group(1) if match is not None else None
+
+
+def must_be_confirmed(meta: Meta) -> bool:
+    """Whether upstream's silence is to be told as 504, not hidden: must-revalidate (RFC 9111 section 5.2.2.2)."""
+    return meta.lifetime.must_revalidate
 
 
 class Flow:
@@ -278,13 +284,15 @@ class Flow:
             return entry, "misses" if under_way is None else "collapsed"
         except (NotShared, StoreFull):
             return None, "passed"
-        except UpstreamError:
+        except UpstreamError as error:
             wanted = self.policy.wanted(request.headers)
             if stored is not None and reuse(
                 stored.meta.lifetime, stored.meta.age(self.ctx.clock()), wanted, failed=True
             ).served:  # fmt: skip
                 stored.acquire()
                 return stored, "stale_if_error"
+            if stored is not None and must_be_confirmed(stored.meta):
+                raise Refused(504, f"{error}, and what {self.ctx.tier} has is stale and must be confirmed") from None
             raise
         finally:
             lead.here = False
