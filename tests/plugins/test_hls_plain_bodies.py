@@ -7,8 +7,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.support_http import open_door
+from tierkit import Origin
 from tierkit.errors import ConnectionLost
 from tierkit.http import BodySink, Request, Response
+from tierkit.plugin import Connection
+from tierkit.testing import MemoryNetwork
 
 from .edge_rig import Rig, dripping, open_edge
 
@@ -172,4 +176,33 @@ async def test_a_broken_body_is_not_sent_twice_nor_stored(autojump_clock: MockCl
         with pytest.raises((ConnectionLost, h11.RemoteProtocolError)):  # whichever is noticed first
             await viewer.answer("POST")
         assert rig.origin.count(PATH) == 1
+        assert rig.statistics().store.objects == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_interim_answers_and_trailers_end_here(method: str, autojump_clock: MockClock) -> None:
+    async def speak(connection: Connection) -> None:
+        heard = b""
+        while b"\r\n\r\n" not in heard:
+            heard += await connection.recv()
+        await connection.send_all(
+            b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Late, Cache-Control\r\n\r\n"
+            b"5\r\nhello\r\n0\r\nX-Late: 1\r\nCache-Control: max-age=60\r\n\r\n"
+        )
+        await connection.recv()
+
+    network = MemoryNetwork()
+    async with (
+        open_door(network, "http://raw.example:80", speak),
+        open_edge(origin=Origin("raw", "http://raw.example:80"), network=network, policy="rfc9111") as rig,
+    ):
+        viewer = await rig.viewer()
+        framing = [] if method == "GET" else ["Content-Length: 0"]
+        await viewer.say(head(f"{method} {PATH} HTTP/1.1", *framing, "Connection: close"))
+        said = await viewer.rest()
+        assert said.startswith(b"HTTP/1.1 200 ")
+        assert b"hello" in said
+        for gone in (b"103", b"link:", b"x-late: 1", b"max-age"):
+            assert gone not in said.lower()
         assert rig.statistics().store.objects == 0
