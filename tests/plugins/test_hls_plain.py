@@ -329,3 +329,11 @@ async def test_what_only_the_origin_can_judge_passes_and_fills_nothing(
         say(rig, "Cache-Control: max-age=60")
         assert (await ask(rig))[0] == "not_cached"
         assert (await ask(rig, condition))[0] == "cached"
+
+
+async def test_a_request_that_wants_more_than_freshness_is_told_so(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=60", 'ETag: "a"')
+        assert told((await ask(rig))[1]) == "tierkit-edge; fwd=uri-miss; stored; ttl"
+        answer = (await ask(rig, "Cache-Control: no-cache"))[1]
+        assert told(answer) == "tierkit-edge; fwd=request; fwd-status=304; stored; ttl"

@@ -230,11 +230,12 @@ class Flow:
                 raise Refused(504, "nothing is stored that may be served, and only-if-cached forbids to ask")
             if self.policy.leaves_to_origin(request):
                 break
+            fwd = self._why(stored, key, place)
             entry, way = await self._wait(place, key, stored, request)
             if entry is None:
                 break
             if way in ("passed", "stale_if_error") or self._variant(place.key, request.head.fields) == entry.key:
-                return await self._held(entry, request, way, self._why(stored, entry, key, place))
+                return await self._held(entry, request, way, Why(fwd, 304 if entry is stored else None))
             entry.release()  # it varies, and is for other requests than this
         return await self._pass(place, request)
 
@@ -325,11 +326,11 @@ class Flow:
         stored.acquire()
         return await self._held(stored, request, way)
 
-    def _why(self, stored: Entry | None, entry: Entry, key: str, place: Place) -> Why:
-        """Why upstream was asked, where `stored` was at hand before and `entry` is now."""
+    def _why(self, stored: Entry | None, key: str, place: Place) -> Fwd:
+        """Why upstream is asked, where `stored` is at hand."""
         if stored is None:
-            return Why(Fwd.URI_MISS if key == place.key else Fwd.VARY_MISS)
-        return Why(Fwd.STALE, 304 if entry is stored else None)
+            return Fwd.URI_MISS if key == place.key else Fwd.VARY_MISS
+        return Fwd.REQUEST if stored.meta.fresh(self.ctx.clock()) else Fwd.STALE
 
     async def _held(self, entry: Entry, request: Request, way: str, why: Why = MISSED) -> Response:
         if self.signing is not None and entry.meta.about.facts is not None and entry.meta.status == 200:
