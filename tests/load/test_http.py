@@ -136,7 +136,6 @@ async def test_bytes_that_nobody_asked_for_end_the_connection() -> None:
 
 
 async def test_silence_is_given_up(fast_clock: MockClock) -> None:
-    fast_clock.rate = 100
     async with connected(Script([None])) as connection:
         with pytest.raises(trio.TooSlowError):
             await connection.get("/", keep=True)

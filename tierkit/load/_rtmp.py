@@ -10,7 +10,8 @@ player).  Its media is what the newest timestamp says, gaps left out, and the wa
 
 The media of a player that drops is what its bytes are worth: `_timeline` says how.  Every LOOK seconds somebody looks
 whether it has stalled, by the same rule.  So a stall that is over within a second and a quarter may be missed there,
-and all are where nobody reads; but a connection that is lost for longer than a second is a stall for everybody.
+and all are where nobody reads.  A connection that is lost is a stall once what the player has in hand has run out for
+a second; where nobody reads, nobody knows of anything in hand, so each lost connection is one.
 
 A reading player's added latency is a frame's arrival minus the frame's timestamp, above the least such difference
 that any reading player of the run has seen: nobody knows when the frame was made, so the fastest is taken for zero.
