@@ -363,7 +363,8 @@ class Fetcher:
         if request.method == "HEAD":
             self._heed_head(place, request.headers, response)
             return
-        url = f"http://{request.host or 'localhost'}{place.path}"
+        scheme = "https" if request.connection.secure else "http"
+        url = f"{scheme}://{request.host or 'localhost'}{place.path}"
         base = url[: len(url) - len(place.path)]
         for each in invalidated(request.method.encode(), response.status, response.headers, url):
             self.forget(place.key if each == url else each[len(base) :])
