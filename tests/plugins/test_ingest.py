@@ -135,7 +135,7 @@ async def test_headers_for_caches_and_for_browsers(autojump_clock: MockClock) ->
         ("bytes=0-187", 206, 0, 188),
         ("bytes=188-", 206, 188, None),
         ("bytes=-376", 206, -376, None),
-        ("bytes=0-1,5-6", 200, 0, None),
+        ("bytes=5-6,0-1", 200, 0, None),  # backwards: nobody honest asks so
         ("bytes=99999999-", 416, 0, 0),
     ],
 )
