@@ -11,12 +11,14 @@ import pytest
 import trio
 import trio.testing
 
-from tierkit import Certificate, Listener
+from tierkit import Certificate, Listener, Relay, open_tier
 from tierkit._net import RealNetwork
 from tierkit._ports import Connection
-from tierkit._tls import TLSConnection
+from tierkit._tls import TLSConnection, _new_turns, _run_wide, _turns
 from tierkit._tls_turns import GAIN, HandshakeTurns
 from tierkit.errors import GivenUp
+from tierkit.events import Dropped, Event
+from tierkit.plugins.rtmp import RTMP
 
 from .conftest import Papers
 
@@ -298,3 +300,18 @@ async def test_a_full_queue_ends_a_connection_at_its_door(papers: Papers, local_
     connection.close()
     await stream.aclose()
     bound.close()
+
+
+async def test_whoever_is_dropped_at_the_door_is_told_of(local_certificate: Certificate) -> None:
+    told: list[Event] = []
+    relay = Relay("r1", listen=Listener("rtmps://127.0.0.1:0", (local_certificate,)), serves=RTMP())
+    with trio.fail_after(20):
+        async with open_tier(relay, observers=(told.append,), drain=0) as tier:
+            turns = _run_wide(_turns, _new_turns)
+            turns._newcomers, turns._apart = 2000, 0.01
+            stream = await trio.open_tcp_stream("127.0.0.1", tier.addresses[0].port or 0)
+            assert await stream.receive_some(1) == b""
+            while not (dropped := [each for each in told if isinstance(each, Dropped)]):
+                await trio.sleep(0.005)
+            await stream.aclose()
+    assert "2000 TLS handshakes wait already, 20.0 s of work" in dropped[0].text
