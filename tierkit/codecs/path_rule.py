@@ -11,8 +11,8 @@ A pattern is a regular expression of the kind that needs no second try, because 
 - No group is repeated, there are no alternatives and no look-around: give several rules instead.
 - What follows a repeat of varying length cannot continue it: ``\d+x`` is good, ``\d+7`` and ``.*x`` are refused.  So
   there is one way to match from each place, and giving up costs no second look.
-- It begins with something that no repeat of more than `SHORT` in front of its end runs over: ``_w\d+\.ts`` is good, ``\d+_`` is
-  refused, because on a path of digits each digit would be a start that is scanned to the end.
+- It begins with something that no repeat of more than `SHORT` in front of its end runs over: ``_w\d+\.ts`` is good,
+  ``\d+_`` is refused, because on a path of digits each digit would be a start that is scanned to the end.
 
 With these three, time is linear in the length of the path.  A percent-encoded letter, digit, ``-``, ``_`` or ``~`` is
 its own plain form first (RFC 3986 section 6.2.2.2), so ``%5Fw1`` does not get past ``_w\d+``.

@@ -1,21 +1,23 @@
 """URLs that are good for a while: a signature over the start of a path, and when it ends.
 
-Two forms.  The project's own is one query parameter,
+    token = [START "-"] EXPIRES "." KEY "." DEPTH [ "a" ] "." SIGNATURE
 
-    token = EXPIRES "." KEY "." DEPTH [ "a" ] "." SIGNATURE
-
-- EXPIRES: Unix seconds.  KEY: the id of the secret, so that secrets can be changed while old URLs still run.
+- START, EXPIRES: Unix seconds.  KEY: the id of the secret, so that secrets can be changed while old URLs still run.
 - DEPTH: how many segments of the path it is good for, counted from the start: 2 for ``/live/s/playlist.m3u8`` is
   everything below ``/live/s/``, 0 is everything.  ``a`` binds it to the viewer's address.
-- SIGNATURE: HMAC-SHA256 (RFC 2104) of ``v1 LF PREFIX LF EXPIRES LF KEY LF ADDRESS``, in base64url without padding.
+- SIGNATURE: HMAC-SHA256 (RFC 2104) of ``v1 LF PREFIX LF [START "-"] EXPIRES LF KEY LF ADDRESS``, in base64url without
+  padding.  The depth is in it by the prefix, the ``a`` by the address.  Numbers have no zeros in front, and the text is
+  compared, not what it decodes to: no token has a second spelling.
 
-A playlist's token is good for its segments where its folder is within the prefix, so an edge hands it on to them.
+It stands in the query (``?token=TOKEN``), where an edge adds it to the URIs of a playlist (`inherited`), or in the
+first segment of the path (``/token=TOKEN/live/s/playlist.m3u8``, `with_token`), where relative URIs have it by
+themselves: then a playlist is the same for all viewers, and only URIs that begin with a slash need it.
 
-The other is nginx's ``secure_link`` with ``secure_link_md5``, for who has URLs of that kind already: one MD5 over an
-expression for one path, so each URL of a playlist gets its own.  MD5 of a secret at the end is what nginx compares; use
-it for what runs, not for what is new.
+What is outside the prefix is not granted by it.  An edge that serves a playlist which lists other folders may sign for
+those with the same end, for the same viewer: whoever may see the playlist may then see what it lists.
 
-Paths are compared as they are sent, undecoded: another spelling of a path is another path, and not signed.
+Paths are compared as they are sent, undecoded: another spelling of a path is another path, and not signed.  nginx's own
+kinds of links are in `secure_link`.
 """
 
 from __future__ import annotations
@@ -24,59 +26,100 @@ import hmac
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from hashlib import md5
-from urllib.parse import unquote
 
-from attrs import field, frozen
+from attrs import frozen
 
-from ..errors import LocalProtocolError, TierkitError
+from ..errors import LocalProtocolError
+from .secure_link import DEFAULT_EXPRESSION, SecretLink, SecureLink
+from .signing import LONGEST, SigningKey, Unsigned, check_path, check_time, plain_address
 
-__all__ = ["DEFAULT_EXPRESSION", "SecureLink", "SigningKey", "Unsigned", "sign", "verify"]
+__all__ = [
+    "DEFAULT_EXPRESSION",
+    "LONGEST",
+    "Grant",
+    "SecretLink",
+    "SecureLink",
+    "SigningKey",
+    "Unsigned",
+    "inherited",
+    "sign",
+    "verify",
+    "with_token",
+    "without_token",
+]
 
-#: Years ahead that an expiry is believed: a token that never ends is a mistake, or somebody else's idea.
-LONGEST = 10 * 365 * 86400
 #: Segments of a path that a prefix may have.
 DEEPEST = 32
-_TOKEN = re.compile(r"([0-9]{1,12})\.([A-Za-z0-9_-]{1,32})\.([0-9]{1,2})(a?)\.([A-Za-z0-9_-]{43})\Z")
+#: Characters of a token: the longest that the form allows has 107.
+MAX_TOKEN = 128
+_NUMBER = "[1-9][0-9]{0,11}"
+_TOKEN = re.compile(
+    rf"(?:({_NUMBER})-)?({_NUMBER})\.([A-Za-z0-9_-]{{1,32}})\.(0|[1-9][0-9]?)(a?)\.([A-Za-z0-9_-]{{43}})\Z"
+)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
-_DIGITS = re.compile(r"[0-9]{1,12}\Z")
+_IN_PATH = re.compile(r"/token=([^/?]*)(/.*)\Z", re.DOTALL)
 
 
-class Unsigned(TierkitError):
-    """A URL that is not good: why, for people, without the secret and without the signature."""
+@frozen(kw_only=True)
+class Grant:
+    """What a good token allows."""
 
+    #: The start of all paths that it is good for, with a slash at its end.
+    prefix: str
+    #: Until when and from when, Unix seconds.
+    expires: int
+    start: int | None = None
+    #: The id of the key it is signed with.
+    key: str
+    #: Whether it is for one address only.
+    bound: bool = False
 
-@frozen
-class SigningKey:
-    """A secret and what it is called."""
-
-    id: str
-    secret: bytes = field(repr=False)
+    def covers(self, path: str) -> bool:
+        """Whether a path (with its query, where it has one) is below the prefix."""
+        try:
+            check_path(path.partition("?")[0])
+        except Unsigned:
+            return False
+        return path.partition("?")[0].startswith(self.prefix)
 
 
 def _prefix(path: str, depth: int) -> str:
     if not depth:
         return "/"
-    parts = path.partition("?")[0].split("/")
+    path = path.partition("?")[0]
+    parts = path.split("/", DEEPEST + 2)
     # The last part is a file, whatever it looks like.
     if len(parts) - 2 < depth:
-        raise Unsigned(f"the token is for {depth} segments of a path, and {path.partition('?')[0]} has fewer")
+        raise Unsigned(f"the token is for {depth} segments of a path, and {path[:200]} has fewer")
     return "/".join(parts[: depth + 1]) + "/"
 
 
-def _signature(key: SigningKey, prefix: str, expires: int, address: str) -> str:
-    text = f"v1\n{prefix}\n{expires}\n{key.id}\n{address}".encode()
+def _life(start: int | None, expires: int) -> str:
+    return str(expires) if start is None else f"{start}-{expires}"
+
+
+def _signature(key: SigningKey, prefix: str, life: str, address: str) -> str:
+    text = f"v1\n{prefix}\n{life}\n{key.id}\n{address}".encode("utf-8", "surrogatepass")
     return urlsafe_b64encode(hmac.digest(key.secret, text, "sha256")).decode("ascii").rstrip("=")
 
 
-def sign(path: str, key: SigningKey, expires: int, *, depth: int | None = None, address: str = "") -> str:
+def sign(
+    path: str,
+    key: SigningKey,
+    expires: int,
+    *,
+    depth: int | None = None,
+    address: str = "",
+    start: int | None = None,
+) -> str:
     """A token for a path and all below its prefix.
 
     Args:
         path: as viewers will ask for it, percent-encoded.
         expires: Unix seconds.
         depth: segments of the prefix; the folder of the path by default.
-        address: of the only viewer it is for.
+        address: of the only viewer it is for, in any spelling.
+        start: Unix seconds from when it is good; at once by default.
 
     Raises LocalProtocolError for what no token can be made of.
     """
@@ -86,16 +129,27 @@ def sign(path: str, key: SigningKey, expires: int, *, depth: int | None = None, 
         raise LocalProtocolError(
             f"{path!r} cannot be signed for {depth} segments: give a path that has as many folders"
         )
-    if not _ID.match(key.id) or not 0 < expires < 10**12:
-        raise LocalProtocolError("a key's id has letters, digits, - and _; an expiry is in Unix seconds")
-    bound = "a" if address else ""
-    return f"{expires}.{key.id}.{depth}{bound}.{_signature(key, _prefix(path, depth), expires, address)}"
+    _check_signable(path, key, expires, start)
+    life = _life(start, expires)
+    signature = _signature(key, _prefix(path, depth), life, plain_address(address))
+    return f"{life}.{key.id}.{depth}{'a' if address else ''}.{signature}"
+
+
+def _check_signable(path: str, key: SigningKey, expires: int, start: int | None) -> None:
+    try:
+        check_path(path.partition("?")[0])
+    except Unsigned as error:
+        raise LocalProtocolError(f"{path!r} cannot be signed: {error}") from None
+    if not _ID.match(key.id) or not key.secret:
+        raise LocalProtocolError("a key has an id of letters, digits, - and _, and a secret")
+    if not (1 if start is None else start) <= expires < 10**12 or (start is not None and start < 1):
+        raise LocalProtocolError("an expiry is in Unix seconds, and not before the start")
 
 
 def verify(
     token: str, path: str, keys: Mapping[str, SigningKey], now: float, *, address: str = "", slack: float = 0.0
-) -> None:
-    """Raise Unsigned where a token is not good for this path, now, from this address.
+) -> Grant:
+    """What a token allows.  Raises Unsigned where it is not good for this path, now, from this address.
 
     Args:
         path: as it was asked for.
@@ -103,58 +157,63 @@ def verify(
         now: Unix seconds.
         slack: seconds by which clocks may differ.
     """
+    match = _parsed(token)
+    start, expires, depth = int(match[1]) if match[1] else None, int(match[2]), int(match[4])
+    check_time(expires, now, start=start, slack=slack)
+    key = keys.get(match[3])
+    if key is None or not key.secret:
+        raise Unsigned(f"the token's key {match[3]!r} is not known here")
+    bound = bool(match[5])
+    if bound and not address:
+        raise Unsigned("the token is for one address, and the viewer's is not known")
+    check_path(path.partition("?")[0])
+    prefix = _prefix(path, min(depth, DEEPEST))
+    good = _signature(key, prefix, _life(start, expires), plain_address(address) if bound else "")
+    if not hmac.compare_digest(good, match[6]):
+        raise Unsigned("the signature is not that of this path" + (" and address" if bound else ""))
+    return Grant(prefix=prefix, expires=expires, start=start, key=match[3], bound=bound)
+
+
+def _parsed(token: str) -> re.Match[str]:
+    if not token:
+        raise Unsigned("there is no token")
+    if len(token) > MAX_TOKEN:
+        raise Unsigned("the token is too long")
     match = _TOKEN.match(token)
     if match is None:
-        raise Unsigned("there is no token" if not token else "the token is malformed")
-    expires, depth = int(match.group(1)), int(match.group(3))
-    _check_time(expires, now, slack)
-    key = keys.get(match.group(2))
-    if key is None:
-        raise Unsigned(f"the token's key {match.group(2)!r} is not known here")
-    good = _signature(key, _prefix(path, min(depth, DEEPEST)), expires, address if match.group(4) else "")
-    if not hmac.compare_digest(good, match.group(5)):
-        raise Unsigned("the signature is not that of this path" + (" and address" if match.group(4) else ""))
+        raise Unsigned("the token is malformed")
+    return match
 
 
-def _check_time(expires: int, now: float, slack: float) -> None:
-    if now > expires + slack:
-        raise Unsigned(f"it ended {now - expires:.0f} s ago")
-    if expires > now + LONGEST:
-        raise Unsigned("it ends too far in the future to be believed")
+def inherited(token: str, grant: Grant, child: str, *, key: SigningKey | None = None, address: str = "") -> str:
+    """The token for what a playlist lists: the value of the query parameter to add, or "" for none.
 
-
-#: What nginx's documentation has in its example.
-DEFAULT_EXPRESSION = "$secure_link_expires$uri$remote_addr $secret"
-_VARIABLE = re.compile(r"\$(secure_link_expires|uri|remote_addr|secret)\b")
-
-
-@frozen
-class SecureLink:
-    """nginx's ``secure_link $arg_md5,$arg_expires`` and ``secure_link_md5``.
-
-    `expression` is that of ``secure_link_md5`` with the secret written as ``$secret``; ``$uri`` is the decoded path.
+    Args:
+        token: that of the request for the playlist, and `grant` what it allows.
+        child: path at this edge that a URI of the playlist means, percent-encoded as players ask for it.
+        key: to sign with what is outside the prefix: for the child's folder, with the token's start and end, for the
+            same address.  None to leave that without a token.
+        address: the viewer's, for a token that is bound to it.
     """
+    if grant.covers(child):
+        return token
+    if key is None or (grant.bound and not address):
+        return ""
+    try:
+        return sign(child, key, grant.expires, address=address if grant.bound else "", start=grant.start)
+    except LocalProtocolError:
+        return ""
 
-    secret: str = field(repr=False)
-    expression: str = DEFAULT_EXPRESSION
 
-    def sign(self, path: str, expires: int, address: str = "") -> str:
-        """The value of the ``md5`` parameter for one path."""
-        told = {
-            "secure_link_expires": str(expires),
-            "uri": unquote(path.partition("?")[0]),
-            "remote_addr": address,
-            "secret": self.secret,
-        }
-        text = _VARIABLE.sub(lambda match: told[match.group(1)], self.expression)
-        return urlsafe_b64encode(md5(text.encode(), usedforsecurity=False).digest()).decode("ascii").rstrip("=")
+def with_token(path: str, token: str) -> str:
+    """The path (with its query, where it has one) with a token in its first segment."""
+    return f"/token={token}{path}"
 
-    def verify(self, value: str, expires: str, path: str, now: float, address: str = "") -> None:
-        """Raise Unsigned where the parameters are not good for this path, now, from this address."""
-        if not value or not expires:
-            raise Unsigned("there is no md5 or no expires in the query")
-        if not _DIGITS.match(expires):
-            raise Unsigned("expires is no number")
-        _check_time(int(expires), now, 0.0)
-        if not hmac.compare_digest(self.sign(path, int(expires), address).encode(), value.rstrip("=").encode()):
-            raise Unsigned("the md5 is not that of this path")
+
+def without_token(path: str) -> tuple[str, str]:
+    """The token in the first segment of a path, or "", and the path that it is for.
+
+    What stands in the second segment stays there: one token is enough, and no way around what the first one says.
+    """
+    match = _IN_PATH.match(path)
+    return (match[1], match[2]) if match is not None else ("", path)
