@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import pickle
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qs, unquote_to_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tierkit.codecs import query as module
-from tierkit.codecs.query import MAX_PARAMETERS, QueryRule, pattern_problem
+from tierkit.codecs.query import MAX_PARAMETERS, QueryRule, pattern_problem, values
 from tierkit.errors import RemoteProtocolError
 
 RULE = QueryRule(("token", "CMCD", "utm_*", "*_session"))
@@ -183,3 +183,22 @@ def test_a_star_is_what_it_is_to_a_shell(pattern: str, name: str) -> None:
     taken = QueryRule((pattern,)).kept(name.encode() + b"=1&_HLS_") == b"_HLS_"
     assert taken is fnmatch.fnmatchcase(name, pattern)
     assert (module._Taken((pattern,)).name.match(name.encode()) is not None) is taken
+
+
+# --- values --------------------------------------------------------------------------------------
+
+
+def test_the_first_value_of_a_parameter_counts() -> None:
+    query = "a=1&%74oken=x%2By+z&token=2&md5&expires=%ff"
+    assert values(query, ("token", "md5", "expires", "none")) == {"token": "x+y z", "md5": "", "expires": "\ufffd"}
+
+
+def test_values_are_looked_for_among_so_many() -> None:
+    assert values("a&" * (MAX_PARAMETERS - 1) + "token=x", ("token",)) == {"token": "x"}
+    assert values("a&" * MAX_PARAMETERS + "token=x", ("token",)) == {}
+
+
+@given(st.text("ab=&%+41;", max_size=30), st.sampled_from(["a", "b", "A"]))
+def test_values_are_those_of_the_standard_library(query: str, name: str) -> None:
+    told = parse_qs(query, keep_blank_values=True).get(name, [""])[0]
+    assert values(query, (name,)).get(name, "") == told

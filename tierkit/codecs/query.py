@@ -21,12 +21,12 @@ Time is linear in the length of the query whatever the patterns: each ``*`` is a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from urllib.parse import unquote_to_bytes
+from collections.abc import Collection, Sequence
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from ..errors import RemoteProtocolError
 
-__all__ = ["MAX_PARAMETERS", "QueryRule", "pattern_problem"]
+__all__ = ["MAX_PARAMETERS", "QueryRule", "pattern_problem", "values"]
 
 #: Parameters of one query that are looked at one by one; PHP takes 1,000 (max_input_vars), Python's parse_qs can be
 #: told, players send under ten.
@@ -150,3 +150,17 @@ def check_count(query: bytes) -> None:
     """Nobody has a use for more parameters than `MAX_PARAMETERS`."""
     if query.count(b"&") >= MAX_PARAMETERS:
         raise RemoteProtocolError(f"the query has more than {MAX_PARAMETERS} parameters", hint=400)
+
+
+def values(query: str, names: Collection[str]) -> dict[str, str]:
+    """The first value of each of these parameters, decoded as a form is; total, where `urllib.parse.parse_qs` raises.
+
+    Only the first `MAX_PARAMETERS` are looked at; names and values that are no UTF-8 have replacement characters.
+    """
+    found: dict[str, str] = {}
+    for pair in query.split("&", MAX_PARAMETERS)[:MAX_PARAMETERS]:
+        name, _, value = pair.partition("=")
+        plain = unquote_plus(name) if "%" in name or "+" in name else name
+        if plain in names and plain not in found:
+            found[plain] = unquote_plus(value)
+    return found
