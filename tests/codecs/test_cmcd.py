@@ -42,6 +42,10 @@ def test_the_fields_of_the_standards_example() -> None:
     assert found == Cmcd(br=3200, bs=True, d=4004, mtp=25400, ot="v", rtp=15000, sid=SID, tb=6000)
 
 
+def test_a_plus_in_a_query_is_a_plus() -> None:
+    assert from_query("CMCD=sid%3D%22a+b%22") == Cmcd(sid="a+b")
+
+
 def test_where_nothing_is_said() -> None:
     for query in ("", "a=1", "XCMCD=br%3D1", "cmcd=br%3D1", "a=CMCD", "%"):
         assert from_query(query) is None
