@@ -129,3 +129,21 @@ async def test_a_token_of_ours_is_for_nobody_upstream(keys: str) -> None:
     async with open_edge(ignore_query=("x",), forward_ignored=True, **options) as rig:
         await rig.get(f"{SEGMENT}?x=1&token={sign(SEGMENT, KEY, SOON)}&a=2")
         assert [request.query for request in rig.origin.asked] == ["x=1&a=2"]
+
+
+async def test_what_a_playlist_lists_elsewhere_is_signed_for_that(keys: str) -> None:
+    async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(playlist().replace(b"media_2.ts", b"/other/media_2.ts"))
+        rig.origin.paths["/other/media_2.ts"] = plain(b"elsewhere")
+        token = sign(PLAYLIST, KEY, SOON)
+        uris = media((await rig.get(f"{PLAYLIST}?token={token}")).body)
+        assert uris[0] == f"media_1.ts?token={token}"
+        assert not uris[1].endswith(token)
+        assert (await rig.get(uris[1])).body == b"elsewhere"
+
+
+@pytest.mark.parametrize("query", ["&".join(["a=1"] * 150), "token=%FF&token", "=&=&;", "%"])
+async def test_any_query_is_refused_in_order(query: str, keys: str) -> None:
+    async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
+        assert (await rig.get(f"{SEGMENT}?{query}")).status == 403
+        assert (await rig.get(f"{SEGMENT}?{query}&token={sign(SEGMENT, KEY, SOON)}")).status in (200, 403)

@@ -10,11 +10,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qs
 
-from tierkit.codecs.hls_rewrite import Child, QueryTemplate, rewrite
+from attrs import frozen
+
+from tierkit.codecs.hls_rewrite import Child, QueryTemplate, children, rewrite
 from tierkit.codecs.hls_uris import resolve, with_query
-from tierkit.codecs.signed_url import SecureLink, SigningKey, Unsigned, verify
+from tierkit.codecs.query import values
+from tierkit.codecs.signed_url import SecureLink, SigningKey, Unsigned, inherited, verify
 from tierkit.plugin import TierkitError
 
 from ._places import Refused
@@ -84,9 +86,8 @@ class Signing(ABC):
 
     def admit(self, path: str, query: str, address: str) -> None:
         """Raise Refused (403) where a URL is not good."""
-        told = {name: values[0] for name, values in parse_qs(query, max_num_fields=100).items()}
         try:
-            self.check(path, told, address)
+            self.check(path, values(query, self.parameters), address)
         except Unsigned as error:
             raise Refused(403, f"this URL is not signed for that: {error}") from None
 
@@ -106,17 +107,42 @@ class TokenSigning(Signing):
 
     def __init__(self, keys: KeyFile, wall: Callable[[], float]) -> None:
         super().__init__(keys, wall)
-        self._prepared: tuple[bytes, QueryTemplate] | None = None
+        self._prepared: _Prepared | None = None
 
     def check(self, path: str, told: dict[str, str], address: str) -> None:
         verify(told.get("token", ""), path, self.keys.keys(), self.wall(), address=address)
 
     def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
-        (token,) = parse_qs(query)["token"][:1]
+        keys, token = self.keys.keys(), values(query, self.parameters)["token"]
+        grant = verify(token, path, keys, self.wall(), address=address)
         # Viewers come in crowds for one version: what is prepared for the last one mostly serves the next.
-        if self._prepared is None or self._prepared[0] is not playlist:
-            self._prepared = playlist, QueryTemplate.of(playlist, path, self.parameters)
-        return self._prepared[1].render([("token", token)])
+        if self._prepared is None or self._prepared.playlist is not playlist:
+            self._prepared = _Prepared.of(playlist, path, self.parameters)
+        if all(map(grant.covers, self._prepared.samples)):
+            return self._prepared.template.render([("token", token)])
+
+        def signed(child: Child) -> str:
+            target = resolve(path, child.uri)
+            own = inherited(token, grant, target.path, key=keys.get(grant.key), address=address) if target.here else ""
+            return with_query(child.uri, [("token", own)]) if own else child.uri
+
+        return rewrite(playlist, signed)
+
+
+@frozen
+class _Prepared:
+    """A playlist that waits for its viewers' tokens."""
+
+    playlist: bytes
+    template: QueryTemplate
+    #: One path in each folder that it lists something of.
+    samples: tuple[str, ...]
+
+    @classmethod
+    def of(cls, playlist: bytes, path: str, names: tuple[str, ...]) -> _Prepared:
+        targets = (resolve(path, child.uri) for child in children(playlist))
+        folders = {target.path.partition("?")[0].rpartition("/")[0] for target in targets if target.here}
+        return cls(playlist, QueryTemplate.of(playlist, path, names), tuple(f"{folder}/x" for folder in folders))
 
 
 class LinkSigning(Signing):
@@ -141,7 +167,7 @@ class LinkSigning(Signing):
         raise failure
 
     def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
-        expires = parse_qs(query)["expires"][0]
+        expires = values(query, self.parameters)["expires"]
         link = self._links()[0]
 
         def signed(child: Child) -> str:
