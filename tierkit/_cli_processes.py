@@ -19,7 +19,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
 import trio
@@ -69,6 +69,7 @@ class Supervisor:
         self._jitter = jitter
         self._heard = heard
         self._processes: dict[str, trio.Process] = {}
+        self._writing: dict[str, trio.Lock] = {}
         self._bound: dict[str, list[str]] = {}
         self._leaving = trio.Event()
         self._code = 0
@@ -103,7 +104,9 @@ class Supervisor:
         if process is None or process.stdin is None:
             return False
         try:
-            await process.stdin.send_all(line)
+            async with self._writing.setdefault(name, trio.Lock()):
+                # One that was given up in the middle must not spoil this one.
+                await process.stdin.send_all(b"\n" + line)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return False
         return True
@@ -252,7 +255,7 @@ def parse_bound(text: str) -> dict[str, list[str]]:
     return found
 
 
-async def until_orphaned(obey: Callable[[bytes], None]) -> None:
+async def until_orphaned(obey: Callable[[bytes], Awaitable[None]]) -> None:
     """Return when the process that started us is gone: when standard input, a pipe from it, ends.
 
     Each line of it goes to `obey`.
@@ -261,5 +264,5 @@ async def until_orphaned(obey: Callable[[bytes], None]) -> None:
     async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as pipe:
         async for piece in pipe:
             *lines, waiting = (waiting + piece).split(b"\n")
-            for line in lines:
-                obey(line)
+            for line in filter(None, lines):
+                await obey(line)

@@ -21,7 +21,7 @@ from attrs import define, field
 
 from tierkit import Address, Graph, GraphHandle, RealNetwork, Registry
 from tierkit.events import Event
-from tierkit.plugin import ControlRoute, Handle, LocalProtocolError, Running
+from tierkit.plugin import ControlRoute, Handle, LocalProtocolError, Pattern, Running
 
 __all__ = ["Orders", "Reports", "report_to"]
 
@@ -38,20 +38,24 @@ class Orders:
 
     def __init__(self, handle: GraphHandle) -> None:
         self._handle = handle
-        self.done: dict[str, int] = {}
+        self.done: dict[str, int | None] = {}
         self.news = trio.Event()
 
-    def obey(self, line: bytes) -> None:
+    async def obey(self, line: bytes) -> None:
         """Do what a line says; one that says nothing we know is for another version."""
         try:
             order = json.loads(line)
-            number, pattern, soft = str(order["number"]), str(order["purge"]), bool(order["soft"])
-            services = [
-                each for node in self._handle.graph.running for each in self._handle.running(node.name).values()
-            ]
-            self.done[number] = sum(each.purge(pattern, soft=soft) for each in services)
+            number, do, pattern = str(order["number"]), str(order["do"]), str(order["pattern"])
+            if do == "purge":
+                found = await self._handle.purge(pattern, soft=bool(order["soft"]))
+            elif do == "kick":
+                found = await self._handle.kick(pattern)
+            else:
+                return
         except (ValueError, KeyError, TypeError, LocalProtocolError):
             return
+        counts = [count for count in found.values() if count is not None]
+        self.done[number] = sum(counts) if len(counts) == len(found) else None
         self.news.set()
 
 
@@ -80,8 +84,9 @@ class _Child:
     ready: bool = False
     heard_at: float = 0.0
     told: dict[str, Any] = field(factory=dict)
-    #: Orders that it has carried out, and wakes whoever waits for one.
-    done: dict[str, int] = field(factory=dict)
+    #: Orders that somebody waits for, how they went, and what wakes those who wait.
+    wanted: set[str] = field(factory=set)
+    done: dict[str, int | None] = field(factory=dict)
     news: trio.Event = field(factory=trio.Event)
 
     def hear(self, line: bytes) -> None:
@@ -89,10 +94,13 @@ class _Child:
         try:
             said = json.loads(line)
             self.ready, self.told, self.pid = bool(said["ready"]), dict(said["statistics"]), said.get("pid")
-            self.done.update({str(number): int(count) for number, count in said.get("done", {}).items()})
+            done = dict(said.get("done", {}))
         except (ValueError, KeyError, TypeError):
             return
         self.heard_at = trio.current_time()
+        # What comes when nobody waits any more is not kept.
+        for number in self.wanted & done.keys():
+            self.done[number] = done[number] if type(done[number]) is int else None
         news, self.news = self.news, trio.Event()
         news.set()
 
@@ -200,24 +208,41 @@ class Reports(Handle):
         return told
 
     async def purge(self, pattern: str, *, soft: bool = False, tiers: Sequence[str] = ()) -> dict[str, int | None]:
-        """Have each child purge its tier; None for one that does not live, or does not answer in `PATIENCE` seconds."""
+        """Have each child purge its tier; None where it fails or is not done within `PATIENCE` seconds."""
+        Pattern.parse(pattern)
+        return await self._have(tiers, {"do": "purge", "pattern": pattern, "soft": soft})
+
+    async def kick(self, pattern: str, *, tiers: Sequence[str] = ()) -> dict[str, int | None]:
+        """Have each child close connections; None where it fails or is not done within `PATIENCE` seconds."""
+        Pattern.parse(pattern)
+        return await self._have(tiers, {"do": "kick", "pattern": pattern})
+
+    async def _have(self, tiers: Sequence[str], what: Mapping[str, object]) -> dict[str, int | None]:
         self._orders += 1
         number = str(self._orders)
-        line = json.dumps({"number": number, "purge": pattern, "soft": soft}).encode() + b"\n"
+        line = json.dumps({"number": number, **what}).encode() + b"\n"
         found: dict[str, int | None] = dict.fromkeys(tiers or self._children)
 
         async def ask(name: str) -> None:
-            child = self._children[name]
-            with trio.move_on_after(PATIENCE):
-                if await self._order(name, line):
-                    while number not in child.done:
-                        await child.news.wait()
-                    found[name] = child.done.pop(number)
+            found[name] = await self._ask(name, number, line)
 
         async with trio.open_nursery() as nursery:
             for name in found:
                 nursery.start_soon(ask, name)
         return found
+
+    async def _ask(self, name: str, number: str, line: bytes) -> int | None:
+        child = self._children[name]
+        child.wanted.add(number)
+        try:
+            with trio.move_on_after(PATIENCE):
+                if await self._order(name, line):
+                    while number not in child.done:
+                        await child.news.wait()
+            return child.done.get(number)
+        finally:
+            child.wanted.discard(number)
+            child.done.pop(number, None)
 
     def control_routes(self) -> tuple[ControlRoute, ...]:
         """The control routes that the loaded plugins bring."""

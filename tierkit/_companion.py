@@ -10,10 +10,11 @@ from typing import Any
 from attrs import frozen
 
 from ._address import Address
-from ._events import Event
+from ._events import Event, PluginFailed
 from ._model import Graph
 from ._plugin import Running
 from ._ports import Network
+from ._purge import Pattern
 
 __all__ = ["Companion", "ControlAnswer", "ControlRequest", "ControlRoute", "Handle"]
 
@@ -46,15 +47,35 @@ class Handle(ABC):
         """The control routes that the loaded plugins bring."""
 
     async def purge(self, pattern: str, *, soft: bool = False, tiers: Sequence[str] = ()) -> dict[str, int | None]:
-        """Have tiers forget what matches a pattern, all of them by default.
+        """Have tiers forget what matches a pattern (see `Pattern`), all of them by default.
 
-        Returns how many objects each had; None for one in another process that did not answer in time.  Raises
-        LocalProtocolError for what is no pattern.
+        Returns how many objects each had; None for one where it failed, which is told by an event, and for one in
+        another process that did not answer in time.  Raises LocalProtocolError for what is no pattern.
         """
+        Pattern.parse(pattern)
+        return self._each(tiers, lambda running: running.purge(pattern, soft=soft))
+
+    async def kick(self, pattern: str, *, tiers: Sequence[str] = ()) -> dict[str, int | None]:
+        """Have tiers close the connections that play or publish what matches, and answer as `purge` does."""
+        name = Pattern.parse(pattern).name
+        return self._each(tiers, lambda running: running.kick(name))
+
+    def _each(self, tiers: Sequence[str], act: Callable[[Running], int]) -> dict[str, int | None]:
         names = tiers or [node.name for node in self.graph.running]
-        return {
-            name: sum(running.purge(pattern, soft=soft) for running in self.running(name).values()) for name in names
-        }
+        return {name: self._in_tier(name, act) for name in names}
+
+    def _in_tier(self, tier: str, act: Callable[[Running], int]) -> int | None:
+        """What the services of a tier have done, all told; one that fails keeps no other from it."""
+        count: int | None = 0
+        for service, running in self.running(tier).items():
+            try:
+                done = act(running)
+            except Exception as error:
+                self.emit(PluginFailed(tier=tier, plugin=service, reason=f"{type(error).__name__}: {error}"))
+                count = None
+            else:
+                count = None if count is None else count + done
+        return count
 
     @abstractmethod
     def emit(self, event: Event) -> None:

@@ -187,7 +187,10 @@ class Running(ABC):
         return 0
 
     def kick(self, pattern: str) -> int:
-        """Close the connections that play or publish what matches; returns how many."""
+        """Close the connections that play or publish ``app/name``, or with ``*`` at the end those that begin so.
+
+        Returns how many.
+        """
         return 0
 
 

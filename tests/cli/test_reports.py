@@ -20,6 +20,7 @@ import trio.testing
 
 from tierkit import Address, Edge, Graph, Origin, Registry, open_graph
 from tierkit._cli_reports import EVERY, LINE, PATIENCE, Orders, Reports, report_to
+from tierkit.errors import LocalProtocolError
 from tierkit.events import PluginFailed
 from tierkit.testing import MemoryNetwork
 
@@ -199,9 +200,12 @@ async def test_each_child_that_lives_says_what_it_has_purged(autojump_clock: tri
         nursery.start_soon(purge)
         await trio.testing.wait_all_tasks_blocked()
         os.write(shield, told().replace(b"}\n", b', "done": {"7": 1, "1": 12}}\n'))
+        await trio.testing.wait_all_tasks_blocked()
+        # Nothing is kept that nobody waits for.
+        assert not rig.reports._children["shield"].done
     assert found == {"shield": 12, "leaf": None}
     assert [name for name, _ in sorted(rig.ordered)] == ["leaf", "shield"]
-    assert json.loads(rig.ordered[0][1]) == {"number": "1", "purge": "/live/*", "soft": True}
+    assert json.loads(rig.ordered[0][1]) == {"number": "1", "do": "purge", "pattern": "/live/*", "soft": True}
 
 
 async def test_a_child_that_does_not_answer_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
@@ -220,11 +224,61 @@ async def test_a_child_does_what_it_is_told_and_says_so_at_once(autojump_clock: 
             nursery.start_soon(report_to, writer, handle, orders)
             await trio.sleep(EVERY / 2)
             start = trio.current_time()
-            for line in (b'{"number": "3", "purge": "/a", "soft": false}', b"nonsense", b'{"number": "4"}'):
-                orders.obey(line)
+            for line in (
+                b'{"number": "3", "do": "purge", "pattern": "/a", "soft": false}',
+                b"nonsense",
+                b'{"number": "4"}',
+                b'{"number": "5", "do": "purge", "pattern": "/a"}',
+                b'{"number": "6", "do": "dance", "pattern": "/a"}',
+                b'{"number": "7", "do": "kick", "pattern": "no pattern"}',
+                b'{"number": "8", "do": "kick", "pattern": "*"}',
+            ):
+                await orders.obey(line)
             await trio.testing.wait_all_tasks_blocked()
             lines = [json.loads(line) for line in os.read(reader, 1 << 16).splitlines()]
             nursery.cancel_scope.cancel()
     os.close(reader)
     assert trio.current_time() == start
-    assert [line["done"] for line in lines] == [{}, {"3": 0}]
+    assert [line["done"] for line in lines] == [{}, {"3": 0, "8": 0}]
+
+
+async def test_one_that_fails_says_so_and_goes_on(autojump_clock: trio.testing.MockClock) -> None:
+    graph = Graph.of(SHIELD)
+    told: list[str] = []
+    async with open_graph(
+        graph, network=MemoryNetwork(), registry=Registry(), observers=[lambda event: told.append(event.text)]
+    ) as handle:
+        (running,) = handle.running("shield").values()
+
+        def purge(pattern: str, *, soft: bool = False) -> int:
+            raise AttributeError("a bug")
+
+        running.purge = purge  # type: ignore[method-assign]
+        orders = Orders(handle)
+        await orders.obey(b'{"number": "1", "do": "purge", "pattern": "/a", "soft": false}')
+    assert orders.done == {"1": None}
+    assert any("AttributeError: a bug" in line for line in told)
+
+
+async def test_one_that_fails_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    found: dict[str, int | None] = {}
+
+    async def kick() -> None:
+        found.update(await rig.reports.kick("stream:live/s", tiers=["shield"]))
+
+    start = trio.current_time()
+    async with rig.reports.heard("shield") as shield, trio.open_nursery() as nursery:
+        nursery.start_soon(kick)
+        await trio.testing.wait_all_tasks_blocked()
+        os.write(shield, told().replace(b"}\n", b', "done": {"1": null}}\n'))
+    assert (found, trio.current_time()) == ({"shield": None}, start)
+    assert json.loads(rig.ordered[0][1]) == {"number": "1", "do": "kick", "pattern": "stream:live/s"}
+
+
+async def test_no_child_is_asked_for_what_is_no_pattern(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    for ask in (rig.reports.purge, rig.reports.kick):
+        with pytest.raises(LocalProtocolError):
+            await ask("live")
+    assert rig.ordered == []

@@ -101,9 +101,15 @@ async def test_what_is_not_there_says_what_is(autojump_clock: MockClock) -> None
     async with opened() as (network, _):
         status, _, body = await ask(network, "GET", "/nothing")
         assert status == 404
-        assert body == b"nothing is here; there are /forget /healthz /purge /readyz /statistics\n"
+        assert body == b"nothing is here; there are /forget /healthz /kick /purge /readyz /statistics\n"
         status, headers, _ = await ask(network, "GET", "/forget")
         assert (status, headers[b"allow"]) == (405, b"POST")
+
+
+async def test_too_many_parameters_are_a_mistake(autojump_clock: MockClock) -> None:
+    async with opened() as (network, _):
+        status, _, body = await ask(network, "GET", "/healthz?" + "&".join(f"a{i}=1" for i in range(65)))
+        assert (status, body) == (400, b"more than 64 parameters: there are too many\n")
 
 
 async def test_changes_are_refused_without_a_token_in_the_graph(autojump_clock: MockClock) -> None:

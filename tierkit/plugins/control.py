@@ -3,8 +3,12 @@
     GET /healthz       200 while the event loop runs
     GET /readyz        200 while every tier accepts connections, else 503 with their states
     GET /statistics    every `statistics()` of the process, JSON
-    POST /purge        ?path=PATTERN [&soft=1] [&tier=NAME]: have tiers forget what matches; JSON of how many objects
-                       each had.  A pattern is a path, a prefix ending in *, stream:NAME, or * for everything
+    POST /purge        path=PATTERN [soft=1] [tier=NAME] [all=1]: have tiers forget what matches; JSON of how many
+                       objects each had
+    POST /kick         path=PATTERN [tier=NAME] [all=1]: close the connections that play or publish what matches
+
+A PATTERN is a path, a prefix ending in *, stream:NAME, or, with all=1, * for everything.  Parameters come in the
+query or as a form.  Where a tier has not done what it should, the status is 500 and the JSON names it.
 
 Other plugins add paths with the hook `tierkit_control_routes`.  What changes state needs the graph's
 `control_token` as ``Authorization: Bearer TOKEN``; a graph without a token allows no changes at all.
@@ -21,6 +25,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import trio
+from attrs import frozen
 
 from tierkit.events import ConnectionFailed
 from tierkit.http import Request, Response, serve_http, text_response
@@ -45,6 +50,8 @@ __all__ = ["Control"]
 MAX_CONNECTIONS = 64
 #: Seconds from accept to the first request.
 FIRST_REQUEST = 10.0
+#: Of one request, in its query and in its form each.
+MAX_PARAMETERS = 64
 
 
 async def _healthz(request: ControlRequest) -> ControlAnswer:
@@ -62,23 +69,88 @@ async def _statistics(request: ControlRequest) -> ControlAnswer:
 
 
 async def _purge(request: ControlRequest) -> ControlAnswer:
-    query, names = request.query, [node.name for node in request.handle.graph.running]
-    pattern, tier = query.get("path", ""), query.get("tier", "")
-    if tier and tier not in names:
-        return ControlAnswer(404, f"there is no tier {tier!r} here; there are {' '.join(names)}\n".encode())
-    if query.get("soft", "0") not in ("0", "1"):
-        return ControlAnswer(400, b"soft is 1 or 0\n")
+    wish = _Wish.of(request, "soft")
+    return _done("purged", await request.handle.purge(wish.pattern, soft=wish.soft, tiers=wish.tiers))
+
+
+async def _kick(request: ControlRequest) -> ControlAnswer:
+    wish = _Wish.of(request)
+    return _done("kicked", await request.handle.kick(wish.pattern, tiers=wish.tiers))
+
+
+def _done(what: str, found: dict[str, int | None]) -> ControlAnswer:
+    failed = [name for name, count in found.items() if count is None]
+    return _json({what: found, "failed": failed}, 500 if failed else 200)
+
+
+class _Refused(Exception):
+    """What is asked cannot be done; the answer says why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+@frozen
+class _Wish:
+    """What a purge or a kick asks for."""
+
+    pattern: str
+    tiers: Sequence[str]
+    soft: bool
+
+    @classmethod
+    def of(cls, request: ControlRequest, *more: str) -> _Wish:
+        said = _parameters(request, frozenset({"path", "tier", "all", *more}))
+        return cls(_pattern(said), _tiers(said, request.handle), _flag(said, "soft"))
+
+
+def _parameters(request: ControlRequest, known: frozenset[str]) -> dict[str, str]:
+    """Those of the query and of the form.  One that is not known is told: it may be a piece of a path's query."""
+    said = {**request.query, **_parsed(request.body.decode("ascii", "replace"))}
+    for name in said.keys() - known:
+        kinds = " ".join(sorted(known))
+        raise _Refused(400, f"{name[:80]!r} is no parameter: there are {kinds}; in a path write & as %26, + as %2B")
+    return said
+
+
+def _parsed(form: str) -> dict[str, str]:
     try:
-        Pattern.parse(pattern)
-        found = await request.handle.purge(pattern, soft=query.get("soft") == "1", tiers=[tier] if tier else ())
+        return dict(parse_qsl(form, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
+    except ValueError:
+        raise _Refused(400, f"more than {MAX_PARAMETERS} parameters: there are too many") from None
+
+
+def _pattern(said: dict[str, str]) -> str:
+    text = said.get("path", "")
+    try:
+        pattern = Pattern.parse(text)
     except LocalProtocolError as error:
-        return ControlAnswer(400, f"path: {error}\n".encode())
-    late = [name for name, count in found.items() if count is None]
-    return _json({"purged": found, "late": late})
+        raise _Refused(400, f"path: {error}") from None
+    if pattern.everything and not _flag(said, "all"):
+        raise _Refused(400, f"path: {text!r} is everything there is: say all=1 too if that is meant")
+    return text
 
 
-def _json(value: Any) -> ControlAnswer:
-    return ControlAnswer(body=json.dumps(value, indent=1).encode() + b"\n", content_type="application/json")
+def _tiers(said: dict[str, str], handle: Handle) -> Sequence[str]:
+    names = [node.name for node in handle.graph.running]
+    tier = said.get("tier")
+    if tier is None:
+        return names
+    if tier not in names:
+        raise _Refused(404, f"there is no tier {tier[:80]!r} here; there are {' '.join(names)}")
+    return [tier]
+
+
+def _flag(said: dict[str, str], name: str) -> bool:
+    value = said.get(name, "0")
+    if value not in ("0", "1"):
+        raise _Refused(400, f"{name} is 1 or 0, not {value[:80]!r}")
+    return value == "1"
+
+
+def _json(value: Any, status: int = 200) -> ControlAnswer:
+    return ControlAnswer(status, json.dumps(value, indent=1).encode() + b"\n", "application/json")
 
 
 _ROUTES = (
@@ -86,6 +158,7 @@ _ROUTES = (
     ControlRoute("GET", "/readyz", _readyz),
     ControlRoute("GET", "/statistics", _statistics),
     ControlRoute("POST", "/purge", _purge, changes=True),
+    ControlRoute("POST", "/kick", _kick, changes=True),
 )
 
 
@@ -168,9 +241,12 @@ class _Desk:
             return text_response(405, "not by this method", (b"Allow", ", ".join(sorted(methods)).encode()))
         if route.changes and (refusal := self.refuse(request)) is not None:
             return refusal
-        query = dict(parse_qsl(request.query, keep_blank_values=True, max_num_fields=64))
         body = await request.read_body()
-        answer = await route.answer(ControlRequest(self.handle, request.method, request.path, query, body))
+        try:
+            query = _parsed(request.query)
+            answer = await route.answer(ControlRequest(self.handle, request.method, request.path, query, body))
+        except _Refused as refused:
+            return text_response(refused.status, str(refused))
         fields = [(b"Content-Type", answer.content_type.encode()), (b"Cache-Control", b"no-store")]
         return Response(answer.status, fields, answer.body)
 

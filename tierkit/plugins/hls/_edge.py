@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tierkit.http import HttpClient, Park, ServerTimeouts, serve_http
 from tierkit.plugin import Connection, Figures, Pattern, Running, StoreStatistics, StreamState
 
 from ._flow import Flow
+from ._places import Refused
 
 __all__ = ["Edge", "HLSStatistics"]
 
@@ -130,7 +131,7 @@ class Edge(Running):
 
     def purge(self, pattern: str, *, soft: bool = False) -> int:
         """Forget the paths that match; softly, they are stale at once and may still serve while revalidated."""
-        wanted = Pattern.parse(pattern)
+        wanted = self._spelt(Pattern.parse(pattern))
         now, count = self.ctx.clock(), 0
         for key in self.store.keys():  # noqa: SIM118 (it is no mapping)
             plain = key.partition("\n")[0]
@@ -139,8 +140,17 @@ class Edge(Running):
             entry = self.store.get(key)
             if not soft:
                 count += self.store.remove(key)
-                self.flow.fetcher.forget(plain)
+                self.flow.fetcher.unlearn(plain)
             elif entry is not None:
                 entry.meta = entry.meta.staled(now)
                 count += 1
         return count
+
+    def _spelt(self, wanted: Pattern) -> Pattern:
+        """With a path in the spelling that it is stored under: ids of sessions and tokens are no part of that."""
+        if not wanted.path:
+            return wanted
+        try:
+            return evolve(wanted, path=self.flow.gate.child(wanted.path).key)
+        except Refused:  # so would be whoever asked for it
+            return wanted

@@ -148,12 +148,16 @@ class Fetcher:
 
     def forget(self, key: str) -> int:
         """Forget what is stored under a key, and all that varies there; returns how many objects that were."""
-        self._passing.forget(key)
         count = int(self.store.remove(key))
         if self.varies.get(key) is not None:
-            self.varies.forget(key)
             count += sum(self.store.remove(each) for each in self.store.keys() if each.startswith(key + "\n"))  # noqa: SIM118
+        self.unlearn(key)
         return count
+
+    def unlearn(self, key: str) -> None:
+        """Forget what was found out about a key, but for what is stored."""
+        self._passing.forget(key)
+        self.varies.forget(key)
 
     # --- into the store --------------------------------------------------------------------------
 
