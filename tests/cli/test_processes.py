@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from tierkit import Edge, Graph, Origin
 from tierkit._cli_processes import Bound, Supervisor, child_command, parse_bound
@@ -124,6 +125,47 @@ async def test_what_follows_a_failed_start_is_not_started() -> None:
     rig = Rig(shield=["sys.exit(2)"], leaf=[LEAF_READY + "wait()"])
     assert await rig.supervisor.run() == 2
     assert [name for name, _ in rig.started] == ["shield"]
+
+
+async def test_orders_of_several_wait_for_each_other_and_one_given_up_spoils_no_other() -> None:
+    # It reads nothing until it is told to, so that the first order fills the pipe.
+    deaf = """
+wait(signal.SIGHUP)
+for line in sys.stdin:
+    say(f"{line.strip()[:6]} of {len(line.strip())}")
+    if "last" in line: break
+wait()
+"""
+    rig = Rig(Graph.of(SHIELD), shield=[SHIELD_READY + deaf])
+    rig.when["last of 4"] = terminate_ourselves
+    ready = trio.Event()
+    rig.when["ready shield http 127.0.0.1:1002"] = ready.set
+    done: list[bool] = []
+
+    async def order(line: bytes) -> None:
+        done.append(await rig.supervisor.order("shield", line))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.supervisor.run)
+        await ready.wait()
+        with trio.move_on_after(0.1) as given_up:
+            await order(b"x" * 1_000_000 + b"\n")
+        assert given_up.cancelled_caught
+        async with trio.open_nursery() as others:
+            for _ in range(3):
+                others.start_soon(order, b"others\n")
+            await trio.testing.wait_all_tasks_blocked()
+            rig.children["shield"].send_signal(signal.SIGHUP)
+        await order(b"last\n")
+    assert done == [True] * 4
+    # Before each there is an empty line, which ends what was given up.
+    given_up_part, *whole = [line for line in rig.said[2:] if line != " of 0"]
+    assert given_up_part.startswith("xxxxxx of ")
+    assert whole == ["others of 6"] * 3 + ["last of 4"]
+
+
+async def test_nobody_is_there_to_take_an_order() -> None:
+    assert await Rig(shield=[""], leaf=[""]).supervisor.order("shield", b"x\n") is False
 
 
 async def test_the_second_signal_is_handed_on_too() -> None:
