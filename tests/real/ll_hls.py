@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from subprocess import PIPE
@@ -288,8 +288,9 @@ async def _send(
     else:
         headers.append(("Transfer-Encoding", "chunked"))
         await stream.send_all(connection.send(h11.Response(status_code=answer.status, headers=headers)) or b"")
-        async for data in origin.growing(*body):
-            await stream.send_all(connection.send(h11.Data(data=data)) or b"")
+        async with aclosing(origin.growing(*body)) as pieces:
+            async for data in pieces:
+                await stream.send_all(connection.send(h11.Data(data=data)) or b"")
     await stream.send_all(connection.send(h11.EndOfMessage()) or b"")
 
 
