@@ -129,7 +129,8 @@ class Gate:
     def _remembered(self, target: bytes) -> Place:
         place = self.known.get(target)
         if place is None:
-            place = self.child(target.decode("ascii"))
+            path, _, query = target.decode("ascii").partition("?")
+            place = self.spell(path, query)
             self.known.put(target, place)
         return place
 
@@ -151,12 +152,15 @@ class Gate:
 
     def welcomes(self, fields: Fields) -> bool:
         """Whether a request with these fields may pass, as far as they say."""
-        return not self.hosts or bare(fields.host) in self.hosts
+        return self._answers_for(fields.host)
 
     def check_host(self, host: str) -> None:
         """A name that is not ours is misdirected (RFC 9110 section 15.5.20): it must not choose what is stored."""
-        if self.hosts and bare(host) not in self.hosts:
+        if not self._answers_for(host):
             raise Refused(421, f"{self.tier} does not answer for this host: see hosts=")
+
+    def _answers_for(self, host: str) -> bool:
+        return not self.hosts or bare(host) in self.hosts
 
     def check_loop(self, headers: Headers) -> None:
         """A request that has been here before, or that came through too many proxies."""
