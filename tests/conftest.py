@@ -4,12 +4,16 @@ import os
 import shutil
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # The same examples on every run, so that a red run is red for everybody; HYPOTHESIS_PROFILE=explore
 # looks further.  No deadline: CI machines stall.
 settings.register_profile("repeat", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=1000)
+# For `tests/switches`, which wants to know whether a test fails, not the smallest reason why.
+settings.register_profile(
+    "unshrunk", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate), report_multiple_bugs=False
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 
