@@ -116,10 +116,11 @@ class Filler:
             del flights[flight.key]
         return flight.waiters == 1
 
-    def confirm(self) -> None:
-        """`old` is still good (a revalidation said so): whoever waits gets that."""
-        assert self.old is not None, "there is nothing to confirm"
-        self._flight.land(self.old)
+    def confirm(self, entry: Entry | None = None) -> None:
+        """`old`, or another object that is stored, is still good: whoever waits gets that."""
+        entry = entry or self.old
+        assert entry is not None, "there is nothing to confirm"
+        self._flight.land(entry)
 
 
 Fill = Callable[[Filler], Awaitable[None]]
@@ -193,6 +194,18 @@ class Store:
             self._fills += 1
             self._nursery.start_soon(self._run, flight, fill, name=f"fill {key}")
         return flight
+
+    def put(self, key: str, meta: Any, data: bytes, group: str = "", *, beside: int = 0) -> Entry:
+        """Store an object that is at hand whole, in place of the one before.  Raises StoreFull.
+
+        A fill that is under way for the key goes on, and what it brings takes the place of this.
+        """
+        entry = Entry(key, meta, len(data), self.descriptors, self._maybe_free)
+        entry.group, entry.beside = group, beside
+        self._charge(entry, len(data))
+        entry.blob.append(data)
+        self._finish(entry, None, keep=True)
+        return entry
 
     def remove(self, key: str) -> bool:
         """Forget an object, and what a fill under way will bring; whoever reads either reads on."""

@@ -155,6 +155,24 @@ async def test_a_playlist_that_says_no_cache_lives_all_the_same(autojump_clock: 
             assert rig.origin.count(path) == 1
 
 
+async def test_viewers_are_told_how_long_a_playlist_lives_whatever_the_origin_says() -> None:
+    fields = [(b"Cache-Control", b"max-age=86400"), (b"Expires", b"Thu, 01 Jan 2099 00:00:00 GMT"),
+              (b"CDN-Cache-Control", b"max-age=86400"), (b"Pragma", b"public")]  # fmt: skip
+    async with open_edge() as rig:
+        rig.origin.paths[PLAYLIST] = plain(playlist(), *fields)
+        for _ in range(2):
+            answer = await rig.get(PLAYLIST)
+            assert answer.get(b"cache-control") == b"max-age=3"
+            assert [answer.get(each) for each in (b"expires", b"cdn-cache-control", b"pragma")] == [None] * 3
+
+
+async def test_viewers_keep_no_refusal(autojump_clock: MockClock) -> None:
+    """Some caches pin a 404 for minutes; the segment is there a moment later."""
+    async with open_edge() as rig:
+        rig.origin.paths[SEGMENT] = plain(b"", (b"Cache-Control", b"max-age=180"), status=404)
+        assert (await rig.get()).get(b"cache-control") == b"no-store"
+
+
 async def test_an_origin_may_shorten_a_playlists_life(autojump_clock: MockClock) -> None:
     async with open_edge() as rig:
         rig.origin.paths[PLAYLIST] = plain(playlist(), (b"Cache-Control", b"max-age=1"))

@@ -271,6 +271,45 @@ async def test_a_plain_reload_gets_what_a_blocking_one_has_brought(autojump_cloc
             await trio.sleep(0.1)
 
 
+async def test_a_plain_reload_is_not_told_to_keep_what_a_blocking_one_may(autojump_clock: MockClock) -> None:
+    """A browser that kept it for six target durations would ask for nothing new meanwhile, and its player stall."""
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 1), (b"Cache-Control", b"max-age=12"))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 2), (b"Cache-Control", b"max-age=12"))
+        waited = await rig.get(PLAYLIST + "?_HLS_msn=11&_HLS_part=1")
+        at_once = await rig.get(PLAYLIST)
+        assert waited.body == at_once.body == low_latency(10, 2)
+        assert waited.get(b"cache-control") == b"max-age=12"
+        assert at_once.get(b"cache-control") == b"max-age=1"
+        assert rig.origin.count(PLAYLIST) == 2
+
+
+async def test_what_is_answered_at_once_where_it_should_wait_is_soon_asked_for_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 1))
+        await rig.get(PLAYLIST)
+        early = await rig.get(PLAYLIST + "?_HLS_msn=11&_HLS_part=1")
+        assert early.body == low_latency(10, 1)
+        assert early.get(b"cache-control") == b"max-age=1"
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 2))
+        await trio.sleep(1)
+        assert (await rig.get(PLAYLIST + "?_HLS_msn=11&_HLS_part=1")).body == low_latency(10, 2)
+
+
+async def test_a_parent_that_lags_does_not_answer_who_waits_with_what_is_over(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 1))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = plain(low_latency(8, 0))
+        held = await rig.get(PLAYLIST + "?_HLS_msn=11&_HLS_part=1")
+        assert held.body == low_latency(10, 1)
+        assert held.get(b"cache-control") == b"max-age=1"
+        assert rig.statistics().held_back == 1
+
+
 @pytest.mark.parametrize(
     "query", ["_HLS_msn=x", "_HLS_msn=1&_HLS_msn=2", "_HLS_part=1", "_HLS_msn=99999", "_HLS_skip=no"]
 )

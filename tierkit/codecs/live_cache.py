@@ -23,6 +23,9 @@ An answer that is stale when it arrives, because a parent served it so, is fresh
 `no-cache` from an origin is overruled for playlists and segments, because a Wowza in its normal mode sends
 it with everything; `private` and `no-store` never are.  A 404 that says `no-store`, as many say by default,
 still answers all who wait for it: a playlist that is not there yet must not mean a request for each viewer.
+
+Viewers, and the caches on their side, are told the same (`for_viewers`): an origin's `max-age=86400` on a playlist, or
+three minutes for a 404, freezes the player whose browser believes it.
 """
 
 from __future__ import annotations
@@ -31,9 +34,9 @@ from .dash import MpdFacts, fresh_for
 from .hls import Kind, PlaylistFacts
 from .http1 import Headers, get
 from .http_fields import Directives, field_names
-from .http_lifetime import Lifetime, age_value, control_of, seconds
+from .http_lifetime import TARGETS, Lifetime, age_value, control_of, seconds
 
-__all__ = ["Lifetime", "decide"]
+__all__ = ["Lifetime", "decide", "for_viewers"]
 
 #: Target duration to assume where no playlist has been seen yet: Apple's recommendation (HLS authoring
 #: specification 7.5).
@@ -47,6 +50,10 @@ LONGEST_MOMENT = 1.0
 NEGATIVE = 1.0
 #: Never shared, on media or playlists: each viewer would be the one who asked first.
 COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
+#: Fields that say how long an answer may be kept, to somebody.
+RULING = frozenset({b"cache-control", b"expires", b"pragma", b"surrogate-control", *TARGETS})
+#: The shortest lifetime that a header can tell: a cache on the viewers' side then asks once a second, not for each.
+SHORTEST_TOLD = 1
 # What we send upstream never differs by these, so an answer that does is one for all.
 _HARMLESS_VARY = frozenset({"accept-encoding", "origin", "user-agent", "accept"})
 
@@ -113,6 +120,29 @@ def decide(
         strip=strip,
         validator=get(headers, b"etag") is not None or get(headers, b"last-modified") is not None,
     )
+
+
+def for_viewers(
+    kind: Kind, status: int, lifetime: Lifetime, fields: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """The fields of an answer, with its class's lifetime in the place of the origin's where that could freeze a player.
+
+    Playlists and manifests are told for as long as they are fresh here; what is not there, or refused, is not to be
+    kept.  Segments stay as the origin has them: what it says of those hurts nobody.
+    """
+    told = viewers_control(kind, status, lifetime)
+    if not told:
+        return fields
+    return [*(each for each in fields if each[0] not in RULING), (b"Cache-Control", told)]
+
+
+def viewers_control(kind: Kind, status: int, lifetime: Lifetime) -> bytes:
+    """What Cache-Control says to viewers; empty where the origin's own word stands."""
+    if status >= 400:
+        return b"no-store"
+    if status == 200 and kind in ("playlist", "mpd"):
+        return b"max-age=%d" % max(SHORTEST_TOLD, int(lifetime.fresh))
+    return b""
 
 
 def told_lifetime(control: Directives) -> float | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import trio
-from attrs import define
+from attrs import define, evolve
 
-from tierkit.codecs.hls import PlaylistFacts, classify
-from tierkit.codecs.hls_query import longest_hold
+from tierkit.codecs.hls import classify
+from tierkit.codecs.hls_query import longest_hold, satisfied
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import Lifetime, age_value
 from tierkit.codecs.http_conditional import revalidation
@@ -35,7 +36,7 @@ from ._answers import Answers, beside
 from ._ask import Asker, BadAnswer
 from ._live import Streams
 from ._objects import Memory, Meta
-from ._places import Gate, Place, Refused
+from ._places import NOTHING, Gate, Place, Refused
 from ._policy import Arrival, Policy
 from ._reading import read_body
 from ._resume import TooLarge, copy_body
@@ -233,7 +234,7 @@ class Fetcher:
         if not lifetime.shared:  # it was, and is not any more
             self.forget(asked.place.key)
             raise NotShared(lifetime.reason)
-        filler.old.meta = self._meta(meta.status, fields, lifetime, meta.about)
+        filler.old.meta = self._meta(asked, meta.status, fields, lifetime, meta.about)
         self.revalidated += 1
         filler.confirm()
 
@@ -248,7 +249,7 @@ class Fetcher:
         about = About(kind=kind)
         if self.policy.knows_streams:
             text, about = await read_body(self.ctx, kind, place.path, candidate, target, response)
-            if not self._shown(filler, asked, about, text, response):
+            if not self._shown(filler, asked, response, about, text):
                 return
         lifetime = self._lifetime(asked, response.status, response.headers, about)
         if not lifetime.shared or (response.length or 0) > self.max_object:
@@ -259,7 +260,7 @@ class Fetcher:
             meta, key = self._own_meta(response, about), place.key
         else:
             filler.keep = lifetime.kept
-            meta = self._meta(response.status, response.headers, lifetime, about.brief())
+            meta = self._meta(asked, response.status, response.headers, lifetime, about.brief())
             key = self._variant(asked, lifetime)
         length = response.length if text is None else len(text)
         filler.start(meta, length, beside=beside(length), key=key)
@@ -268,9 +269,10 @@ class Fetcher:
             return
         await copy_body(filler, candidate.name, response, self.max_object)
 
-    def _meta(self, status: int, fields: Headers, lifetime: Lifetime, about: About) -> Meta:
+    def _meta(self, asked: _Asked, status: int, fields: Headers, lifetime: Lifetime, about: About) -> Meta:
         kept = tuple(stored_fields(fields, now=self._wall(), strip=lifetime.strip))
-        headers = tuple(self.answers.forward(kept))
+        arrival = self._arrival(asked, status, fields, about)
+        headers = tuple(self.policy.tells(arrival, lifetime, self.answers.forward(kept)))
         return Meta(
             status=status, fields=kept, headers=headers, lifetime=lifetime, arrived=self.ctx.clock(), about=about
         )
@@ -309,36 +311,49 @@ class Fetcher:
         self.varies.put(key, lifetime.vary)
         return f"{key}\n{said.decode('latin-1')}"
 
-    def _shown(self, filler: Filler, asked: _Asked, about: About, text: bytes | None, response: ClientResponse) -> bool:
+    def _shown(self, filler: Filler, asked: _Asked, response: ClientResponse, about: About, text: bytes | None) -> bool:
         """Whether viewers may see this version of a playlist or manifest; what follows from it is begun.
 
         Where they may not, because it is older than what they have seen, that is shown for another while.
         """
-        old: Meta | None = filler.old.meta if filler.old is not None else None
+        shown, current = True, filler.old
         if about.media_playlist:
-            assert about.facts is not None
             assert text is not None
-            shown = self._arrived(asked.place, about.facts, text)
-        else:
-            shown = old is None or not about.older_than(old.about)
-        if shown or old is None:
+            shown = self._arrived(asked, response, about, text)
+            current = self.store.get(asked.place.base) or current
+        elif current is not None:
+            shown = not about.older_than(current.meta.about)
+        if shown or current is None:
             return True
-        assert filler.old is not None
+        old: Meta = current.meta
+        asked = evolve(asked, place=asked.place.directed(NOTHING))
         lifetime = self._lifetime(asked, old.status, response.headers, old.about)
-        filler.old.meta = self._meta(old.status, old.fields, lifetime, old.about)
-        filler.confirm()
+        current.meta = self._meta(asked, old.status, old.fields, lifetime, old.about)
+        filler.confirm(current)
         return False
 
-    def _arrived(self, place: Place, facts: PlaylistFacts, text: bytes) -> bool:
+    def _arrived(self, asked: _Asked, response: ClientResponse, about: About, text: bytes) -> bool:
+        place, facts = asked.place, about.facts
+        assert facts is not None
         arrived = self.streams.arrived(place, facts, text, self.ctx.clock())
         for path in arrived.step.purge:
             self.forget(self.gate.child(path).key)
         if arrived.shown:
             if place.key != place.base and not facts.skipped:
-                self.store.remove(place.base)  # it is older than this, and nobody's playlist may go back
+                self._show_plainly(asked, response, about, text)
             for path in arrived.step.fresh if self.prefetch else ():
                 self._fetch_ahead(self.gate.child(path))
         return arrived.shown
+
+    def _show_plainly(self, asked: _Asked, response: ClientResponse, about: About, text: bytes) -> None:
+        """Who asks for a playlist without waiting gets what was waited for, but not for as long: it will go on."""
+        asked = evolve(asked, place=asked.place.directed(NOTHING))
+        lifetime = self._lifetime(asked, response.status, response.headers, about)
+        self.store.remove(asked.place.key)  # whatever is stored or under way is older: nobody's playlist may go back
+        if lifetime.shared:
+            meta = self._meta(asked, response.status, response.headers, lifetime, about.brief())
+            with suppress(StoreFull):
+                self.store.put(asked.place.key, meta, text, asked.place.stream, beside=beside(len(text)))
 
     def _fetch_ahead(self, place: Place) -> None:
         if self.store.get(place.key) is None and self.store.flight(place.key) is None and self.may_fetch():
@@ -346,18 +361,21 @@ class Fetcher:
             self.store.fill(place.key, partial(self.fill, place=place, request=()), place.stream)
 
     def _lifetime(self, asked: _Asked, status: int, headers: Headers, about: About) -> Lifetime:
+        return self.policy.lifetime(self._arrival(asked, status, headers, about))
+
+    def _arrival(self, asked: _Asked, status: int, headers: Headers, about: About) -> Arrival:
         programme = self.streams.of(asked.place.only)
-        return self.policy.lifetime(
-            Arrival(
-                about=about,
-                status=status,
-                headers=headers,
-                request=asked.request,
-                wall=self._wall(),
-                delay=self.ctx.clock() - asked.at,
-                stream=programme.facts if programme is not None else None,
-                blocking=asked.place.directives.blocking,
-            )
+        wanted = asked.place.directives
+        return Arrival(
+            about=about,
+            status=status,
+            headers=headers,
+            request=asked.request,
+            wall=self._wall(),
+            delay=self.ctx.clock() - asked.at,
+            stream=programme.facts if programme is not None else None,
+            # Some answer at once what they offer to wait for: that is soon old.
+            blocking=wanted.blocking and about.facts is not None and satisfied(wanted, about.facts),
         )
 
     # --- what passes by --------------------------------------------------------------------------
@@ -388,7 +406,7 @@ class Fetcher:
                 asked = _Asked(place, request, self.ctx.clock())
                 lifetime = self._lifetime(asked, meta.status, fields, meta.about)
                 if lifetime.shared:
-                    entry.meta = self._meta(meta.status, fields, lifetime, meta.about)
+                    entry.meta = self._meta(asked, meta.status, fields, lifetime, meta.about)
                 else:
                     self.forget(place.key)
             case HeadEffect.STALE:

@@ -234,7 +234,9 @@ class Flow:
             entry, way = await self._wait(place, key, stored, request)
             if entry is None:
                 break
-            if way in ("passed", "stale_if_error") or self._variant(place.key, request.head.fields) == entry.key:
+            # A playlist that was held back: what is shown instead is nobody's but theirs who ask for it plainly.
+            fits = entry.key in (place.base, self._variant(place.key, request.head.fields))
+            if way in ("passed", "stale_if_error") or fits:
                 return await self._held(entry, request, way, Why(fwd, 304 if entry is stored else None))
             entry.release()  # it varies, and is for other requests than this
         return await self._pass(place, request)

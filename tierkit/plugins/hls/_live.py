@@ -120,16 +120,15 @@ class Streams:
             raise Refused(400, str(error)) from None
         if heeded != place.directives:
             place = place.directed(heeded)
-        if answers_already(heeded, facts, now - programme.at):
+        if answers_already(heeded, facts):
             return place, programme.newest
         return place, ""
 
 
-def answers_already(directives: Directives, facts: PlaylistFacts, age: float) -> bool:
-    """Whether the version at hand answers a request, so that nobody has to ask: at once, or while it is fresh."""
-    if directives.skip or not satisfied(directives, facts):
-        return False  # the whole would do for who asks for what has changed, and be ten times as long
-    return directives.blocking or (bool(facts.part_target) and age < facts.part_target / 2)
+def answers_already(directives: Directives, facts: PlaylistFacts) -> bool:
+    """Whether the version at hand answers a request that would wait, so that nobody has to ask."""
+    # The whole would do for who asks for what has changed, too, and be ten times as long.
+    return directives.blocking and not directives.skip and satisfied(directives, facts)
 
 
 def brought_home(path: str, playlist: bytes, hosts: Collection[str]) -> bytes:

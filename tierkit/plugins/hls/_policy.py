@@ -54,6 +54,7 @@ class Arrival:
     delay: float
     #: Of the playlist that it is listed in, where that is known.
     stream: PlaylistFacts | None = None
+    #: Whether a version of a playlist was waited for, and this is it.
     blocking: bool = False
 
 
@@ -72,6 +73,10 @@ class Policy(ABC):
     @abstractmethod
     def lifetime(self, arrival: Arrival) -> Lifetime:
         """What may be done with an answer."""
+
+    @abstractmethod
+    def tells(self, arrival: Arrival, lifetime: Lifetime, fields: list[tuple[bytes, bytes]]) -> Headers:
+        """The fields of an answer as viewers get them: how long they, and caches on their side, may keep it."""
 
     @abstractmethod
     def wanted(self, request: Headers) -> RequestDirectives | None:
@@ -112,6 +117,9 @@ class Live(Policy):
             delay=arrival.delay,
         )
 
+    def tells(self, arrival: Arrival, lifetime: Lifetime, fields: list[tuple[bytes, bytes]]) -> Headers:
+        return live_cache.for_viewers(arrival.about.kind, arrival.status, lifetime, fields)
+
     def wanted(self, request: Headers) -> RequestDirectives | None:
         return None
 
@@ -148,6 +156,9 @@ class Plain(Policy):
             delay=arrival.delay,
             policy=self.rules,
         )
+
+    def tells(self, arrival: Arrival, lifetime: Lifetime, fields: list[tuple[bytes, bytes]]) -> Headers:
+        return fields
 
     def wanted(self, request: Headers) -> RequestDirectives | None:
         return request_directives(request)
