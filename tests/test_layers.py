@@ -27,6 +27,7 @@ LEVELS = {
     "codecs": 1,
     "codecs.": 1,
     "_address": 1,
+    "_networks": 1,
     "_events": 1,
     "_ports": 1,
     "_plugin": 1,
@@ -81,7 +82,7 @@ ADVICE = (
     "docstring of tierkit/__init__.py"
 )
 
-MODEL = {"_address", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
+MODEL = {"_address", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"http", "rtmp", "live", "packaging"}

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address
 from urllib.parse import quote, unquote
 
 from attrs import evolve, field, frozen
 
+from ._networks import network_problem
 from .errors import AddressError
 
 __all__ = ["DEFAULT_PORTS", "TLS_SCHEMES", "Address", "Certificate", "Listener", "Trust"]
@@ -169,10 +170,6 @@ def _split_at(text: str, marks: str) -> tuple[str, str]:
     return text[:at], text[at:]
 
 
-def _strings(value: str | Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
 def _certificates(value: Certificate | Iterable[Certificate]) -> tuple[Certificate, ...]:
     return (value,) if isinstance(value, Certificate) else tuple(value)
 
@@ -208,6 +205,10 @@ def _is_ipv6(host: str) -> bool:
     return True
 
 
+def _strings(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
 @frozen
 class Certificate:
     """A certificate chain and its key as PEM files, and the host names (SNI) that it answers for.
@@ -221,9 +222,15 @@ class Certificate:
     names: tuple[str, ...] = field(default=(), converter=_strings)
 
 
+def _all_networks(_trust: Trust, _attribute: object, networks: tuple[str, ...]) -> None:
+    for each in networks:
+        if told := network_problem(each):
+            raise AddressError(f"networks: {told}")
+
+
 @frozen
 class Trust:
-    """How a TLS server is verified when it is dialled."""
+    """How a server is verified when it is dialled."""
 
     #: PEM file of the authorities to believe; empty means the system's.
     ca: str = ""
@@ -231,6 +238,9 @@ class Trust:
     server_name: str = ""
     #: False takes any certificate: for a laboratory only.
     verify: bool = True
+    #: Networks (CIDR, or "public") in which its address must be, with TLS or without; empty is anywhere.  What a name
+    #: has been looked up to is held against them, and nothing else is dialled.
+    networks: tuple[str, ...] = field(default=(), converter=_strings, validator=_all_networks)
 
 
 def _parse_address(value: str | Address) -> Address:
@@ -269,13 +279,5 @@ class Listener:
             )
         if self.address.path or self.address.query or self.address.username:
             found.append(f"listener {self.address} has a path, query or user: write only SCHEME://HOST:PORT")
-        for network in self.proxy_from:
-            if network == "unix":
-                continue
-            try:
-                ip_network(network, strict=False)
-            except ValueError:
-                found.append(
-                    f"listener {self.address}: proxy_from {network!r} is no network: write for instance 10.0.0.0/8"
-                )
-        return found
+        odd = filter(None, map(network_problem, self.proxy_from))
+        return [*found, *(f"listener {self.address}: proxy_from {each}" for each in odd)]

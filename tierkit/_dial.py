@@ -18,7 +18,7 @@ import trio
 
 from ._sockets import prepare
 
-__all__ = ["Resolver", "dial", "dial_unix"]
+__all__ = ["Resolver", "Target", "dial", "dial_unix"]
 
 #: RFC 8305 section 5, "Connection Attempt Delay".
 ATTEMPT_DELAY = 0.25
@@ -30,7 +30,8 @@ _UNIX_RETRY = 0.02
 
 _NO_WAY = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
-_Target = tuple[socket.AddressFamily, Any]
+#: A family and a socket address of it.
+Target = tuple[socket.AddressFamily, Any]
 
 
 class Resolver:
@@ -39,7 +40,7 @@ class Resolver:
     def __init__(self) -> None:
         self._limiter = trio.CapacityLimiter(LOOKUPS)
 
-    async def targets(self, host: str, port: int, *, passive: bool = False) -> list[_Target]:
+    async def targets(self, host: str, port: int, *, passive: bool = False) -> list[Target]:
         """The socket addresses of a host, in the system's order.  Raises OSError (gaierror)."""
         flags = socket.AI_PASSIVE if passive else 0
         try:
@@ -55,7 +56,7 @@ def _look_up(host: str, port: int, flags: int) -> list[Any]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
 
 
-async def dial(targets: Sequence[_Target]) -> tuple[socket.socket, Any]:
+async def dial(targets: Sequence[Target]) -> tuple[socket.socket, Any]:
     """Connect to the first of `targets` that answers; returns its socket and address.
 
     Raises the failure that tells most, as OSError.
@@ -65,7 +66,7 @@ async def dial(targets: Sequence[_Target]) -> tuple[socket.socket, Any]:
     won: list[tuple[socket.socket, Any]] = []
     failures: list[OSError] = []
 
-    async def attempt(target: _Target, over: trio.Event) -> None:
+    async def attempt(target: Target, over: trio.Event) -> None:
         try:
             sock = await _attempt(*target)
         except OSError as error:
@@ -95,7 +96,7 @@ async def dial(targets: Sequence[_Target]) -> tuple[socket.socket, Any]:
     return won[0]
 
 
-def _alternate(targets: Sequence[_Target]) -> list[_Target]:
+def _alternate(targets: Sequence[Target]) -> list[Target]:
     # RFC 8305 section 4: interleave the families, beginning with the one that the system put first.
     ours = [each for each in targets if each[0] == targets[0][0]]
     others = [each for each in targets if each[0] != targets[0][0]]

@@ -20,15 +20,14 @@ import resource
 import socket
 import ssl
 import stat
-from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 import trio
 
 from ._address import Address, Listener, Trust
 from ._certificates import ClientTrust, ServerCertificates
-from ._dial import Resolver, dial, dial_unix
+from ._dial import Resolver, Target, dial, dial_unix
+from ._networks import Networks
 from ._ports import Bound, Connection, Descriptors, Door, Network, Peer
 from ._reasons import dial_reason, listen_reason
 from ._sockets import SocketConnection, peer_of, prepare
@@ -139,7 +138,7 @@ class RealNetwork(Network):
         # Counted before it is dialled: a thousand dials at once are a thousand descriptors.
         self.descriptors.connections += 1
         try:
-            connection = await self._open(address)
+            connection = await self._open(address, trust)
         except BaseException:
             self.descriptors.connections -= 1
             raise
@@ -151,7 +150,7 @@ class RealNetwork(Network):
             connection.abort()
             raise
 
-    async def _open(self, address: Address) -> SocketConnection:
+    async def _open(self, address: Address, trust: Trust | None) -> SocketConnection:
         try:
             if address.unix:
                 sock, peer = await dial_unix(address.unix), Peer("unix")
@@ -159,6 +158,8 @@ class RealNetwork(Network):
                 if address.wildcard:
                     raise ConnectionLost(f"{_shown(address)} cannot be dialled: it is every address, not one")
                 targets = await self._resolver.targets(address.host, address.dial_port)
+                if trust is not None and trust.networks:
+                    targets = _within(targets, trust.networks, address)
                 sock, sockaddr = await dial(targets)
                 peer = peer_of(sock.family, sockaddr)
         except AddressError as error:
@@ -179,6 +180,16 @@ class RealNetwork(Network):
         except (ConnectionLost, RemoteProtocolError) as error:
             raise ConnectionLost(f"{where}: {error}") from None
         return connection
+
+
+def _within(targets: list[Target], networks: tuple[str, ...], address: Address) -> list[Target]:
+    """Those that may be dialled, and no name is looked up again.  Raises ConnectionLost where none may."""
+    allowed = Networks(networks)
+    found = [each for each in targets if each[1][0] in allowed]
+    if not found:
+        where = ", ".join(sorted({str(each[1][0]) for each in targets}))
+        raise ConnectionLost(f"{_shown(address)} was not dialled: {where} is not in {', '.join(networks)}")
+    return found
 
 
 def _shown(address: Address) -> str:
@@ -249,7 +260,7 @@ class _SocketBound(Bound):
         self._sock = sock
         self._budget = budget
         self._certificates = certificates
-        self._proxied = _Networks(door.listener.proxy_from)
+        self._proxied = Networks(door.listener.proxy_from)
         self._closed = False
         self._file = os.stat(door.address.unix) if door.address.unix else None
 
@@ -317,22 +328,3 @@ class _SocketBound(Bound):
                 os.unlink(path)
         except OSError:
             pass
-
-
-class _Networks:
-    """Networks whose connections begin with a PROXY header."""
-
-    def __init__(self, spelt: Sequence[str]) -> None:
-        self._unix = "unix" in spelt
-        self._networks: list[IPv4Network | IPv6Network] = [
-            ip_network(each, strict=False) for each in spelt if each != "unix"
-        ]
-
-    def __bool__(self) -> bool:
-        return self._unix or bool(self._networks)
-
-    def __contains__(self, host: str) -> bool:
-        if host == "unix":
-            return self._unix
-        address = ip_address(host.partition("%")[0])
-        return any(address in network for network in self._networks)

@@ -19,6 +19,7 @@ from ._fanout import Ring as Ring
 from ._fanout import RingStatistics as RingStatistics
 from ._model import Node as Node
 from ._model import Origin as Origin
+from ._networks import Networks as Networks
 from ._plugin import Candidate as Candidate
 from ._plugin import Context as Context
 from ._plugin import Direct as Direct

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from tierkit import Address, Listener, Trust
 from tierkit.errors import ConnectionLost, ListenError, RemoteProtocolError
-from tierkit.plugin import Bound, Connection, Descriptors, Door, Network, Peer
+from tierkit.plugin import Bound, Connection, Descriptors, Door, Network, Networks, Peer
 
 from ._pipe import MemoryConnection, Pipe
 
@@ -159,6 +159,8 @@ class MemoryNetwork(Network):
         await trio.lowlevel.checkpoint()
         if not self.descriptors.connections_free:
             raise ConnectionLost(f"{address} was not dialled: no descriptor is free")
+        if trust is not None and trust.networks and not _within(address.host, trust.networks):
+            raise ConnectionLost(f"{address} was not dialled: it is not in {', '.join(trust.networks)}")
         fault = self._fault_for(address)
         if fault.black_hole:
             await trio.sleep_forever()
@@ -187,6 +189,14 @@ class MemoryNetwork(Network):
         near.count()
         bound.arrived(far)
         return near
+
+
+def _within(host: str, networks: tuple[str, ...]) -> bool:
+    """Whether a host is in one of some networks; a name is taken for a public one."""
+    try:
+        return host in Networks(networks)
+    except ValueError:
+        return "public" in networks
 
 
 def _key(address: Address) -> tuple[str, int]:

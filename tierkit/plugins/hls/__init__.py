@@ -23,15 +23,17 @@ from typing import ClassVar
 import trio
 from attrs import frozen
 
+from tierkit import AddressError
 from tierkit.codecs import http_cache
 from tierkit.codecs.query import QueryRule, pattern_problem
 from tierkit.codecs.signed_url import DEFAULT_EXPRESSION
 from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
-from tierkit.plugin import Context, Node, Running, Service, hookimpl, open_store, option
+from tierkit.plugin import Context, Node, Running, Service, Trust, hookimpl, open_store, option
 
 from ._answers import Answers
 from ._ask import SCHEMES, Asker
 from ._edge import Edge, HLSStatistics
+from ._elsewhere import Elsewhere, listed
 from ._fetch import Fetcher
 from ._flow import Bounds, Flow
 from ._pass import Passer
@@ -100,6 +102,14 @@ class HLS(Service):
     hosts: tuple[str, ...] = option(
         (), "Names that are answered for, as viewers write them; others get 421. Empty answers for any."
     )
+    fetch_from: tuple[str, ...] = option(
+        (),
+        "Other hosts that playlists may name, such as 'media.example' or 'http://10.2.0.7:8080': what they list there "
+        "is fetched through this edge too.",
+    )
+    fetch_networks: tuple[str, ...] = option(
+        (), "Networks in which those hosts may be, besides public addresses, such as '10.2.0.0/16'."
+    )
     cors: str = option(
         "*",
         "With 'live', what Access-Control-Allow-Origin says to players on other sites' pages; empty sends nothing.",
@@ -160,10 +170,26 @@ class HLS(Service):
                 f"option cors={self.cors!r} cannot stand in a header: give '*' or one origin such as https://a.example"
             )
         found += [f"option ignore_query: {told}" for each in self.ignore_query if (told := pattern_problem(str(each)))]
+        found += self._elsewhere_problems()
         if bool(self.signing) != bool(self.signing_keys):
             found.append("options signing and signing_keys belong together: give both, or neither")
         if self.health_path and not str(self.health_path).startswith("/"):
             found.append(f"option health_path={self.health_path!r} is no path: give for instance '/healthz'")
+        return found
+
+    def _elsewhere_problems(self) -> list[str]:
+        found = []
+        for each in self.fetch_from:
+            try:
+                listed(each)
+            except AddressError as error:
+                found.append(f"option fetch_from: {error}")
+        try:
+            Trust(networks=self.fetch_networks)
+        except AddressError as error:
+            found.append(f"option fetch_networks: {error}")
+        if self.fetch_from and self.policy != "live":
+            found.append("option fetch_from is for policy='live': a plain cache reads no playlists")
         return found
 
     def _signing(self, ctx: Context) -> Signing | None:
@@ -195,14 +221,9 @@ class HLS(Service):
         ignored = tuple(dict.fromkeys((*self.ignore_query, *ctx.upstream.ignored)))
         # What was signed for us is for nobody upstream.
         rule = QueryRule(ignored, drop=signed, forward=self.forward_ignored) if ignored or signed else None
-        gate = Gate(
-            ctx.tier,
-            answers.pseudonym,
-            ctx.upstream,
-            frozenset(map(bare, self.hosts)),
-            rule,
-        )
-        asker = Asker(ctx, client)
+        elsewhere = Elsewhere(self.fetch_from, self.fetch_networks)
+        gate = Gate(ctx.tier, answers.pseudonym, ctx.upstream, frozenset(map(bare, self.hosts)), rule, elsewhere)
+        asker = Asker(ctx, client, elsewhere)
         async with trio.open_nursery() as nursery, open_store(self.cache_bytes, ctx.network.descriptors) as store:
             nursery.start_soon(_sweep, client, name=f"{ctx.tier} sweeps idle upstream connections")
             self._look_after(asker, nursery)

@@ -28,6 +28,7 @@ from tierkit.events import StreamFault
 from tierkit.http import Body, ClientResponse, HttpClient, Unreached
 from tierkit.plugin import Address, Candidate, Context, NotServed, NotShared, StoreFull, TierkitError, UpstreamError
 
+from ._elsewhere import Elsewhere
 from ._health import BadAnswer, Health
 from ._hedge import Claim, HedgeBudget, race
 from ._resume import BrokeOff, TooLarge
@@ -81,9 +82,10 @@ class _Wanted:
 class Asker:
     """A tier's upstreams over HTTP."""
 
-    def __init__(self, ctx: Context, client: HttpClient) -> None:
+    def __init__(self, ctx: Context, client: HttpClient, elsewhere: Elsewhere | None = None) -> None:
         self.ctx = ctx
         self.client = client
+        self.elsewhere = elsewhere or Elsewhere()
         self.health = Health(ctx)
         self.budget = HedgeBudget()
         #: Seconds without a head after which the next upstream is asked as well; 0 never.
@@ -99,9 +101,10 @@ class Asker:
         #: Bodies that broke off and went on elsewhere, and those that did not, so that their readers were reset.
         self.resumed = self.broken = 0
 
-    def resting(self) -> bool:
-        """Whether every upstream has failed a moment ago."""
-        candidates = self.ctx.upstream.candidates(SCHEMES)
+    def resting(self, key: str) -> bool:
+        """Whether everybody who could be asked for a key has failed a moment ago."""
+        other = self.elsewhere.candidate(key)
+        candidates = [other] if other is not None else self.ctx.upstream.candidates(SCHEMES)
         return bool(candidates) and all(
             self.health.down(each) or self.ctx.upstream.delay(each) > 0 for each in candidates
         )
@@ -113,6 +116,8 @@ class Asker:
         all of it.  Where its members do what needs a stream's playlist and segments in one place, as prefetching
         does, `together` has them hash the folder instead; a popular stream is then one member's load.
         """
+        if (other := self.elsewhere.candidate(key)) is not None:
+            return [other]
         where = key.partition("?")[0].rpartition("/")[0] if self.together else key
         return self.health.order(self.ctx.upstream.candidates(SCHEMES, where), key)
 

@@ -133,7 +133,7 @@ class Fetcher:
         """Whether this key, or every upstream, has failed a moment ago: asking again would only wait for the same."""
         if (self._failing.get(key) or 0.0) > self.ctx.clock():
             return True
-        return self.asker.resting()
+        return self.asker.resting(key)
 
     def tries_again(self, key: str) -> bool:
         """Whether to look if upstream is back, while all that failed rest and something stale is served meanwhile.
@@ -248,7 +248,7 @@ class Fetcher:
         text: bytes | None = None
         about = About(kind=kind)
         if self.policy.knows_streams:
-            text, about = await read_body(self.ctx, kind, place.path, candidate, target, response)
+            text, about = await read_body(self.ctx, self.gate.elsewhere, kind, place.path, candidate, target, response)
             if not self._shown(filler, asked, response, about, text):
                 return
         lifetime = self._lifetime(asked, response.status, response.headers, about)

@@ -13,15 +13,13 @@ from attrs import define, frozen
 
 from tierkit.codecs.hls import PlaylistFacts
 from tierkit.codecs.hls_query import Directives, effective, satisfied, screen
-from tierkit.codecs.hls_rewrite import Child, rewrite
 from tierkit.codecs.hls_track import Step, Track, Verdict
-from tierkit.codecs.hls_uris import resolve
 from tierkit.plugin import RemoteProtocolError
 
 from ._objects import Memory, folders
 from ._places import Place, Refused
 
-__all__ = ["Programme", "Streams", "brought_home"]
+__all__ = ["Programme", "Streams"]
 
 
 @define(eq=False)
@@ -129,17 +127,3 @@ def answers_already(directives: Directives, facts: PlaylistFacts) -> bool:
     """Whether the version at hand answers a request that would wait, so that nobody has to ask."""
     # The whole would do for who asks for what has changed, too, and be ten times as long.
     return directives.blocking and not directives.skip and satisfied(directives, facts)
-
-
-def brought_home(path: str, playlist: bytes, hosts: Collection[str]) -> bytes:
-    """A playlist whose URIs at `hosts`, its origin's own names, are paths, so that viewers stay at this edge."""
-    if b"://" not in playlist and b"//" not in playlist:
-        return playlist
-
-    def home(child: Child) -> str:
-        if "://" not in child.uri and not child.uri.startswith("//"):
-            return child.uri
-        target = resolve(path, child.uri, hosts=hosts)
-        return target.path if target.here else child.uri
-
-    return rewrite(playlist, home)

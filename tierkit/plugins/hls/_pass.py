@@ -55,6 +55,9 @@ class Passer:
     async def pass_on(self, place: Place, request: Request) -> Response:
         """The answer to this request, its body still coming.  Raises UpstreamError or NotServed."""
         headers = [*self.policy.asks(request.headers, alone=True), self.answers.via(request.headers)]
+        if self.asker.elsewhere.candidate(place.path) is not None:
+            # They were given for here; a browser would not send them to another host either (Fetch, section 4.6).
+            headers = [each for each in headers if each[0] != b"authorization"]
         body = None if request.bodiless else _body(request)
         if body is not None and (length := request.get(b"content-length")) is not None:
             headers.append((b"Content-Length", length))

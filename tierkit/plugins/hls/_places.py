@@ -17,6 +17,7 @@ from tierkit.codecs.query import QueryRule
 from tierkit.http import Fields, Head
 from tierkit.plugin import RemoteProtocolError, TierkitError, Upstreams
 
+from ._elsewhere import Elsewhere
 from ._objects import Memory
 
 __all__ = ["Gate", "Place", "Refused"]
@@ -85,6 +86,7 @@ class Gate:
         upstream: whose first source knows the canonical spelling of a path.
         hosts: names that it answers for, in lower case and without a port; empty for any.
         rule: which parameters of a query are no part of what is asked for; None where all are.
+        elsewhere: other hosts that paths may lead to.
     """
 
     def __init__(
@@ -94,12 +96,14 @@ class Gate:
         upstream: Upstreams,
         hosts: frozenset[str],
         rule: QueryRule | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.tier = tier
         self.pseudonym = pseudonym
         self.upstream = upstream
         self.hosts = hosts
         self.rule = rule
+        self.elsewhere = elsewhere or Elsewhere()
         #: The places of targets that have passed, without what the rule takes out.
         self.known: Memory[bytes, Place] = Memory()
 
@@ -111,7 +115,7 @@ class Gate:
         return place
 
     def place(self, head: Head) -> Place:
-        """Where a request goes.  Raises Refused."""
+        """Where a request goes.  Raises Refused or NotServed."""
         self.check_host(head.host)
         if b"via" in head.fields.names:
             self.check_loop(head.fields.headers)
@@ -135,12 +139,17 @@ class Gate:
         return place
 
     def spell(self, path: str, query: str) -> Place:
-        """The one spelling of a path and a query.  Raises Refused (400) for malformed delivery directives."""
+        """The one spelling of a path and a query.
+
+        Raises Refused (400) for malformed delivery directives, NotServed for a host that is not listed.
+        """
         try:
             directives, rest = split_query(query)
         except RemoteProtocolError as error:
             raise Refused(400, str(error)) from None
         plain = f"{path}?{rest}" if rest else path
+        if self.elsewhere.candidate(plain) is not None:
+            return _place(plain, plain, directives)
         return _place(plain, self.upstream.key(plain), directives)
 
     def child(self, target: str) -> Place:

@@ -9,8 +9,8 @@ from tierkit.http import ClientResponse
 from tierkit.plugin import Address, Candidate, Context, RemoteProtocolError
 
 from ._about import About
+from ._elsewhere import Elsewhere, own_name
 from ._health import BadAnswer
-from ._live import brought_home
 
 __all__ = ["read_body"]
 
@@ -19,7 +19,13 @@ LONG_PLAYLIST = 65536
 
 
 async def read_body(
-    ctx: Context, kind: Kind, path: str, candidate: Candidate, target: Address, response: ClientResponse
+    ctx: Context,
+    elsewhere: Elsewhere,
+    kind: Kind,
+    path: str,
+    candidate: Candidate,
+    target: Address,
+    response: ClientResponse,
 ) -> tuple[bytes | None, About]:
     """The body of a playlist or manifest as viewers may have it, and what it says; None for all else.
 
@@ -34,12 +40,8 @@ async def read_body(
             body = await response.read(MAX_MPD)
             return body, About(kind=kind, mpd=read_mpd(body))
         body = candidate.source.rewrite(path, await response.read(MAX_PLAYLIST))
+        body = elsewhere.brought_home(path, body, {own_name(target)})
         facts = await ctx.run_sync(read_playlist, body) if len(body) > LONG_PLAYLIST else read_playlist(body)
-        return brought_home(path, body, {own_name(target)}), About(kind=kind, facts=facts)
+        return body, About(kind=kind, facts=facts)
     except RemoteProtocolError as error:
         raise BadAnswer(candidate.name, f"{path.partition('?')[0]}: {error}") from None
-
-
-def own_name(target: Address) -> str:
-    """What an upstream calls itself in absolute URIs: lower case, without its scheme's usual port."""
-    return target.authority.lower().removesuffix(":443" if target.secure else ":80")

@@ -1,0 +1,55 @@
+"""Sets of networks, as people write them: CIDR, and words for what has no number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+__all__ = ["Networks", "network_problem"]
+
+#: Connections of unix sockets.
+UNIX = "unix"
+#: What is reachable from everywhere: neither private nor loopback, link-local, shared (RFC 6598) or multicast.
+PUBLIC = "public"
+
+
+def network_problem(spelt: str) -> str:
+    """Why this is no network, or ""."""
+    if spelt in (UNIX, PUBLIC):
+        return ""
+    try:
+        ip_network(spelt, strict=False)
+    except ValueError:
+        return f"{spelt!r} is no network: write for instance 10.0.0.0/8"
+    return ""
+
+
+class Networks:
+    """Some networks.  Raises ValueError for what `network_problem` has something to say of."""
+
+    def __init__(self, spelt: Iterable[str]) -> None:
+        words = tuple(spelt)
+        self._unix, self._public = UNIX in words, PUBLIC in words
+        self._networks: list[IPv4Network | IPv6Network] = [
+            ip_network(each, strict=False) for each in words if each not in (UNIX, PUBLIC)
+        ]
+
+    def __bool__(self) -> bool:
+        return self._unix or self._public or bool(self._networks)
+
+    def __contains__(self, host: str) -> bool:
+        """Whether a host, "unix" or an IP address with or without its zone, is in one of them."""
+        if host == UNIX:
+            return self._unix
+        address = ip_address(host.partition("%")[0])
+        spellings = {address}
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped  # the same machine
+            spellings.add(address)
+        listed = any(each in network for each in spellings for network in self._networks)
+        return listed or (self._public and is_public(address))
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether everybody may have it (the IANA special-purpose registries), and it is one machine's."""
+    return address.is_global and not address.is_multicast
