@@ -98,7 +98,9 @@ def test_every_status_has_an_answer(status: int) -> None:
 
 @pytest.mark.parametrize("status", [201, 202, 302, 303, 307, 401, 403, 500, 502, 503, 504, 599])
 def test_some_statuses_need_a_word_of_the_origin(status: int) -> None:
-    assert of('ETag: "a"', status=status).reason == f"status {status} without a lifetime"
+    found = of('ETag: "a"', status=status)
+    assert (found.reason, found.unsaid) == (f"status {status} without a lifetime", True)
+    assert not of("Cache-Control: private", status=status).unsaid
     assert of('ETag: "a"', "Cache-Control: public", status=status).shared
     assert of(f"Expires: {format_date(NOW + 5).decode()}", status=status).fresh == 5
 

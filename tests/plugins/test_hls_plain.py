@@ -240,6 +240,31 @@ async def test_stale_if_error(status: int, autojump_clock: MockClock) -> None:
         assert (answer.status, answer.body, answer.get(b"x")) == (status, b"broken", b"as it is")
 
 
+@pytest.mark.parametrize(("line", "asked"), [("X: y", 1), ("Cache-Control: private", 20), ("Set-Cookie: a=b", 20)])
+async def test_a_crowd_gets_an_error_for_one_question(line: str, asked: int, autojump_clock: MockClock) -> None:
+    """Each by himself would be how a broken origin is kept broken; what may be one user's is still for him alone."""
+    async with open_edge(policy="rfc9111") as rig:
+        rig.origin.delay = 1.0
+        say(rig, line, status=503, body=b"broken")
+        answers = [answer for _, answer in await crowd(rig, 20)]
+        assert {(answer.status, answer.body) for answer in answers} == {(503, b"broken")}
+        assert len(rig.origin.asked) in (asked, asked + 1)
+        await ask(rig)
+        assert len(rig.origin.asked) > asked  # nothing of it was stored
+
+
+async def crowd(rig: Rig, count: int) -> list[tuple[str, Answer]]:
+    answers = []
+
+    async def one() -> None:
+        answers.append(await ask(rig))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(count):
+            nursery.start_soon(one)
+    return answers
+
+
 @pytest.mark.parametrize(("directives", "status"), [("must-revalidate", 504), ("proxy-revalidate", 504), ("x", 200)])
 async def test_what_must_be_confirmed_is_not_served_where_upstream_is_dead(
     directives: str, status: int, autojump_clock: MockClock

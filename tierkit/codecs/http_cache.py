@@ -264,7 +264,7 @@ def decide(
     age = initial_age(headers, now, delay)
     for refusal in REFUSALS:
         if reason := refusal(answer):
-            return Lifetime(shared=False, reason=reason, age=age)
+            return Lifetime(shared=False, reason=reason, age=age, unsaid=refusal is not_cacheable)
     return _terms(answer, now, age)
 
 

@@ -50,6 +50,8 @@ class Lifetime:
     age: float = 0.0
     #: Why it is not shared, for people.
     reason: str = ""
+    #: Whether it is not shared for want of a lifetime alone: nothing in it is for one user.
+    unsaid: bool = False
     #: Never served stale, whoever asks for it: must-revalidate, proxy-revalidate or s-maxage.
     must_revalidate: bool = False
     #: Never served without asking upstream, however fresh: a bare no-cache.

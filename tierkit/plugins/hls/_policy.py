@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 import tierkit
 from tierkit.codecs import http_cache, live_cache
@@ -148,7 +148,7 @@ class Plain(Policy):
         self.rules = rules
 
     def lifetime(self, arrival: Arrival) -> Lifetime:
-        return http_cache.decide(
+        found = http_cache.decide(
             arrival.request,
             arrival.status,
             arrival.headers,
@@ -156,6 +156,7 @@ class Plain(Policy):
             delay=arrival.delay,
             policy=self.rules,
         )
+        return evolve(found, shared=True) if for_those_who_wait(arrival.status, found) else found
 
     def tells(self, arrival: Arrival, lifetime: Lifetime, fields: list[tuple[bytes, bytes]]) -> Headers:
         return fields
@@ -175,6 +176,15 @@ class Plain(Policy):
         if alone:
             return passed
         return [each for each in unconditional(without_unkeyed(passed)) if each[0] not in _OF_ONE_CLIENT]
+
+
+def for_those_who_wait(status: int, found: Lifetime) -> bool:
+    """Whether an answer that is not stored goes to all who wait for it, though.
+
+    An origin that breaks down must not be asked by each of a crowd for the same error; what the error may hold for one
+    user alone keeps it from the others still.
+    """
+    return status >= 500 and found.unsaid
 
 
 def has_content(names: frozenset[bytes]) -> bool:
