@@ -99,7 +99,8 @@ class Viewer:
         await self.connection.send_all(data)
 
     async def ask(self, path: str, *fields: str, method: str = "GET") -> Answer:
-        await self.say("\r\n".join((f"{method} {path} HTTP/1.1", "Host: server", *fields, "", "")).encode())
+        host = () if any(each.startswith("Host:") for each in fields) else ("Host: server",)
+        await self.say("\r\n".join((f"{method} {path} HTTP/1.1", *host, *fields, "", "")).encode())
         return await self.answer(method)
 
     async def answer(self, method: str = "GET") -> Answer:

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.support_http import Answer
-from tierkit import Edge
+from tierkit import Edge, Graph, check
 from tierkit.codecs.http_fields import format_date
 from tierkit.http import Request, Response
 from tierkit.plugins.hls import HLS
@@ -238,6 +238,49 @@ async def test_stale_if_error(status: int, autojump_clock: MockClock) -> None:
         await trio.sleep(62)
         answer = (await ask(rig))[1]
         assert (answer.status, answer.body, answer.get(b"x")) == (status, b"broken", b"as it is")
+
+
+def by_host(request: Request) -> Response:
+    said = fields("Cache-Control: max-age=60")
+    return Response(200, said, request.host.encode() + b" " + request.method.encode())
+
+
+@pytest.mark.parametrize("rule", [{}, {"ignore_query": ("token",)}])
+async def test_each_host_has_a_cache_of_its_own(rule: dict[str, object]) -> None:
+    async with open_edge(policy="rfc9111", host="viewer", **rule) as rig:
+        rig.origin.paths[PATH] = by_host
+        for _ in range(3):
+            for name in ("a.example", "b.example:8080"):
+                assert (await ask(rig, f"Host: {name}"))[1].body == f"{name} GET".encode()
+                assert (await ask(rig, f"Host: {name.upper()}"))[1].body == f"{name} GET".encode()
+        assert len(rig.origin.asked) == 2
+        assert rig.statistics().hits == 10
+
+
+async def test_what_is_changed_at_one_host_is_forgotten_there_alone() -> None:
+    async with open_edge(policy="rfc9111", host="viewer") as rig:
+        rig.origin.paths[PATH] = by_host
+        for name in ("a.example", "b.example"):
+            await ask(rig, f"Host: {name}")
+        assert (await ask(rig, "Host: a.example", "Content-Length: 0", method="POST"))[1].body == b"a.example POST"
+        assert (await ask(rig, "Host: b.example"))[0] == "cached"
+        assert (await ask(rig, "Host: a.example"))[0] == "not_cached"
+        rig.handle.running("edge")["hls"].purge(PATH)
+        for name in ("a.example", "b.example"):
+            assert (await ask(rig, f"Host: {name}"))[0] == "not_cached"
+
+
+async def test_upstream_is_asked_for_its_own_host_else() -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        rig.origin.paths[PATH] = by_host
+        for name in ("a.example", "b.example"):
+            assert (await ask(rig, f"Host: {name}"))[1].body == b"origin.example GET"
+        assert len(rig.origin.asked) == 1
+
+
+def test_a_host_of_the_viewers_is_for_a_plain_cache() -> None:
+    graph = Graph.of(Edge("edge", upstream=ORIGIN, listen=":8080", serves=HLS(host="viewer")))
+    assert any("host='viewer' is for policy='rfc9111'" in str(problem) for problem in check(graph))
 
 
 @pytest.mark.parametrize(("line", "asked"), [("X: y", 1), ("Cache-Control: private", 20), ("Set-Cookie: a=b", 20)])

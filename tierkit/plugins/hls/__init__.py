@@ -110,6 +110,12 @@ class HLS(Service):
     fetch_networks: tuple[str, ...] = option(
         (), "Networks in which those hosts may be, besides public addresses, such as '10.2.0.0/16'."
     )
+    host: str = option(
+        "upstream",
+        "Which host upstream is asked for: its own ('upstream'), or, with 'rfc9111', the one that the viewer asks for "
+        "('viewer'), each with a cache of its own.",
+        choices=("upstream", "viewer"),
+    )
     cors: str = option(
         "*",
         "With 'live', what Access-Control-Allow-Origin says to players on other sites' pages; empty sends nothing.",
@@ -188,6 +194,8 @@ class HLS(Service):
             Trust(networks=self.fetch_networks)
         except AddressError as error:
             found.append(f"option fetch_networks: {error}")
+        if self.host == "viewer" and self.policy != "rfc9111":
+            found.append("option host='viewer' is for policy='rfc9111': streams are known by their paths")
         if self.fetch_from and self.policy != "live":
             found.append("option fetch_from is for policy='live': a plain cache reads no playlists")
         return found
@@ -222,7 +230,8 @@ class HLS(Service):
         # What was signed for us is for nobody upstream.
         rule = QueryRule(ignored, drop=signed, forward=self.forward_ignored) if ignored or signed else None
         elsewhere = Elsewhere(self.fetch_from, self.fetch_networks)
-        gate = Gate(ctx.tier, answers.pseudonym, ctx.upstream, frozenset(map(bare, self.hosts)), rule, elsewhere)
+        gate = Gate(ctx.tier, answers.pseudonym, ctx.upstream, frozenset(map(bare, self.hosts)), rule, elsewhere,
+                    by_host=self.host == "viewer")  # fmt: skip
         asker = Asker(ctx, client, elsewhere)
         async with trio.open_nursery() as nursery, open_store(self.cache_bytes, ctx.network.descriptors) as store:
             nursery.start_soon(_sweep, client, name=f"{ctx.tier} sweeps idle upstream connections")

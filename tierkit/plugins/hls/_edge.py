@@ -8,7 +8,7 @@ from functools import partial
 from attrs import evolve, field, frozen
 
 from tierkit.http import HttpClient, Park, ServerTimeouts, serve_http
-from tierkit.plugin import Connection, Figures, Pattern, Running, StoreStatistics, StreamState
+from tierkit.plugin import Connection, Figures, NotServed, Pattern, Running, StoreStatistics, StreamState
 
 from ._flow import Flow
 from ._places import Refused
@@ -140,7 +140,9 @@ class Edge(Running):
             entry = self.store.get(key)
             if not soft:
                 count += self.store.remove(key)
-                self.flow.fetcher.unlearn(plain)
+                # By its path, and by its path and host where each host has its own.
+                for known in (plain, "\n".join(key.split("\n", 2)[:2])):
+                    self.flow.fetcher.unlearn(known)
             elif entry is not None:
                 entry.meta = entry.meta.staled(now)
                 count += 1
@@ -152,5 +154,5 @@ class Edge(Running):
             return wanted
         try:
             return evolve(wanted, path=self.flow.gate.child(wanted.path).key)
-        except Refused:  # so would be whoever asked for it
+        except (Refused, NotServed):  # so would be whoever asked for it
             return wanted

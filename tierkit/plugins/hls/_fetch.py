@@ -172,7 +172,7 @@ class Fetcher:
         `request` is the viewer's whose it is, `lead` he himself.
         """
         asked = _Asked(place, request, self.ctx.clock(), self.patience(place), lead)
-        headers = [*self.policy.asks(request, alone=False), self.answers.via(request)]
+        headers = [*self.policy.asks(request, alone=False), self.answers.via(request), *place.host_field]
         old = filler.old
         if old is not None and old.meta.status == 200:
             headers += revalidation(old.meta.fields)
@@ -389,7 +389,7 @@ class Fetcher:
         url = f"{scheme}://{request.host or 'localhost'}{place.path}"
         base = url[: len(url) - len(place.path)]
         for each in invalidated(request.method.encode(), response.status, response.headers, url):
-            self.forget(place.key if each == url else each[len(base) :])
+            self.forget(place.key if each == url else self.gate.child(each[len(base) :], place.host).key)
 
     def _heed_head(self, place: Place, request: Headers, response: ClientResponse) -> None:
         names = self.varies.get(place.key)

@@ -147,7 +147,7 @@ class Flow:
         odd = not fields.names.isdisjoint(NOT_PLAIN)
         if not fields.keep_alive or (odd and not fields.names & NOT_PLAIN <= CONDITIONAL):
             return None
-        place = self.gate.at_hand(target)
+        place = self.gate.at_hand(target, fields.host)
         if place is None or (self.gate.hosts and not self.gate.welcomes(fields)):
             return None
         key: str | None = place.key

@@ -55,6 +55,7 @@ class Passer:
     async def pass_on(self, place: Place, request: Request) -> Response:
         """The answer to this request, its body still coming.  Raises UpstreamError or NotServed."""
         headers = [*self.policy.asks(request.headers, alone=True), self.answers.via(request.headers)]
+        headers += place.host_field
         if self.asker.elsewhere.candidate(place.path) is not None:
             # They were given for here; a browser would not send them to another host either (Fetch, section 4.6).
             headers = [each for each in headers if each[0] != b"authorization"]

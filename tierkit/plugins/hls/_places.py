@@ -51,6 +51,8 @@ class Place:
     directives: Directives = NOTHING
     plain: str = ""
     base: str = ""
+    #: The host that upstream is asked for; empty for its own.
+    host: str = ""
 
     @property
     def only(self) -> str:
@@ -59,7 +61,12 @@ class Place:
 
     def directed(self, directives: Directives) -> Place:
         """The same, with other directives."""
-        return _place(self.plain, self.base, directives)
+        return _place(self.plain, self.base, directives, self.host)
+
+    @property
+    def host_field(self) -> list[tuple[bytes, bytes]]:
+        """The field that asks upstream for it; none where that is upstream's own."""
+        return [(b"Host", self.host.encode("ascii"))] if self.host else []
 
     @property
     def stream(self) -> str:
@@ -67,10 +74,10 @@ class Place:
         return self.only.rpartition("/")[0]
 
 
-def _place(plain: str, base: str, directives: Directives) -> Place:
+def _place(plain: str, base: str, directives: Directives, host: str = "") -> Place:
     if not (said := directives.render()):
-        return Place(plain, base, directives, plain, base)
-    return Place(_with(plain, said), _with(base, said), directives, plain, base)
+        return Place(plain, base, directives, plain, base, host)
+    return Place(_with(plain, said), _with(base, said), directives, plain, base, host)
 
 
 def _with(path: str, query: str) -> str:
@@ -87,6 +94,7 @@ class Gate:
         hosts: names that it answers for, in lower case and without a port; empty for any.
         rule: which parameters of a query are no part of what is asked for; None where all are.
         elsewhere: other hosts that paths may lead to.
+        by_host: whether upstream is asked for the host that the viewer asks for, which is then a part of the key.
     """
 
     def __init__(
@@ -97,6 +105,8 @@ class Gate:
         hosts: frozenset[str],
         rule: QueryRule | None = None,
         elsewhere: Elsewhere | None = None,
+        *,
+        by_host: bool = False,
     ) -> None:
         self.tier = tier
         self.pseudonym = pseudonym
@@ -104,15 +114,22 @@ class Gate:
         self.hosts = hosts
         self.rule = rule
         self.elsewhere = elsewhere or Elsewhere()
+        self.by_host = by_host
         #: The places of targets that have passed, without what the rule takes out.
         self.known: Memory[bytes, Place] = Memory()
 
-    def at_hand(self, target: bytes) -> Place | None:
+    def at_hand(self, target: bytes, host: str) -> Place | None:
         """The place of a target like one that has passed; its `path` may be another's."""
+        if self.by_host:
+            return self.known.get(_for_host(self.canonical(target), host))
         place = self.known.get(target)
         if place is None and self.rule is not None:
             place = self.known.get(self.rule.canonical(target))
         return place
+
+    def canonical(self, target: bytes) -> bytes:
+        """A target without what is no part of what is asked for."""
+        return target if self.rule is None else self.rule.canonical(target)
 
     def place(self, head: Head) -> Place:
         """Where a request goes.  Raises Refused or NotServed."""
@@ -122,23 +139,22 @@ class Gate:
         if _PLAIN.match(head.path) is None:
             check_path(head.path)
         target = (f"{head.path}?{head.query}" if head.query else head.path).encode("ascii")
-        if self.rule is None:
-            return self._remembered(target)
-        place = self._remembered(self.rule.canonical(target))
-        if not self.rule.forward or place.directives != NOTHING:
+        place = self._remembered(self.canonical(target), head.host.lower() if self.by_host else "")
+        if self.rule is None or not self.rule.forward or place.directives != NOTHING:
             return place
         query = self.rule.forwarded(head.query.encode("ascii")).decode("ascii")
         return evolve(place, path=f"{head.path}?{query}" if query else head.path)
 
-    def _remembered(self, target: bytes) -> Place:
-        place = self.known.get(target)
+    def _remembered(self, target: bytes, host: str) -> Place:
+        known = _for_host(target, host) if self.by_host else target
+        place = self.known.get(known)
         if place is None:
             path, _, query = target.decode("ascii").partition("?")
-            place = self.spell(path, query)
-            self.known.put(target, place)
+            place = self.spell(path, query, host)
+            self.known.put(known, place)
         return place
 
-    def spell(self, path: str, query: str) -> Place:
+    def spell(self, path: str, query: str, host: str = "") -> Place:
         """The one spelling of a path and a query.
 
         Raises Refused (400) for malformed delivery directives, NotServed for a host that is not listed.
@@ -150,14 +166,13 @@ class Gate:
         plain = f"{path}?{rest}" if rest else path
         if self.elsewhere.candidate(plain) is not None:
             return _place(plain, plain, directives)
-        return _place(plain, self.upstream.key(plain), directives)
+        key = self.upstream.key(plain)
+        return _place(plain, f"{key}\n{host}" if host else key, directives, host)
 
-    def child(self, target: str) -> Place:
-        """The place of a path and its query, as they stand in a playlist."""
-        if self.rule is not None:
-            target = self.rule.canonical(target.encode("utf-8")).decode("utf-8")
-        path, _, query = target.partition("?")
-        return self.spell(path, query)
+    def child(self, target: str, host: str = "") -> Place:
+        """The place of a path and its query, as they stand in a playlist or a Location."""
+        path, _, query = self.canonical(target.encode("utf-8")).decode("utf-8").partition("?")
+        return self.spell(path, query, host)
 
     def welcomes(self, fields: Fields) -> bool:
         """Whether a request with these fields may pass, as far as they say."""
@@ -178,6 +193,10 @@ class Gate:
             raise Refused(508, f"a loop: this request has been at {self.tier} before: mend upstream=")
         if len(hops) > MAX_HOPS:
             raise Refused(508, f"a loop: this request has come through more than {MAX_HOPS} proxies")
+
+
+def _for_host(target: bytes, host: str) -> bytes:
+    return host.lower().encode("ascii") + b" " + target
 
 
 def check_path(path: str) -> None:
