@@ -1,11 +1,14 @@
-"""Query parameters that are no part of what is asked for."""
+"""Query parameters, and parts of paths, that are no part of what is asked for."""
 
 from __future__ import annotations
 
 import pytest
+import trio
+from trio.testing import MockClock
 
-from tests.plugins.edge_rig import ORIGIN, PLAYLIST, SEGMENT, open_edge
+from tests.plugins.edge_rig import ORIGIN, PLAYLIST, SEGMENT, TD, open_edge, plain
 from tierkit import Edge, Graph, Origin, check
+from tierkit.codecs.hls import MediaPlaylist, Segment
 from tierkit.plugins.hls import HLS
 from tierkit.plugins.wowza import Wowza
 
@@ -53,3 +56,41 @@ def test_an_odd_pattern_is_a_problem_of_the_graph(pattern: str) -> None:
     (problem,) = check(graph)
     assert "ignore_query" in str(problem)
     assert "query parameter" in str(problem)
+
+
+async def test_ids_in_paths_are_no_part_of_what_is_asked_for() -> None:
+    async with open_edge(ignore_path=(r"_w\d+", r";jsessionid=\w+")) as rig:
+        rig.origin.paths["/live/s/media_w1_7.ts"] = plain(b"seven")
+        for path in ("media_w1_7.ts", "media_w22_7.ts", "media_7.ts;jsessionid=A1", "media_%77333_7.ts"):
+            assert (await rig.get(f"/live/s/{path}")).body == b"seven"
+        assert [request.path for request in rig.origin.asked] == ["/live/s/media_w1_7.ts"]
+        assert (await rig.get("/live/s/media_w1_8.ts")).status == 404
+
+
+async def test_another_session_of_the_same_stream_is_no_restart(autojump_clock: MockClock) -> None:
+    """An origin that is failed over to, or restarted, names everything anew."""
+
+    def listing(first: int, session: int) -> bytes:
+        listed = [Segment(uri=f"media_w{session}_{n}.ts", duration=float(TD)) for n in range(first, first + 3)]
+        return MediaPlaylist(segments=listed, media_sequence=first, target_duration=TD).render()
+
+    async with open_edge(ignore_path=(r"_w\d+",)) as rig:
+        rig.origin.paths["/live/s/media_w1_12.ts"] = plain(b"twelve")
+        rig.origin.paths[PLAYLIST] = plain(listing(10, 1))
+        await rig.get(PLAYLIST)
+        assert (await rig.get("/live/s/media_w1_12.ts")).body == b"twelve"
+        rig.origin.paths[PLAYLIST] = plain(listing(11, 2))
+        await trio.sleep(TD)
+        await rig.get(PLAYLIST)
+        await trio.sleep(0.1)
+        assert (await rig.get(PLAYLIST)).body == listing(11, 2)
+        assert (await rig.get("/live/s/media_w2_12.ts")).body == b"twelve"
+        assert rig.statistics().restarts == 0
+        assert rig.origin.count("/live/s/media_w2_12.ts") == 0
+
+
+@pytest.mark.parametrize("pattern", ["", r"\d+_", "(a+)+", "["])
+def test_an_odd_pattern_of_a_path_is_a_problem_of_the_graph(pattern: str) -> None:
+    graph = Graph.of(Edge("edge", upstream=ORIGIN, listen=":8080", serves=HLS(ignore_path=(pattern,))))
+    (problem,) = check(graph)
+    assert "ignore_path: path pattern" in str(problem)

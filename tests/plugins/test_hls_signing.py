@@ -109,6 +109,12 @@ async def test_a_file_that_is_no_good_is_told_at_the_start(text: str | None, rea
             pass
 
 
+def test_an_expression_that_anybody_could_sign_is_a_problem_of_the_graph(keys: str) -> None:
+    serves = HLS(signing="secure_link", signing_keys=keys, secure_link_expression="$secure_link_expires $secret")
+    (problem,) = check(Graph.of(Edge("edge", upstream=ORIGIN, listen=":8080", serves=serves)))
+    assert "secure_link_expression: $uri is missing" in str(problem)
+
+
 def test_keys_without_a_form_are_a_problem_of_the_graph() -> None:
     graph = Graph.of(Edge("edge", upstream=ORIGIN, listen=":8080", serves=HLS(signing_keys="keys")))
     (problem,) = check(graph)

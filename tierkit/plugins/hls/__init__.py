@@ -25,7 +25,9 @@ from attrs import frozen
 
 from tierkit import AddressError
 from tierkit.codecs import http_cache
+from tierkit.codecs.path_rule import PathRule, path_problem
 from tierkit.codecs.query import QueryRule, pattern_problem
+from tierkit.codecs.secure_link import expression_problem
 from tierkit.codecs.signed_url import DEFAULT_EXPRESSION
 from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
 from tierkit.plugin import Context, Node, Running, Service, Trust, hookimpl, open_store, option
@@ -86,6 +88,11 @@ class HLS(Service):
     ignore_query: tuple[str, ...] = option(
         (),
         "Query parameters that are no part of what is asked for, such as 'token', 'CMCD' or 'utm_*'; '*' is all.",
+    )
+    ignore_path: tuple[str, ...] = option(
+        (),
+        "Patterns of what in a path is no part of what is asked for, such as r'_w\\d+' for an id of a session; "
+        "upstream sees the path as whoever asks first has it.",
     )
     forward_ignored: bool = option(
         False, "Whether upstream sees such parameters all the same, as whoever asks first has them."
@@ -176,6 +183,9 @@ class HLS(Service):
                 f"option cors={self.cors!r} cannot stand in a header: give '*' or one origin such as https://a.example"
             )
         found += [f"option ignore_query: {told}" for each in self.ignore_query if (told := pattern_problem(str(each)))]
+        found += [f"option ignore_path: {told}" for each in self.ignore_path if (told := path_problem(str(each), ""))]
+        if self.signing == "secure_link" and (told := expression_problem(self.secure_link_expression)):
+            found.append(f"option secure_link_expression: {told}")
         found += self._elsewhere_problems()
         if bool(self.signing) != bool(self.signing_keys):
             found.append("options signing and signing_keys belong together: give both, or neither")
@@ -230,8 +240,16 @@ class HLS(Service):
         # What was signed for us is for nobody upstream.
         rule = QueryRule(ignored, drop=signed, forward=self.forward_ignored) if ignored or signed else None
         elsewhere = Elsewhere(self.fetch_from, self.fetch_networks)
-        gate = Gate(ctx.tier, answers.pseudonym, ctx.upstream, frozenset(map(bare, self.hosts)), rule, elsewhere,
-                    by_host=self.host == "viewer")  # fmt: skip
+        gate = Gate(
+            ctx.tier,
+            answers.pseudonym,
+            ctx.upstream,
+            frozenset(map(bare, self.hosts)),
+            rule,
+            elsewhere,
+            paths=PathRule((each, "") for each in self.ignore_path) if self.ignore_path else None,
+            by_host=self.host == "viewer",
+        )
         asker = Asker(ctx, client, elsewhere)
         async with trio.open_nursery() as nursery, open_store(self.cache_bytes, ctx.network.descriptors) as store:
             nursery.start_soon(_sweep, client, name=f"{ctx.tier} sweeps idle upstream connections")

@@ -115,7 +115,7 @@ class Fetcher:
         self.gate = gate
         self.prefetch = prefetch
         self.max_object = max_object
-        self.streams = Streams()
+        self.streams = Streams(gate.name)
         self.varies: Memory[str, tuple[bytes, ...]] = Memory()
         self.revalidated = self.prefetched = 0
         #: Whether one more request may be under way; who counts them all says so.

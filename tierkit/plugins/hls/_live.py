@@ -6,7 +6,7 @@ request, or a blocking one of low latency.  The rules of what is shown stand in 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from hashlib import blake2b
 
 from attrs import define, frozen
@@ -52,9 +52,14 @@ class Arrived:
 
 
 class Streams:
-    """The media playlists of one tier, by the key of each without delivery directives."""
+    """The media playlists of one tier, by the key of each without delivery directives.
 
-    def __init__(self) -> None:
+    Args:
+        name: what a path or URI is called, whoever's ids are in it.
+    """
+
+    def __init__(self, name: Callable[[str], str] = str) -> None:
+        self._name = name
         self._programmes: Memory[str, Programme] = Memory()
         self._folders: Memory[str, str] = Memory()
         #: Versions held back, and epochs that began anew, so far.
@@ -78,7 +83,7 @@ class Streams:
         """
         programme = self._programmes.get(place.base)
         if programme is None:
-            programme = Programme(Track(place.only, hosts=hosts))
+            programme = Programme(Track(place.only, key=self._name, hosts=hosts))
         step = programme.track.feed(facts, blake2b(body, digest_size=16).digest(), now)
         if step.verdict is Verdict.HOLD_BACK:
             self.held_back += 1
@@ -86,13 +91,13 @@ class Streams:
             self.restarts += step.verdict is Verdict.NEW_EPOCH
             if not facts.skipped:
                 programme.newest, programme.at = place.key, now
-            self._folders.put(next(folders(place.only)), place.base)
+            self._folders.put(next(folders(self._name(place.only))), place.base)
         self._programmes.put(place.base, programme)
         return Arrived(step, programme)
 
     def of(self, path: str) -> Programme | None:
         """The playlist that a segment belongs to: of its folder, or of one above it."""
-        for folder in folders(path):
+        for folder in folders(self._name(path)):
             if (base := self._folders.get(folder)) is not None:
                 return self._programmes.get(base)
         return None

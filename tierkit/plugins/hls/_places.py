@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 from tierkit.codecs.hls_query import Directives, split_query
 from tierkit.codecs.http1 import Headers, get
+from tierkit.codecs.path_rule import PathRule
 from tierkit.codecs.query import QueryRule
 from tierkit.http import Fields, Head
 from tierkit.plugin import RemoteProtocolError, TierkitError, Upstreams
@@ -94,6 +95,7 @@ class Gate:
         hosts: names that it answers for, in lower case and without a port; empty for any.
         rule: which parameters of a query are no part of what is asked for; None where all are.
         elsewhere: other hosts that paths may lead to.
+        paths: what of a path is no part of what is asked for; None where all is.
         by_host: whether upstream is asked for the host that the viewer asks for, which is then a part of the key.
     """
 
@@ -106,6 +108,7 @@ class Gate:
         rule: QueryRule | None = None,
         elsewhere: Elsewhere | None = None,
         *,
+        paths: PathRule | None = None,
         by_host: bool = False,
     ) -> None:
         self.tier = tier
@@ -114,6 +117,7 @@ class Gate:
         self.hosts = hosts
         self.rule = rule
         self.elsewhere = elsewhere or Elsewhere()
+        self.paths = paths
         self.by_host = by_host
         #: The places of targets that have passed, without what the rule takes out.
         self.known: Memory[bytes, Place] = Memory()
@@ -166,8 +170,13 @@ class Gate:
         plain = f"{path}?{rest}" if rest else path
         if self.elsewhere.candidate(plain) is not None:
             return _place(plain, plain, directives)
-        key = self.upstream.key(plain)
+        key = self.name(plain)
         return _place(plain, f"{key}\n{host}" if host else key, directives, host)
+
+    def name(self, target: str) -> str:
+        """What a path and its query are called, whoever's ids are in them."""
+        key = self.upstream.key(target)
+        return key if self.paths is None else self.paths.canonical(key)
 
     def child(self, target: str, host: str = "") -> Place:
         """The place of a path and its query, as they stand in a playlist or a Location."""
