@@ -56,11 +56,20 @@ def _replace(place: str, instead: Any, back: ExitStack) -> None:
     old = inspect.getattr_static(holder, name)
     _assert_fits(place, old, instead)
     if isinstance(holder, ModuleType):
-        for other in [each for key, each in sys.modules.items() if key.partition(".")[0] == "tierkit"]:
+        for other in _ours():
             _replace_in(other, name, old, instead, back)
     else:
         setattr(holder, name, instead)
         back.callback(setattr, holder, name, old)
+
+
+def _ours() -> list[ModuleType]:
+    """The modules that may hold it: the project's, and the tests that call it by its name."""
+    return [
+        module
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] in ("tierkit", "tests") and not name.startswith("tests.switches")
+    ]
 
 
 def _replace_in(module: ModuleType, name: str, old: Any, new: Any, back: ExitStack) -> None:
