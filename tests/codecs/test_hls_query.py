@@ -246,3 +246,8 @@ def test_a_misspelt_target_duration_freezes_nothing() -> None:
 
 def test_nothing_is_kept_that_a_player_cannot_count() -> None:
     assert hls_query.LARGEST == 2**53
+
+
+def test_directives_have_one_spelling() -> None:
+    for query in ("_HLS_skip=YES&_HLS_part=0&_HLS_msn=5", "_HLS_msn=5&_HLS_skip=YES&_HLS_part=0"):
+        assert split_query(query)[0].render() == "_HLS_msn=5&_HLS_part=0&_HLS_skip=YES"

@@ -69,6 +69,49 @@ async def test_a_thousand_viewers_of_a_slow_cold_segment(autojump_clock: MockClo
         assert (counted.misses, counted.collapsed, counted.upstream_requests) == (1, 999, 1)
 
 
+async def test_who_asked_first_may_leave(autojump_clock: MockClock) -> None:
+    """The fetch is the store's: those who joined it get what he began, for the one request."""
+    async with open_edge() as rig:
+        rig.origin.delay = 5.0
+        answers: list[Answer] = []
+
+        async def ask() -> None:
+            answers.append(await rig.get())
+
+        async with trio.open_nursery() as nursery:
+            with trio.move_on_after(2):
+                async with trio.open_nursery() as first:
+                    first.start_soon(ask)
+                    await trio.sleep(1)
+                    for _ in range(3):
+                        nursery.start_soon(ask)
+                    await trio.sleep_forever()
+        assert [answer.body for answer in answers] == [b"segment one"] * 3
+        assert rig.origin.count(SEGMENT) == 1
+
+
+async def test_who_asked_alone_may_leave_too(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        rig.origin.delay = 5.0
+        with trio.move_on_after(2):
+            await rig.get()
+        await trio.sleep(5)
+        assert (await rig.get()).body == b"segment one"
+        assert rig.origin.count(SEGMENT) == 1
+
+
+async def test_a_body_arrives_though_nobody_reads_it(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[SEGMENT] = dripping(*[PIECE] * 5)
+        viewer = await rig.viewer()
+        await viewer.say(f"GET {SEGMENT} HTTP/1.1\r\nHost: edge\r\n\r\n".encode())
+        await viewer.connection.recv()
+        viewer.connection.close()
+        await trio.sleep(10)
+        assert (await rig.get()).body == 5 * PIECE
+        assert rig.origin.count(SEGMENT) == 1
+
+
 async def test_who_comes_late_to_a_growing_segment_has_its_beginning_at_once(autojump_clock: MockClock) -> None:
     async with open_edge() as rig:
         rig.origin.paths[SEGMENT] = dripping(b"one", b"two", b"three", pause=10)

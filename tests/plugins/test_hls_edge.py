@@ -16,6 +16,7 @@ from tierkit.events import UpstreamBack, UpstreamLost
 from tierkit.http import Request, Response
 from tierkit.plugin import StoreStatistics
 from tierkit.plugins.hls import HLS, HLSStatistics, tierkit_services
+from tierkit.plugins.hls._objects import Memory
 
 from .edge_rig import PLAYLIST, SEGMENT, TD, dripping, open_edge, plain, playlist
 
@@ -339,6 +340,24 @@ async def test_what_is_larger_than_max_object_passes_through() -> None:
             assert (await rig.get()).body == body
         counted = rig.statistics()
         assert (counted.passed, counted.store.objects, counted.store.used) == (2, 0, 0)
+
+
+async def test_what_is_kept_beside_small_objects_counts() -> None:
+    async with open_edge() as rig:
+        for number in range(50):
+            rig.origin.paths[f"/live/s/{number}.ts"] = plain(b"x")
+            await rig.get(f"/live/s/{number}.ts")
+        store = rig.statistics().store
+        assert store.objects == 50
+        assert store.used > 50 * 4000  # an entry, its fields and its heads are some kilobytes
+
+
+def test_what_strangers_can_have_remembered_is_bounded() -> None:
+    memory: Memory[int, int] = Memory()
+    for number in range(5000):
+        memory.put(number, number)
+    assert len(memory) < 2000
+    assert memory.get(4999) == 4999
 
 
 async def test_what_finds_no_room_passes_through() -> None:

@@ -1,0 +1,615 @@
+"""What breaks live video behind a cache: each pitfall that caches are known for, and what is done about it here."""
+
+import time
+from typing import Any, Final
+
+from tierkit.codecs.audience import _Ring
+from tierkit.codecs.hls_query import Directives
+from tierkit.codecs.http_lifetime import initial_age
+from tierkit.plugin import Entry, Filler, Flight, NotShared, Store
+
+from ..switch import Switch
+
+_FILL, _WRITE = Store.fill, Filler.write
+_FINISH: Any = Store.__dict__["_finish"]
+
+
+def _each_by_himself(self: Any, key: str, fill: Any, group: str = "") -> Flight:
+    """Who asks joins nobody."""
+    self._flights.pop(key, None)
+    return _FILL(self, key, fill, group)
+
+
+async def _clean_end(self: Any, offset: int) -> int:
+    """What broke off looks like what has ended."""
+    while self.size <= offset and not self.complete:
+        if self.failure is not None:
+            return 0
+        await self._grown.wait()
+    return max(0, int(self.size) - offset)
+
+
+def _for_readers_alone(self: Any, data: bytes) -> None:
+    """A fetch that ends with whoever reads it."""
+    if not self.entry.readers:
+        raise NotShared("nobody reads it any more")
+    _WRITE(self, data)
+
+
+def _counts_all(self: Any, identity: int, stream: str, now: float) -> None:
+    """Whoever comes is remembered."""
+    every = self._all if self._all is not None and now < self._all.turn_at else self._turn(now)
+    if identity not in every.new:
+        every.add(identity)
+
+
+def _newest(self: Any) -> Entry | None:
+    return next((each for each in reversed(self.entries.values()) if not each.readers), None)
+
+
+GROUPS: Final[dict[str, list[Switch]]] = {
+    "A herd when a playlist expires": [
+        Switch(
+            rule="All who want one object cost one request upstream",
+            source="herds at the middle tier, nginx list 2015-09",
+            off={"tierkit._store:Store.fill": _each_by_himself},
+            tests=("plugins/test_hls_crowd.py::test_a_range_of_a_growing_object_leaves_when_its_bytes_are_there",),
+        ),
+        Switch(
+            rule="A stale playlist is served while one request looks for a newer",
+            source="herds at the middle tier, nginx list 2015-09",
+            off={
+                "tierkit.codecs.live_cache:playlist_lifetime": lambda facts, told, age, target, *, blocking: (
+                    facts.pace / 2,
+                    0.0,
+                    3 * facts.pace,
+                )
+            },
+            tests=("plugins/test_hls_edge.py::test_a_soft_purge_leaves_something_to_serve",),
+        ),
+        Switch(
+            rule="What a parent serves stale is fresh for a moment",
+            source="STALE answers that a child cannot keep, nginx list 2015-09",
+            off={"tierkit.codecs.live_cache:moment": lambda unit: 0.0},
+            tests=("codecs/test_live_cache.py::test_what_is_old_on_arrival_is_fresh_for_a_moment",),
+        ),
+        Switch(
+            rule="That moment is short",
+            source="live edges drift apart",
+            off={"tierkit.codecs.live_cache:LONGEST_MOMENT": 60.0, "tierkit.codecs.live_cache:MOMENT_SHARE": 5.0},
+            tests=("plugins/test_hls_edge.py::test_a_stale_playlist_is_served_while_upstream_fails",),
+        ),
+    ],
+    "Waiting for what cannot be shared": [
+        Switch(
+            rule="An answer that is not for others releases all who wait for it",
+            source="waiting list serialisation, Varnish 3461",
+            off={"tierkit.plugins.hls._fetch:Fetcher._for_the_lead": lambda self, filler, asked, response: True},
+            tests=("plugins/test_hls_edge.py::test_what_is_larger_than_max_object_passes_through",),
+        ),
+        Switch(
+            rule="That an answer was not for others is remembered for a while",
+            source="waiting list serialisation, Varnish 3461",
+            off={"tierkit.plugins.hls._fetch:Fetcher.passes_by": lambda self, key: False},
+            tests=("plugins/test_hls_edge.py::test_what_is_not_for_others_is_passed_on_for_each",),
+        ),
+        Switch(
+            rule="Who may wait for one object, and what may be fetched at once, is bounded",
+            source="waiting lists without a cap, Varnish 3461",
+            off={"tierkit.plugins.hls._flow:Flow._busy": lambda self: None},
+            tests=("plugins/test_hls_crowd.py::test_what_is_asked_upstream_is_bounded",),
+        ),
+        Switch(
+            rule="What is too large to be shared is passed on, and remembered as such",
+            source="-",
+            off={"tierkit.plugins.hls._fetch:PASS_SECONDS": 0.0},
+            tests=("plugins/test_hls_edge.py::test_what_is_not_for_others_is_passed_on_for_each",),
+        ),
+    ],
+    "A writer that dies or stalls": [
+        Switch(
+            rule="What broke off upstream is reset for its readers, never ended in order",
+            source="truncated bodies that end in order, Apache Traffic Server 9274",
+            off={"tierkit._store_entry:Entry.more": _clean_end},
+            tests=("plugins/test_hls_crowd.py::test_a_range_of_a_fetch_that_fails_is_an_error",),
+        ),
+        Switch(
+            rule="What broke off is not stored",
+            source="truncated objects in the cache, Apache Traffic Server 9274",
+            off={
+                "tierkit._store:Store._finish": lambda self, entry, failure, *, keep: _FINISH(
+                    self, entry, None, keep=keep
+                )
+            },
+            tests=("store/test_store.py::test_readers_of_a_store_that_ends_get_an_error",),
+        ),
+        Switch(
+            rule="A body is as long as its head has said",
+            source="truncated objects in the cache, Apache Traffic Server 9274",
+            off={
+                "tierkit._store:Store._finish": lambda self, entry, failure, *, keep: (
+                    setattr(entry, "length", entry.size),
+                    _FINISH(self, entry, failure, keep=keep),
+                )[1]
+            },
+            tests=("store/test_store.py::test_a_short_fill_is_a_failure",),
+        ),
+        Switch(
+            rule="A body that breaks off goes on from the byte that was reached",
+            source="-",
+            off={"tierkit.plugins.hls._resume:Copy.may_go_on": lambda self: False},
+            tests=(
+                "plugins/test_hls_upstreams_resume.py::test_a_body_that_breaks_off_again_and_again_goes_on_so_often_and_no_more",
+            ),
+        ),
+    ],
+    "A leader that leaves": [
+        Switch(
+            rule="A fetch belongs to the store, and goes on without whoever began it",
+            source="quick_abort of Squid",
+            off={"tierkit._store:Filler.write": _for_readers_alone},
+            tests=("store/test_store.py::test_a_fill_does_not_end_with_who_began_it",),
+        ),
+    ],
+    "Errors that are pinned": [
+        Switch(
+            rule="Not there is believed for a second",
+            source="404 for three minutes at a CDN",
+            off={"tierkit.codecs.live_cache:NEGATIVE": 180.0},
+            tests=("codecs/test_live_cache.py::test_not_there",),
+        ),
+        Switch(
+            rule="The segment that comes next is waited for",
+            source="404 for the next segment",
+            off={"tierkit.plugins.hls._fetch:Fetcher.patience": lambda self, place: 0.0},
+            tests=(
+                "plugins/test_hls_streams.py::test_who_waits_for_what_never_comes_hears_so_after_a_target_duration",
+            ),
+        ),
+        Switch(
+            rule="Only what comes next is waited for",
+            source="a wait for each mistyped name",
+            off={"tierkit.plugins.hls._live:Streams.awaits": lambda self, path: 6.0},
+            tests=("plugins/test_hls_streams.py::test_nothing_else_is_waited_for",),
+        ),
+        Switch(
+            rule="Viewers and their caches keep no refusal",
+            source="errors pinned at a CDN",
+            off={
+                "tierkit.codecs.live_cache:viewers_control": lambda kind, status, lifetime: (
+                    b"max-age=%d" % max(1, int(lifetime.fresh))
+                    if status == 200 and kind in ("playlist", "mpd")
+                    else b""
+                )
+            },
+            tests=("plugins/test_hls_edge.py::test_viewers_keep_no_refusal",),
+        ),
+        Switch(
+            rule="A status that nobody may share is not shared",
+            source="-",
+            off={"tierkit.codecs.live_cache:refusal": lambda control, headers, *, missing: ""},
+            tests=("codecs/test_live_cache.py::test_what_is_not_for_others",),
+        ),
+    ],
+    "A playlist that stands still": [
+        Switch(
+            rule="Viewers are told how long a playlist lives here, whatever the origin says",
+            source="max-age=86400 on a playlist, hls.js 1045",
+            off={
+                "tierkit.codecs.live_cache:viewers_control": lambda kind, status, lifetime: (
+                    b"no-store" if status >= 400 else b""
+                )
+            },
+            tests=(
+                "plugins/test_hls_streams.py::test_what_is_answered_at_once_where_it_should_wait_is_soon_asked_for_again",
+            ),
+        ),
+        Switch(
+            rule="An origin may shorten a playlist's life, and not lengthen it",
+            source="grace of 10 s with playlists of 2 s",
+            off={
+                "tierkit.codecs.live_cache:playlist_lifetime": lambda facts, told, age, target, *, blocking: (
+                    told if told is not None else facts.pace / 2,
+                    facts.pace / 2,
+                    3 * facts.pace,
+                )
+            },
+            tests=("codecs/test_live_cache.py::test_what_was_waited_for_is_kept_for_who_comes_for_it_now",),
+        ),
+        Switch(
+            rule="A target duration that is misspelt freezes nothing",
+            source="-",
+            off={"tierkit.codecs.live_cache:LONGEST_TARGET": 1e12},
+            tests=("codecs/test_live_cache.py::test_lifetimes",),
+        ),
+        Switch(
+            rule="A playlist never goes back",
+            source="a parent that lags, after a failover",
+            off={"tierkit.codecs.hls_epoch:regressed": lambda shown, new: False},
+            tests=("codecs/test_hls_track.py::test_a_window_that_begins_earlier_is_held_back_at_first",),
+        ),
+        Switch(
+            rule="A playlist that was waited for is told for long only to who waited for it",
+            source="a browser's cache that holds the plain playlist for six target durations",
+            off={"tierkit.plugins.hls._fetch:Fetcher._show_plainly": lambda self, asked, response, about, text: None},
+            tests=("plugins/test_hls_streams.py::test_a_plain_reload_gets_what_a_blocking_one_has_brought",),
+        ),
+        Switch(
+            rule="A manifest never goes back",
+            source="a parent that lags, after a failover",
+            off={"tierkit.codecs.dash:is_older": lambda shown, new: False},
+            tests=("codecs/test_dash.py::test_a_version_that_was_made_before_is_older",),
+        ),
+        Switch(
+            rule="A manifest lives for half its update period",
+            source="-",
+            off={"tierkit.codecs.dash:fresh_for": lambda facts: 60.0},
+            tests=("codecs/test_dash.py::test_a_manifest_is_fresh_for_half_of_how_often_it_changes",),
+        ),
+        Switch(
+            rule="Expires says nothing of a live stream",
+            source="origins that send it to say never",
+            off={"tierkit.codecs.live_cache:told_lifetime": lambda control: None},
+            tests=("codecs/test_live_cache.py::test_not_there",),
+        ),
+    ],
+    "Ids of clients in names": [
+        Switch(
+            rule="Query parameters of clients are out of the key",
+            source="a cache for each session",
+            off={"tierkit.codecs.query:QueryRule.canonical": lambda self, target: target},
+            tests=("plugins/test_hls_query.py::test_upstream_may_see_what_is_ignored",),
+        ),
+        Switch(
+            rule="Delivery directives are never ignored",
+            source="dropped _HLS_ parameters",
+            off={"tierkit.codecs.query:_NEVER": ""},
+            tests=("plugins/test_hls_query.py::test_directives_of_low_latency_stay_in_the_key",),
+        ),
+        Switch(
+            rule="An encoded name of a parameter is that name",
+            source="ids that get past the rule",
+            off={"tierkit.codecs.query:_name": lambda pair: pair.partition(b"=")[0]},
+            tests=("codecs/test_query.py::test_a_token_that_is_ours_is_not_passed_on_by_another_spelling",),
+        ),
+        Switch(
+            rule="More parameters than anybody has a use for are not taken apart",
+            source="bounded work",
+            off={
+                "tierkit.codecs.query:_too_many": lambda marked: False,
+                "tierkit.codecs.query:check_count": lambda query: None,
+            },
+            tests=("codecs/test_query.py::test_the_number_of_parameters_is_bounded",),
+        ),
+        Switch(
+            rule="Ids in paths are out of the key",
+            source="Wowza's _w ids that differ from origin to origin",
+            off={"tierkit.codecs.path_rule:PathRule.canonical": lambda self, target: target},
+            tests=("codecs/test_path_rule.py::test_rules_can_be_sent_to_another_process",),
+        ),
+        Switch(
+            rule="A pattern of a path needs no second try",
+            source="regular expressions of strangers",
+            off={"tierkit.codecs.path_rule:_check_repeats_end": lambda atoms: None},
+            tests=("codecs/test_path_rule.py::test_what_may_be_slow_or_is_not_understood_is_refused",),
+        ),
+        Switch(
+            rule="A pattern of a path begins where no repeat runs",
+            source="regular expressions of strangers",
+            off={"tierkit.codecs.path_rule:_check_starts": lambda atoms, ends: None},
+            tests=("codecs/test_path_rule.py::test_what_may_be_slow_or_is_not_understood_is_refused",),
+        ),
+        Switch(
+            rule="Cookies reach nobody but whom they were for",
+            source="Set-Cookie on media",
+            off={"tierkit.codecs.live_cache:COOKIES": frozenset()},
+            tests=("plugins/test_hls_edge.py::test_a_set_cookie_reaches_only_whom_it_was_for",),
+        ),
+        Switch(
+            rule="Another session of the same stream is no restart",
+            source="a failover that purges what is stored",
+            off={"tierkit.codecs.hls_track:Track._name": lambda self, uri: uri},
+            tests=("codecs/test_hls_track.py::test_a_token_in_the_query_is_not_another_name",),
+        ),
+    ],
+    "Counting viewers behind a cache": [
+        Switch(
+            rule="Who asks is seen",
+            source="session counts that vanish behind a cache",
+            off={"tierkit.codecs.audience:Audience.seen": lambda self, identity, stream, now: None},
+            tests=("plugins/test_hls_audience.py::test_viewers_are_told_apart_by_what_they_show",),
+        ),
+        Switch(
+            rule="A token or a session tells viewers at one address apart",
+            source="carrier-grade NAT",
+            off={
+                "tierkit.plugins.hls._flow:token": lambda target: None,
+                "tierkit.plugins.hls._flow:session_id": lambda target, field=None: None,
+            },
+            tests=("plugins/test_hls_audience.py::test_viewers_are_told_apart_by_what_they_show",),
+        ),
+        Switch(
+            rule="Who has not asked for a while is gone",
+            source="-",
+            off={"tierkit.codecs.audience:_Ring.turn": lambda self, now: 0},
+            tests=("codecs/test_audience.py::test_who_asks_often_is_one_and_who_stays_away_is_none",),
+        ),
+        Switch(
+            rule="What one window counts is bounded",
+            source="memory by made-up sessions",
+            off={"tierkit.codecs.audience:Audience.seen": _counts_all},
+            tests=("codecs/test_audience.py::test_streams_are_counted_by_themselves",),
+        ),
+        Switch(
+            rule="Streams that are counted are bounded",
+            source="memory by made-up paths",
+            off={
+                "tierkit.codecs.audience:Audience._opened": lambda self, stream, now: self._streams.setdefault(
+                    stream, _Ring(self._window, now)
+                )
+            },
+            tests=("codecs/test_audience.py::test_it_is_bounded_and_says_so",),
+        ),
+    ],
+    "A stream that starts again with old names": [
+        Switch(
+            rule="What is certain to be another run begins an epoch",
+            source="the old run's 5.ts, OvenMediaEngine 769",
+            off={"tierkit.codecs.hls_epoch:another_run": lambda shown, new, name: ""},
+            tests=("codecs/test_hls_track.py::test_a_number_that_has_another_date_is_a_new_epoch_at_once",),
+        ),
+        Switch(
+            rule="What grows from the start, version after version, is believed",
+            source="-",
+            off={"tierkit.codecs.hls_track:Track._confirmed": lambda self, new: ""},
+            tests=("codecs/test_hls_track.py::test_a_short_run_that_begins_again_is_believed_at_the_third_version",),
+        ),
+        Switch(
+            rule="It takes three versions to be believed",
+            source="a parent that lags",
+            off={"tierkit.codecs.hls_track:CONFIRMED": 1},
+            tests=("codecs/test_hls_track.py::test_statistics_tell_where_it_stands",),
+        ),
+        Switch(
+            rule="The same run with a wider window is shown after a while",
+            source="-",
+            off={"tierkit.codecs.hls_track:Track._wider": lambda self, shown, new, unmoved: ""},
+            tests=("codecs/test_hls_track.py::test_a_wider_window_that_reaches_further_is_shown_soon",),
+        ),
+        Switch(
+            rule="What nobody has asked for in a while holds nothing back",
+            source="-",
+            off={"tierkit.codecs.hls_track:Track._nobody_asked": lambda self, idle: ""},
+            tests=("codecs/test_hls_track.py::test_after_a_time_without_viewers_whatever_comes_first_is_shown",),
+        ),
+        Switch(
+            rule="What is all that there is gets shown in the end",
+            source="a stream that stands still for good",
+            off={"tierkit.codecs.hls_track:Track._patience_is_over": lambda self, unmoved: ""},
+            tests=("codecs/test_hls_track.py::test_what_alone_goes_on_is_shown_in_the_end",),
+        ),
+        Switch(
+            rule="A late copy of the epoch before is not shown",
+            source="two origins around a restart",
+            off={"tierkit.codecs.hls_track:Track._late": lambda self, shown, new, mark, now: False},
+            tests=("codecs/test_hls_track.py::test_the_epoch_before_comes_back_when_the_new_one_is_dead",),
+        ),
+        Switch(
+            rule="What is stored of the epoch before is forgotten",
+            source="the old run's 5.ts, OvenMediaEngine 769",
+            off={"tierkit.plugins.hls._fetch:Fetcher.forget": lambda self, key: 0},
+            tests=("plugins/test_hls_streams.py::test_a_restart_is_shown_and_what_is_stored_under_its_names_goes",),
+        ),
+        Switch(
+            rule="A name that is listed again under another number is forgotten",
+            source="packagers that count to ten",
+            off={"tierkit.codecs.hls_track:Track._used_again": lambda self, new, facts: []},
+            tests=("codecs/test_hls_track.py::test_a_name_under_another_number_is_purged",),
+        ),
+        Switch(
+            rule="A run that caught up with what it held back may be another",
+            source="-",
+            off={"tierkit.codecs.hls_track:Track._ambiguous": lambda self, facts: False},
+            tests=("codecs/test_hls_track.py::test_a_run_that_has_caught_up_unseen_leaves_nothing_of_the_old_one",),
+        ),
+        Switch(
+            rule="Names that are remembered are bounded",
+            source="memory by playlists",
+            off={"tierkit.codecs.hls_track:_forget": lambda names, most: None},
+            tests=("codecs/test_hls_track.py::test_what_is_remembered_is_bounded",),
+        ),
+        Switch(
+            rule="Dates tell a restart where numbers do not",
+            source="-",
+            off={"tierkit.codecs.hls_epoch:dates_go_on": lambda shown, new: False},
+            tests=("codecs/test_hls_track.py::test_dates_that_go_on_while_numbers_go_back_are_a_new_epoch_at_once",),
+        ),
+        Switch(
+            rule="Discontinuities that contradict the segments tell a restart",
+            source="-",
+            off={"tierkit.codecs.hls_epoch:discontinuities_contradict": lambda shown, new: False},
+            tests=("codecs/test_hls_track.py::test_discontinuities_that_go_the_other_way_are_a_new_epoch",),
+        ),
+        Switch(
+            rule="What was finished and goes on is another run",
+            source="-",
+            off={"tierkit.codecs.hls_epoch:began_after_the_end": lambda shown, new: False},
+            tests=("codecs/test_hls_track.py::test_what_begins_after_the_end_is_a_new_epoch_at_once",),
+        ),
+        Switch(
+            rule="A run that begins further behind than any parent lags is another",
+            source="-",
+            off={"tierkit.codecs.hls_epoch:began_again_far_behind": lambda shown, new: False},
+            tests=("codecs/test_hls_track.py::test_keys_and_init_sections_of_the_old_epoch_go_too",),
+        ),
+    ],
+    "Clocks that are off": [
+        Switch(
+            rule="The origin's clock makes no live stream stale",
+            source="cache-busting by a clock, owncast 1781",
+            off={"tierkit.codecs.live_cache:age_value": lambda headers: int(initial_age(headers, time.time()))},
+            tests=("codecs/test_live_cache.py::test_vary_by_what_we_never_vary_is_harmless",),
+        ),
+    ],
+    "Age through tiers": [
+        Switch(
+            rule="The age that an answer arrives with counts",
+            source="lifetimes that add up tier by tier",
+            off={"tierkit.codecs.live_cache:age_value": lambda headers: 0},
+            tests=("codecs/test_live_cache.py::test_a_segments_lifetime_begins_when_it_arrives",),
+        ),
+        Switch(
+            rule="Age is sent on",
+            source="hls.js 6076: low latency cannot tune in",
+            off={"tierkit.plugins.hls._objects:Meta.age": lambda self, now: 0.0},
+            tests=("plugins/test_hls_live.py::test_an_origin_that_is_away_for_a_while",),
+        ),
+    ],
+    "Objects without a length": [
+        Switch(
+            rule="A range of what still grows waits for its last byte",
+            source="Varnish PR 3872",
+            off={"tierkit.plugins.hls._parts:spans_of": lambda request, meta, length, wall: []},
+            tests=("plugins/test_hls_ranges.py::test_if_range",),
+        ),
+        Switch(
+            rule="A playlist is not served in parts",
+            source="another version by the time the rest is asked for",
+            off={"tierkit.plugins.hls._parts:in_one_piece": lambda headers: False},
+            tests=("plugins/test_hls_ranges.py::test_a_playlist_comes_whole",),
+        ),
+    ],
+    "Low-latency HLS": [
+        Switch(
+            rule="Delivery directives have one spelling in the key",
+            source="reordered parameters, dash-hls 50",
+            off={
+                "tierkit.codecs.hls_query:Directives.render": lambda self: "&".join(
+                    f"{name}={value}"
+                    for name, value in (
+                        ("_HLS_skip", self.skip or None),
+                        ("_HLS_part", self.part),
+                        ("_HLS_msn", self.msn),
+                    )
+                    if value is not None
+                )
+            },
+            tests=("codecs/test_hls_query.py::test_directives_have_one_spelling",),
+        ),
+        Switch(
+            rule="Directives are part of the key",
+            source="dropped parameters, dash-hls 50",
+            off={"tierkit.codecs.hls_query:split_query": lambda query: (Directives(), query)},
+            tests=("codecs/test_hls_query.py::test_skip_is_yes_or_v2",),
+        ),
+        Switch(
+            rule="What blocks is held for three target durations and no longer",
+            source="a dead upstream that blocks for ever",
+            off={"tierkit.codecs.hls_query:longest_hold": lambda facts: 1e9},
+            tests=("codecs/test_hls_query.py::test_a_misspelt_target_duration_freezes_nothing",),
+        ),
+        Switch(
+            rule="Requests further ahead than any player is are refused",
+            source="AetherEngine 446",
+            off={"tierkit.codecs.hls_query:screen": lambda directives, facts, *, age=0.0: None},
+            tests=("codecs/test_hls_query.py::test_a_part_beyond_the_advance_part_limit_is_refused",),
+        ),
+        Switch(
+            rule="Directives that the server does not offer make no key of their own",
+            source="a key for each made-up number",
+            off={"tierkit.codecs.hls_query:effective": lambda directives, facts: directives},
+            tests=("codecs/test_hls_query.py::test_without_can_skip_until_nothing_is_skipped",),
+        ),
+        Switch(
+            rule="A part behind the last of a segment is the first of the next",
+            source="RFC 8216bis, 6.2.5.2",
+            off={"tierkit.codecs.hls_query:_rolled_over": lambda directives, facts: directives},
+            tests=("codecs/test_hls_query.py::test_a_part_behind_the_last_waits_for_the_next_segment",),
+        ),
+        Switch(
+            rule="A reload that need not wait asks nobody",
+            source="-",
+            off={"tierkit.plugins.hls._live:answers_already": lambda directives, facts: False},
+            tests=("plugins/test_hls_streams.py::test_what_is_at_hand_answers_a_reload_that_need_not_wait",),
+        ),
+        Switch(
+            rule="A delta update does not answer who wants the whole",
+            source="RFC 8216bis, 6.2.5.1",
+            off={"tierkit.codecs.hls_query:satisfied": lambda directives, facts: True},
+            tests=("codecs/test_hls_query.py::test_a_delta_update_answers_only_who_asked_for_one",),
+        ),
+        Switch(
+            rule="What is answered at once where it should wait is soon old",
+            source="a reload storm, media3 2317",
+            off={"tierkit.plugins.hls._fetch:satisfied": lambda directives, facts: True},
+            tests=(
+                "plugins/test_hls_streams.py::test_what_is_answered_at_once_where_it_should_wait_is_soon_asked_for_again",
+            ),
+        ),
+        Switch(
+            rule="Numbers in directives are digits and bounded",
+            source="Python's int()",
+            off={
+                "tierkit.codecs.hls_query:_number": lambda told, name: (
+                    int(told[name]) if name in told and told[name].strip().lstrip("+-").isdecimal() else None
+                )
+            },
+            tests=("codecs/test_hls_query.py::test_numbers_are_decimal_and_bounded",),
+        ),
+        Switch(
+            rule="A directive that is given twice is refused",
+            source="two readers, two keys",
+            off={"tierkit.codecs.hls_query:_part_needs_its_segment": lambda found: None},
+            tests=("codecs/test_hls_query.py::test_a_part_needs_its_segment",),
+        ),
+    ],
+    "Memory": [
+        Switch(
+            rule="Everything that is held counts in one budget",
+            source="Transient storage without a bound, Varnish 3234",
+            off={"tierkit._store:Store._charge": lambda self, entry, size: None},
+            tests=("plugins/test_hls_edge.py::test_what_finds_no_room_passes_through",),
+        ),
+        Switch(
+            rule="What does not fit is refused, not stored over the budget",
+            source="in-transit objects of Squid",
+            off={"tierkit._store:Store._victim": lambda self: None},
+            tests=("store/test_store.py::test_what_is_confirmed_is_given_to_those_who_wait",),
+        ),
+        Switch(
+            rule="The oldest of a stream goes first",
+            source="-",
+            off={"tierkit._store:_Group.oldest": _newest},
+            tests=("store/test_store.py::test_what_is_kept_beside_an_object_counts",),
+        ),
+        Switch(
+            rule="The stream that holds most gives first",
+            source="one stream that pushes the others out",
+            off={"tierkit._store:_Group.weight": lambda self: 0},
+            tests=("store/test_store.py::test_the_fullest_group_gives_its_oldest",),
+        ),
+        Switch(
+            rule="What is kept beside a body counts",
+            source="heads of small objects",
+            off={"tierkit.plugins.hls._answers:BESIDE": 0, "tierkit.plugins.hls._answers:JOINED": 0},
+            tests=("plugins/test_hls_edge.py::test_what_is_kept_beside_small_objects_counts",),
+        ),
+        Switch(
+            rule="Evicted bytes count until their last reader has them",
+            source="-",
+            off={
+                "tierkit._store:Store._maybe_free": lambda self, entry: (
+                    setattr(self, "used", self.used - entry.charged),
+                    setattr(entry, "charged", 0),
+                )[0]
+            },
+            tests=("store/test_store.py::test_what_is_removed_while_it_is_read_is_read_to_its_end",),
+        ),
+        Switch(
+            rule="What strangers can make us remember is bounded",
+            source="keys of 404s",
+            off={"tierkit.plugins.hls._objects:REMEMBERED": 1 << 60},
+            tests=("plugins/test_hls_edge.py::test_what_strangers_can_have_remembered_is_bounded",),
+        ),
+    ],
+}
