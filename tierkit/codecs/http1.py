@@ -12,7 +12,8 @@ Heads are always made anew from parsed fields, never relayed raw.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from ..errors import RemoteProtocolError
 
@@ -97,12 +98,12 @@ def screen_request(head: bytes) -> None:
             raise RemoteProtocolError("this is no HTTP/1.x request", hint=505)
         raise RemoteProtocolError("the request line is malformed", hint=414 if len(first) > MAX_LINE else 400)
     target, minor = match.group(2), match.group(3)
-    if b"#" in target:
+    if has_fragment(target):
         raise RemoteProtocolError("the request target has a fragment", hint=400)
     named = _fields(fields)
     _screen_framing(named, old=minor == b"0")
     hosts = named.get(b"host", [])
-    if len(hosts) > 1 or (not hosts and minor == b"1"):
+    if not one_host(hosts, minor):
         raise RemoteProtocolError("exactly one Host field is needed", hint=400)
     if hosts and not is_host(hosts[0]):
         raise RemoteProtocolError("the Host field is malformed", hint=400)
@@ -122,12 +123,32 @@ def screen_response(head: bytes) -> None:
     _screen_framing(_fields(fields), old=match.group(1) == b"0")
 
 
+def has_fragment(target: bytes) -> bool:
+    """Whether there is something that no server is ever sent (RFC 9112 section 3.2)."""
+    return b"#" in target
+
+
+def one_host(hosts: list[bytes], minor: bytes) -> bool:
+    """Whether it is told once whom the request is for (RFC 9112 section 3.2); HTTP/1.0 need not tell."""
+    return len(hosts) == 1 or (not hosts and minor == b"0")
+
+
+def has_nul(head: bytes) -> bool:
+    """Where some readers end a text."""
+    return b"\0" in head
+
+
+def has_bare_break(line: bytes) -> bool:
+    """Where some readers end a line (RFC 9112 section 2.2)."""
+    return b"\n" in line or b"\r" in line
+
+
 def _split(head: bytes) -> tuple[bytes, list[bytes]]:
-    if b"\0" in head:
+    if has_nul(head):
         raise RemoteProtocolError("the head has a NUL byte", hint=400)
     lines = head[:-4].split(b"\r\n")
     for line in lines:
-        if b"\n" in line or b"\r" in line:
+        if has_bare_break(line):
             raise RemoteProtocolError("the head has a bare CR or LF", hint=400)
         if len(line) > MAX_LINE:
             hint = 414 if line is lines[0] else 431
@@ -149,17 +170,44 @@ def _fields(lines: Iterable[bytes]) -> dict[bytes, list[bytes]]:
     return found
 
 
+Framing = Callable[[list[bytes], list[bytes], bool], str]
+
+
+def both_told(lengths: list[bytes], codings: list[bytes], old: bool) -> str:
+    """Two readers would believe one each (RFC 9112 section 6.1)."""
+    return "Content-Length and Transfer-Encoding are both there" if lengths and codings else ""
+
+
+def coding_too_new(lengths: list[bytes], codings: list[bytes], old: bool) -> str:
+    """A hop of HTTP/1.0 does not know that the body ends in itself (RFC 9112 section 6.1)."""
+    return "Transfer-Encoding is not for HTTP/1.0" if codings and old else ""
+
+
+def not_chunked(lengths: list[bytes], codings: list[bytes], old: bool) -> str:
+    """Any other coding, or a list, or what only looks like it, has no end that all agree on."""
+    odd = len(codings) > 1 or (codings and codings[0].lower() != b"chunked")
+    return "Transfer-Encoding is not exactly 'chunked'" if odd else ""
+
+
+def several_lengths(lengths: list[bytes], codings: list[bytes], old: bool) -> str:
+    """Of two lengths one is wrong (RFC 9112 section 6.3, item 5)."""
+    return "Content-Length is not exactly one number" if len(lengths) > 1 else ""
+
+
+def length_no_number(lengths: list[bytes], codings: list[bytes], old: bool) -> str:
+    """Lists, signs, other bases, and what does not fit 63 bits are read in several ways."""
+    return "Content-Length is not exactly one number" if not all(map(_DIGITS.match, lengths)) else ""
+
+
+#: What is told twice about where a body ends, or in an odd way; the first that speaks is the reason.
+FRAMING: Final[list[Framing]] = [both_told, coding_too_new, not_chunked, several_lengths, length_no_number]
+
+
 def _screen_framing(named: dict[bytes, list[bytes]], *, old: bool) -> None:
     lengths, codings = named.get(b"content-length", []), named.get(b"transfer-encoding", [])
-    if codings:
-        if lengths:
-            raise RemoteProtocolError("Content-Length and Transfer-Encoding are both there", hint=400)
-        if old:
-            raise RemoteProtocolError("Transfer-Encoding is not for HTTP/1.0", hint=400)
-        if len(codings) > 1 or codings[0].lower() != b"chunked":
-            raise RemoteProtocolError("Transfer-Encoding is not exactly 'chunked'", hint=400)
-    if len(lengths) > 1 or (lengths and not _DIGITS.match(lengths[0])):
-        raise RemoteProtocolError("Content-Length is not exactly one number", hint=400)
+    for rule in FRAMING:
+        if reason := rule(lengths, codings, old):
+            raise RemoteProtocolError(reason, hint=400)
 
 
 def get(headers: Headers, name: bytes) -> bytes | None:
