@@ -304,6 +304,20 @@ def test_what_comes_behind_a_chunked_body_is_kept(name: str) -> None:
 @pytest.mark.parametrize(
     "data",
     [
+        b"+4\r\nWiki\r\n", b"0x4\r\nWiki\r\n", b"1_0\r\n" + b"W" * 16 + b"\r\n", b" 4\r\nWiki\r\n", b"4 \r\nWiki\r\n",
+        b"4\nWiki\r\n", b"4\r\nWiki\n", b"4\r\nWikiXX", b"4\r\nWiki\r0", b"4;a\rb\r\nWiki\r\n", b"4;a\0\r\nWiki\r\n",
+        b"4;a\x0b\r\nWiki\r\n", b"10000000000000004\r\nWiki\r\n", b"\xd9\xa4\r\nWiki\r\n",
+    ],
+)  # fmt: skip
+def test_what_a_lenient_reader_would_take_is_refused(data: bytes) -> None:
+    """Whole bodies but for one thing: nothing behind it is needed to see that."""
+    with pytest.raises(RemoteProtocolError):
+        ChunkedDecoder().receive(data + b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
         b"+4\r\nWiki\r\n", b"-4\r\nWiki\r\n", b"0x4\r\nWiki\r\n", b"1_0\r\n", b" 4\r\nWiki\r\n", b"4 \r\nWiki\r\n",
         b"\r\n", b"g\r\n", b";x\r\n", b"4\nWiki\n", b"4\r\nWiki0\r\n", b"4\r\nWiki\n0\r\n\r\n", b"4\r\nWiki\r0\r\n",
         b"4;a\rb\r\nWiki\r\n", b"4;a\0\r\nWiki\r\n", b"4\r\r\nWiki\r\n", b"10000000000000000\r\n", b"F" * 17,

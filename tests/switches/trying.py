@@ -19,7 +19,7 @@ PATIENCE = 20
 UNFIT = (TypeError, AttributeError, NameError, ImportError)
 
 
-@define
+@define(eq=False)
 class Trial:
     """A plugin of pytest which runs, for each switch, the tests that it names while it is thrown."""
 

@@ -97,9 +97,7 @@ def screen_request(head: bytes) -> None:
         if re.match(rb"PRI \* HTTP/2\.0\Z", first) or re.match(rb"[!-~]+ [!-~]+ HTTP/[02-9]", first):
             raise RemoteProtocolError("this is no HTTP/1.x request", hint=505)
         raise RemoteProtocolError("the request line is malformed", hint=414 if len(first) > MAX_LINE else 400)
-    target, minor = match.group(2), match.group(3)
-    if has_fragment(target):
-        raise RemoteProtocolError("the request target has a fragment", hint=400)
+    minor = match.group(3)
     named = _fields(fields)
     _screen_framing(named, old=minor == b"0")
     hosts = named.get(b"host", [])
@@ -121,11 +119,6 @@ def screen_response(head: bytes) -> None:
     if match is None:
         raise RemoteProtocolError("the status line is malformed", hint=502)
     _screen_framing(_fields(fields), old=match.group(1) == b"0")
-
-
-def has_fragment(target: bytes) -> bool:
-    """Whether there is something that no server is ever sent (RFC 9112 section 3.2)."""
-    return b"#" in target
 
 
 def one_host(hosts: list[bytes], minor: bytes) -> bool:

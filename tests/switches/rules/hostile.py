@@ -1,0 +1,738 @@
+"""What strangers send, and what upstreams do: requests that are read in two ways, bounds, failover, resuming."""
+
+import re
+from typing import Any, Final
+
+import trio
+
+from tierkit.plugin import Connection
+
+from ..switch import Switch
+
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+
+
+def _any_line(self: Any, limit: int) -> bytes | None:
+    """A line of a chunked body, however it ends."""
+    end = self._buffer.find(b"\n", 0, limit)
+    if end < 0:
+        return None
+    line = bytes(self._buffer[:end]).removesuffix(b"\r")
+    del self._buffer[: end + 1]
+    return line
+
+
+def _anything_behind(self: Any, parts: list[bytes]) -> bool:
+    """Two bytes behind a chunk, whatever they are."""
+    if len(self._buffer) < 2:
+        return False
+    del self._buffer[:2]
+    self._state = self._size
+    return True
+
+
+async def _undrained(self: Any) -> bool:
+    return True
+
+
+async def _for_ever(connection: Connection, stall: float) -> None:
+    await connection.wait_writable()
+
+
+async def _at_once(self: Any) -> None:
+    self.connection.end_output()
+
+
+async def _untimed(self: Any, request: Any, response: Any, *, keep: bool) -> bool:
+    went: bool = await self.respond(request, response, keep=keep)
+    return went
+
+
+def _failed_alike(self: Any, candidate: Any, reason: str) -> float:
+    health = self._of(candidate)
+    health.failures += 1
+    health.total += 1
+    health.reason = reason
+    rest = min(15.0, 0.5 * 2.0 ** min(health.failures - 1, 16))
+    health.until = self._clock() + rest
+    return rest
+
+
+class _Bottomless(dict[bytes, Any]):
+    """Forgets nothing."""
+
+    def __delitem__(self, key: bytes) -> None:
+        pass
+
+
+async def _no_sweep(self: Any) -> None:
+    await trio.sleep_forever()
+
+
+GROUPS: Final[dict[str, list[Switch]]] = {
+    "Requests that two readers take apart differently": [
+        Switch(
+            rule="Content-Length and Transfer-Encoding are not both there",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:both_told": lambda lengths, codings, old: ""},
+            tests=("codecs/test_http1.py::test_an_answer_that_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Content-Length is there once",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:several_lengths": lambda lengths, codings, old: ""},
+            tests=("codecs/test_http1.py::test_an_answer_that_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Content-Length is a number",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:length_no_number": lambda lengths, codings, old: ""},
+            tests=("codecs/test_http1.py::test_an_answer_that_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Content-Length is no list",
+            source="`1,1`",
+            off={"tierkit.codecs.http1:_DIGITS": re.compile(rb"[0-9]{1,18}(?:, *[0-9]+)*\Z")},
+            tests=("codecs/test_http1.py::test_an_answer_that_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Content-Length is not empty",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:_DIGITS": re.compile(rb"[0-9]{0,18}\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Content-Length has no sign",
+            source="Python's int()",
+            off={"tierkit.codecs.http1:_DIGITS": re.compile(rb"[+-]?[0-9]{1,18}\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Content-Length is decimal",
+            source="`0x1`",
+            off={"tierkit.codecs.http1:_DIGITS": re.compile(rb"(?:0x)?[0-9]{1,18}\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Content-Length has no underscore",
+            source="Python's int()",
+            off={"tierkit.codecs.http1:_DIGITS": re.compile(rb"[0-9_]{1,18}\Z")},
+            tests=("codecs/test_http1.py::test_fields_by_name_and_lengths",),
+        ),
+        Switch(
+            rule="Content-Length fits 63 bits",
+            source="overflow",
+            off={"tierkit.codecs.http1:_DIGITS": re.compile(rb"[0-9]+\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Transfer-Encoding is not for HTTP/1.0",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:coding_too_new": lambda lengths, codings, old: ""},
+            tests=("codecs/test_http1.py::test_an_answer_that_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Transfer-Encoding is exactly chunked",
+            source="`xchunked`, `,chunked`",
+            off={"tierkit.codecs.http1:not_chunked": lambda lengths, codings, old: ""},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Transfer-Encoding that ends in chunked is not enough",
+            source="`gzip, chunked`, `,chunked`",
+            off={
+                "tierkit.codecs.http1:not_chunked": lambda lengths, codings, old: (
+                    "" if not codings or codings[-1].lower().endswith(b"chunked") else "odd"
+                )
+            },
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Nothing stands between a field's name and its colon",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:_FIELD": re.compile(rb"(" + _TOKEN + rb")[ \t]*:([\t -~\x80-\xff]*)\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="A field begins at the start of its line, also the first one",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:_FIELD": re.compile(rb"[ \t]*(" + _TOKEN + rb"):([\t -~\x80-\xff]*)\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="A line that is folded is refused",
+            source="obs-fold",
+            off={"tierkit.codecs.http1:_FIELD": re.compile(rb"(" + _TOKEN + rb"(?=:)|[ \t]+):?([\t -~\x80-\xff]*)\Z")},
+            tests=("codecs/test_http1.py::test_an_answer_that_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="A line without a colon, or with nothing before it, is refused",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:_FIELD": re.compile(rb"(" + _TOKEN + rb"|):?([\t -~\x80-\xff]*)\Z")},
+            tests=("codecs/test_http1.py::test_malformed_chunked_bodies_are_refused",),
+        ),
+        Switch(
+            rule="A name of a field is a token",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:_FIELD": re.compile(rb"([^:\s]+):([\t -~\x80-\xff]*)\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="A value has no control characters",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:_FIELD": re.compile(rb"(" + _TOKEN + rb"):(.*)\Z", re.DOTALL)},
+            tests=("codecs/test_http1.py::test_a_long_run_of_spaces_costs_no_more_than_other_bytes",),
+        ),
+        Switch(
+            rule="A head has no NUL",
+            source="truncation in other readers",
+            off={
+                "tierkit.codecs.http1:has_nul": lambda head: False,
+                "tierkit.codecs.http1:_FIELD": re.compile(rb"(" + _TOKEN + rb"):([\x00\t -~\x80-\xff]*)\Z"),
+            },
+            tests=("codecs/test_http1.py::test_an_answer_that_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="A head has no bare CR or LF",
+            source="request smuggling",
+            off={
+                "tierkit.codecs.http1:has_bare_break": lambda line: False,
+                "tierkit.codecs.http1:_FIELD": re.compile(rb"(" + _TOKEN + rb"):(.*)\Z", re.DOTALL),
+            },
+            tests=("codecs/test_http1.py::test_a_long_run_of_spaces_costs_no_more_than_other_bytes",),
+        ),
+        Switch(
+            rule="A target is visible ASCII",
+            source="request smuggling",
+            off={
+                "tierkit.codecs.http1:_REQUEST_LINE": re.compile(
+                    rb"(" + _TOKEN + rb") ([^ ]+) HTTP/1\.([01])\Z", re.DOTALL
+                )
+            },
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="A target has no spaces",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:_REQUEST_LINE": re.compile(rb"(" + _TOKEN + rb") ([ -~]+) HTTP/1\.([01])\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="A target has no fragment",
+            source="two readers, two paths",
+            off={"tierkit.codecs.http1:_REQUEST_LINE": re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/1\.([01])\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="A version is exactly HTTP/1.0 or HTTP/1.1",
+            source="`HTTP/1.1 HTTP/1.1`, prefixes",
+            off={"tierkit.codecs.http1:_REQUEST_LINE": re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/1\.([01]).*\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="A method is a token",
+            source="request smuggling",
+            off={"tierkit.codecs.http1:_REQUEST_LINE": re.compile(rb"([^ ]+) ([!-~]+) HTTP/1\.([01])\Z")},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Host is there once",
+            source="RFC 9112, 3.2",
+            off={"tierkit.codecs.http1:one_host": lambda hosts, minor: True},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Host is a host",
+            source="RFC 3986, 3.2.2",
+            off={"tierkit.codecs.http1:is_host": lambda value: True},
+            tests=("codecs/test_http1.py::test_what_can_be_read_in_two_ways_is_refused",),
+        ),
+        Switch(
+            rule="Absolute-form wins over Host",
+            source="RFC 9112, 3.2.2",
+            off={
+                "tierkit._http_heads:_absolute": lambda target: (
+                    b"/" + target.partition(b"://")[2].partition(b"/")[2],
+                    "server",
+                )
+            },
+            tests=("http/test_server.py::test_odd_targets_are_refused",),
+        ),
+        Switch(
+            rule="A response is screened like a request",
+            source="response splitting",
+            off={"tierkit.codecs.http1:screen_response": lambda head: None},
+            tests=("http/test_client.py::test_a_fresh_connection_that_dies_is_not_tried_again",),
+        ),
+    ],
+    "Chunks": [
+        Switch(
+            rule="A chunk's size has no sign",
+            source="Python's int()",
+            off={
+                "tierkit.codecs.http1:ChunkedDecoder._SIZE": re.compile(
+                    rb"([+-]?[0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\Z"
+                )
+            },
+            tests=("codecs/test_http1.py::test_malformed_chunked_bodies_are_refused",),
+        ),
+        Switch(
+            rule="A chunk's size has no prefix",
+            source="`0x1`",
+            off={
+                "tierkit.codecs.http1:ChunkedDecoder._SIZE": re.compile(
+                    rb"((?:0x)?[0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\Z"
+                )
+            },
+            tests=("codecs/test_http1.py::test_any_bytes_give_a_head_or_one_error_however_they_are_cut",),
+        ),
+        Switch(
+            rule="A chunk's size has no underscore",
+            source="Python's int()",
+            off={
+                "tierkit.codecs.http1:ChunkedDecoder._SIZE": re.compile(
+                    rb"([0-9A-Fa-f_]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\Z"
+                )
+            },
+            tests=("codecs/test_http1.py::test_what_a_lenient_reader_would_take_is_refused",),
+        ),
+        Switch(
+            rule="A chunk's size has no spaces before it",
+            source="Python's int()",
+            off={
+                "tierkit.codecs.http1:ChunkedDecoder._SIZE": re.compile(
+                    rb"([ \t]*[0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\Z"
+                )
+            },
+            tests=("codecs/test_http1.py::test_what_passes_the_screen_passes_h11_unchanged",),
+        ),
+        Switch(
+            rule="A chunk's size fits 63 bits",
+            source="overflow",
+            off={
+                "tierkit.codecs.http1:ChunkedDecoder._SIZE": re.compile(
+                    rb"([0-9A-Fa-f]+)(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\Z"
+                )
+            },
+            tests=("codecs/test_http1.py::test_malformed_chunked_bodies_are_refused",),
+        ),
+        Switch(
+            rule="A chunk extension has no control characters",
+            source="bare CR in an extension",
+            off={"tierkit.codecs.http1:ChunkedDecoder._SIZE": re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;.*)?\Z")},
+            tests=("codecs/test_http1.py::test_what_a_lenient_reader_would_take_is_refused",),
+        ),
+        Switch(
+            rule="A line of a chunked body ends in CRLF",
+            source="LF alone",
+            off={"tierkit.codecs.http1:ChunkedDecoder._line": _any_line},
+            tests=("codecs/test_http1.py::test_malformed_chunked_bodies_are_refused",),
+        ),
+        Switch(
+            rule="A chunk is followed by CRLF",
+            source="h11 up to 0.14",
+            off={"tierkit.codecs.http1:ChunkedDecoder._end": _anything_behind},
+            tests=("codecs/test_http1.py::test_what_a_lenient_reader_would_take_is_refused",),
+        ),
+        Switch(
+            rule="Chunk extensions are bounded",
+            source="memory by extensions",
+            off={"tierkit.codecs.http1:ChunkedDecoder.MAX_SIZE_LINE": 1 << 30},
+            tests=("codecs/test_http1.py::test_malformed_chunked_bodies_are_refused",),
+        ),
+        Switch(
+            rule="Trailers are bounded",
+            source="memory by trailers",
+            off={"tierkit.codecs.http1:ChunkedDecoder.MAX_TRAILERS": 1 << 30},
+            tests=("codecs/test_http1.py::test_malformed_chunked_bodies_are_refused",),
+        ),
+    ],
+    "What else a request may not do": [
+        Switch(
+            rule="A body that nobody wanted is drained, or the connection is closed",
+            source="the next request is in it",
+            off={"tierkit._http_server:_BodyReader.drain": _undrained},
+            tests=("http/test_server.py::test_idle_connections_end",),
+        ),
+        Switch(
+            rule="Dot segments, backslashes and controls, encoded or not, are refused",
+            source="two readers, two paths",
+            off={"tierkit.plugins.hls._places:check_path": lambda path: None},
+            tests=("plugins/test_hls_edge.py::test_odd_paths_go_nowhere",),
+        ),
+        Switch(
+            rule="A path that may be spelt in two ways is looked at",
+            source="`%2e%2e`, `//`",
+            off={"tierkit.plugins.hls._places:_PLAIN": re.compile(r".*\Z", re.DOTALL)},
+            tests=("plugins/test_hls_edge.py::test_odd_paths_go_nowhere",),
+        ),
+        Switch(
+            rule="A host that is not answered for is misdirected",
+            source="cache poisoning by Host",
+            off={"tierkit.plugins.hls._places:Gate._answers_for": lambda self, host: True},
+            tests=("plugins/test_hls_streams.py::test_only_its_own_names_are_answered_for",),
+        ),
+        Switch(
+            rule="A loop is found",
+            source="tiers that ask each other",
+            off={"tierkit.plugins.hls._places:Gate.check_loop": lambda self, headers: None},
+            tests=("plugins/test_hls_edge.py::test_a_loop_is_found",),
+        ),
+        Switch(
+            rule="A field cannot break out of its line",
+            source="response splitting",
+            off={"tierkit.codecs.http1:_UNSAFE_VALUE": re.compile(rb"(?!)")},
+            tests=("codecs/test_http1.py::test_nothing_breaks_out_of_its_line",),
+        ),
+        Switch(
+            rule="What goes upstream is made anew",
+            source="smuggling through a cache",
+            off={"tierkit.plugins.hls._policy:_OURS": ()},
+            tests=("plugins/test_hls_edge.py::test_what_goes_upstream_is_made_anew",),
+        ),
+        Switch(
+            rule="Upgrade is not done",
+            source="tunnels past the cache",
+            off={"tierkit.plugins.hls._flow:NOT_PLAIN": frozenset()},
+            tests=("plugins/test_hls_ranges.py::test_if_range",),
+        ),
+    ],
+    "Bounds on viewers": [
+        Switch(
+            rule="A head is bounded",
+            source="memory by heads",
+            off={"tierkit.codecs.http1:MAX_HEAD": 1 << 30},
+            tests=("http/test_server.py::test_what_can_be_read_in_two_ways_is_answered_and_closed",),
+        ),
+        Switch(
+            rule="A line of a head is bounded",
+            source="memory by heads",
+            off={"tierkit.codecs.http1:MAX_LINE": 1 << 14},
+            tests=("codecs/test_http1.py::test_malformed_chunked_bodies_are_refused",),
+        ),
+        Switch(
+            rule="The fields of a head are bounded",
+            source="memory by heads",
+            off={"tierkit.codecs.http1:MAX_FIELDS": 1 << 30},
+            tests=("http/test_server.py::test_what_can_be_read_in_two_ways_is_answered_and_closed",),
+        ),
+        Switch(
+            rule="Who speaks another protocol hears so at once",
+            source="a TLS client that waits for ever",
+            off={"tierkit.codecs.http1:screen_start": lambda data: None},
+            tests=("http/test_server.py::test_half_a_connection_still_gets_its_answer",),
+        ),
+        Switch(
+            rule="Heads that are remembered are bounded",
+            source="memory by made-up heads",
+            off={"tierkit._http_heads:_blocks": _Bottomless()},
+            tests=("http/test_heads.py::test_a_known_block_changes_nothing",),
+        ),
+        Switch(
+            rule="A viewer who takes nothing is closed",
+            source="stalled viewers that hold segments",
+            off={"tierkit._http_response:writable": _for_ever},
+            tests=("http/test_server.py::test_a_viewer_who_takes_nothing_is_reset",),
+        ),
+        Switch(
+            rule="An answer has its time",
+            source="readers that drip",
+            off={"tierkit._http_server:_Loop.timed": _untimed},
+            tests=("http/test_server.py::test_a_viewer_who_takes_little_at_a_time_has_a_bound",),
+        ),
+        Switch(
+            rule="Who waits between requests has his time",
+            source="idle connections for ever",
+            off={"tierkit._http_park:Park._sweep": _no_sweep},
+            tests=("http/test_park.py::test_a_broken_quick_function_ends_its_connection_alone",),
+        ),
+        Switch(
+            rule="The last answer is not destroyed by a reset",
+            source="RFC 9112, 9.6",
+            off={"tierkit._http_server:_Loop.linger": _at_once},
+            tests=("http/test_server.py::test_what_can_be_read_in_two_ways_is_answered_and_closed",),
+        ),
+        Switch(
+            rule="Connections of one address are bounded",
+            source="one address that takes them all",
+            off={"tierkit._limits:Admission.admit": lambda self, host: None},
+            tests=("net/test_limits.py::test_one_address_has_a_bound",),
+        ),
+        Switch(
+            rule="Handshakes take turns",
+            source="a crowd that joins and stops who watches",
+            off={"tierkit._tls_turns:HandshakeTurns._within": lambda self: True},
+            tests=("net/test_tls_turns.py::test_a_mistake_is_charged_too",),
+        ),
+        Switch(
+            rule="Who has waited too long for a handshake is let go",
+            source="a queue longer than patience",
+            off={"tierkit._tls_turns:HandshakeTurns._late": lambda self, waiting: False},
+            tests=("net/test_tls_turns.py::test_who_has_waited_too_long_is_let_go_unserved",),
+        ),
+    ],
+    "What upstreams answer": [
+        Switch(
+            rule="A connection is kept only where the answer allows it",
+            source="RFC 9112, 9.3",
+            off={"tierkit._http_answer:keeps": lambda head: True},
+            tests=("http/test_client_answers.py::test_keep_alive_by_version_and_connection_field",),
+        ),
+        Switch(
+            rule="What has no body by its status or method has none",
+            source="RFC 9112, 6.3",
+            off={"tierkit._http_answer:bodiless": lambda method, status: False},
+            tests=("http/test_client_answers.py::test_interim_answers_are_read_over",),
+        ),
+        Switch(
+            rule="Interim answers are read over",
+            source="RFC 9110, 15.2",
+            off={"tierkit._http_answer:interim": lambda head: False},
+            tests=("http/test_client.py::test_answers_in_any_pieces_and_the_connection_is_used_again",),
+        ),
+        Switch(
+            rule="Interim answers are bounded",
+            source="an upstream that never comes to the point",
+            off={"tierkit._http_answer:MAX_INTERIM": 1 << 60},
+            tests=("http/test_client_answers.py::test_interim_answers_are_bounded_together",),
+        ),
+        Switch(
+            rule="A length is believed only where nothing else is said",
+            source="response smuggling",
+            off={"tierkit._http_answer:_plainly_framed": lambda fields: True},
+            tests=("http/test_client.py::test_the_pool_is_bounded_and_swept",),
+        ),
+        Switch(
+            rule="Only safe requests are repeated",
+            source="a POST that is done twice",
+            off={"tierkit._http_asking:SAFE": frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "MOVE"})},
+            tests=("http/test_client.py::test_a_connection_that_dies_as_we_ask_is_tried_once_more",),
+        ),
+        Switch(
+            rule="Framing and connection are ours to say",
+            source="smuggling upstream",
+            off={"tierkit._http_asking:OURS": frozenset()},
+            tests=("http/test_client_bodies.py::test_framing_is_never_the_callers",),
+        ),
+        Switch(
+            rule="A method to which a body belongs says that it has none",
+            source="RFC 9110, 8.6",
+            off={"tierkit._http_asking:BODIED": frozenset()},
+            tests=("http/test_client_bodies.py::test_any_body_is_what_h11_reads",),
+        ),
+        Switch(
+            rule="100 (Continue) is not waited for for ever",
+            source="RFC 9110, 10.1.1",
+            off={"tierkit._http_asking:CONTINUE_SECONDS": 1e9},
+            tests=("http/test_client_bodies.py::test_expect_waits_no_longer_than_a_second",),
+        ),
+        Switch(
+            rule="What may have arrived is not sent again",
+            source="a POST that is done twice",
+            off={"tierkit._http_asking:Asking.again": lambda self, sent: True},
+            tests=(
+                "http/test_client_bodies.py::test_a_safe_method_is_sent_again_with_its_body_but_not_what_came_in_pieces",
+            ),
+        ),
+    ],
+    "A body that breaks off": [
+        Switch(
+            rule="What contradicts itself is another object",
+            source="two halves of two versions",
+            off={"tierkit.plugins.hls._resume:contradiction": lambda one, other: ""},
+            tests=("plugins/test_hls_upstreams_resume.py::test_the_users_word_does_not_stand_against_what_differs",),
+        ),
+        Switch(
+            rule="Only a strong tag proves one object",
+            source="two halves of two versions",
+            off={"tierkit.plugins.hls._resume:same_etag": lambda one, other: True},
+            tests=("plugins/test_hls_upstreams_resume.py::test_what_is_provable",),
+        ),
+        Switch(
+            rule="A date proves one object only with its length",
+            source="two halves of two versions",
+            off={"tierkit.plugins.hls._resume:same_date": lambda one, other: True},
+            tests=("plugins/test_hls_upstreams_resume.py::test_what_is_provable",),
+        ),
+        Switch(
+            rule="A name proves nothing unless the operator says so",
+            source="two halves of two versions",
+            off={"tierkit.plugins.hls._resume:same_name": lambda one, other: True},
+            tests=("plugins/test_hls_upstreams_resume.py::test_what_is_provable",),
+        ),
+        Switch(
+            rule="If-Range takes strong validators alone",
+            source="RFC 9110, 13.1.5",
+            off={"tierkit.plugins.hls._resume:Identity.condition": property(lambda self: self.etag or self.modified)},
+            tests=("plugins/test_hls_upstreams_resume.py::test_a_weak_validator_is_no_condition_of_a_range",),
+        ),
+        Switch(
+            rule="What is read again is bounded",
+            source="an upstream that begins at 0 each time",
+            off={"tierkit.plugins.hls._resume:MAX_SKIP": 1 << 60},
+            tests=("plugins/test_hls_upstreams_resume.py::test_what_is_read_over_is_bounded",),
+        ),
+        Switch(
+            rule="What overlaps must be the same bytes",
+            source="two halves of two versions",
+            off={"tierkit.plugins.hls._resume:OVERLAP": 0},
+            tests=("plugins/test_hls_upstreams_resume.py::test_the_users_word_does_not_stand_against_what_differs",),
+        ),
+        Switch(
+            rule="A store without room lets upstream wait for a moment",
+            source="-",
+            off={"tierkit.plugins.hls._resume:ROOM_SECONDS": 0},
+            tests=("plugins/test_hls_upstreams_resume.py::test_an_upstream_waits_while_the_store_has_no_room",),
+        ),
+        Switch(
+            rule="A body may break off so often and no more",
+            source="an upstream that breaks off each megabyte",
+            off={"tierkit.plugins.hls._ask:RESUMPTIONS": 1000},
+            tests=(
+                "plugins/test_hls_upstreams_resume.py::test_a_body_that_breaks_off_again_and_again_goes_on_so_often_and_no_more",
+            ),
+        ),
+        Switch(
+            rule="A body that breaks off is gone on with elsewhere",
+            source="-",
+            off={"tierkit.plugins.hls._ask:RESUMPTIONS": 0},
+            tests=(
+                "plugins/test_hls_upstreams_resume.py::test_a_body_goes_on_at_the_same_upstream_where_there_is_no_other",
+            ),
+        ),
+        Switch(
+            rule="The rest is asked for elsewhere first",
+            source="-",
+            off={"tierkit.plugins.hls._ask:Asker._others": lambda self, broken, key: [broken]},
+            tests=("plugins/test_hls_upstreams_resume.py::test_the_same_date_and_length_are_proof",),
+        ),
+    ],
+    "Several upstreams": [
+        Switch(
+            rule="An error of one is not the answer where another may have a better",
+            source="-",
+            off={"tierkit.plugins.hls._ask:Asker._acceptable": staticmethod(lambda candidate, wanted, status: True)},
+            tests=(
+                "plugins/test_hls_upstreams_health.py::test_429_is_passed_over_like_a_5xx_where_somebody_else_may_answer",
+            ),
+        ),
+        Switch(
+            rule="What may have done something goes to nobody else",
+            source="a POST that is done twice",
+            off={"tierkit.plugins.hls._ask:_Wanted.again": lambda self, error: True},
+            tests=(
+                "plugins/test_hls_upstreams_hedge.py::test_what_may_do_something_is_never_hedged_and_goes_to_nobody_else",
+            ),
+        ),
+        Switch(
+            rule="Where nobody else is left, what there is is the answer",
+            source="-",
+            off={"tierkit.plugins.hls._ask:_Wanted.alone": lambda self, candidate: False},
+            tests=("plugins/test_hls_upstreams_health.py::test_an_error_that_is_taken_counts_against_its_upstream",),
+        ),
+        Switch(
+            rule="An upstream that answers badly again and again is down",
+            source="-",
+            off={"tierkit.plugins.hls._health:OUTLIER": 10**9},
+            tests=("plugins/test_hls_upstreams_health.py::test_an_error_that_is_taken_counts_against_its_upstream",),
+        ),
+        Switch(
+            rule="Retry-After is heeded, up to a bound",
+            source="an upstream that is sent away for a day",
+            off={"tierkit.plugins.hls._health:RETRY_AFTER_MOST": 10**9},
+            tests=("plugins/test_hls_upstreams_health.py::test_retry_after_in_both_forms_and_within_a_bound",),
+        ),
+        Switch(
+            rule="429 and 503 may say when to come back",
+            source="-",
+            off={"tierkit.plugins.hls._health:COME_BACK": frozenset()},
+            tests=(
+                "plugins/test_hls_upstreams_health.py::test_who_says_to_come_back_goes_behind_for_that_key_and_that_long",
+            ),
+        ),
+        Switch(
+            rule="It takes several probes to be down",
+            source="one probe that was lost",
+            off={"tierkit.plugins.hls._health:FALL": 1},
+            tests=("plugins/test_hls_upstreams_health.py::test_probes_that_fail_now_and_then_change_nothing",),
+        ),
+        Switch(
+            rule="It takes several probes to be up again",
+            source="flapping",
+            off={"tierkit.plugins.hls._health:RISE": 1},
+            tests=("plugins/test_hls_upstreams_health.py::test_probes_bring_back_whom_requests_have_lost",),
+        ),
+        Switch(
+            rule="Who is down by probes is asked last",
+            source="-",
+            off={"tierkit.plugins.hls._health:Health.down": lambda self, candidate: False},
+            tests=("plugins/test_hls_upstreams_health.py::test_a_request_that_succeeds_does_not_overrule_probes",),
+        ),
+        Switch(
+            rule="Hedges have a budget",
+            source="hedging that doubles the load",
+            off={"tierkit.plugins.hls._hedge:HedgeBudget.take": lambda self: True},
+            tests=("plugins/test_hls_upstreams_hedge.py::test_hedges_are_a_share_of_requests_whatever_the_order",),
+        ),
+        Switch(
+            rule="A hedge is one request in ten",
+            source="hedging that doubles the load",
+            off={"tierkit.plugins.hls._hedge:HEDGE_SHARE": 1.0},
+            tests=(
+                "plugins/test_hls_upstreams_hedge.py::test_a_budget_that_is_spent_is_saved_up_again_and_no_further",
+            ),
+        ),
+        Switch(
+            rule="A probe has its time",
+            source="-",
+            off={"tierkit.plugins.hls._probe:PROBE_SECONDS": 1e9},
+            tests=(
+                "plugins/test_hls_upstreams_health.py::test_who_fails_probes_is_asked_last_before_any_viewer_finds_out",
+            ),
+        ),
+        Switch(
+            rule="A probe reads no more than it needs",
+            source="-",
+            off={"tierkit.plugins.hls._probe:PROBE_BYTES": 1 << 30},
+            tests=(
+                "plugins/test_hls_upstreams_health.py::test_who_fails_probes_is_asked_last_before_any_viewer_finds_out",
+            ),
+        ),
+        Switch(
+            rule="Edges do not probe all at once",
+            source="-",
+            off={"tierkit.plugins.hls._probe:SPREAD": 0.5},
+            tests=("plugins/test_hls_upstreams_health.py::test_probes_come_so_often_and_not_all_at_once",),
+        ),
+        Switch(
+            rule="Each key has its own order of upstreams, the same everywhere",
+            source="rendezvous hashing",
+            off={"tierkit._upstream:_weight": lambda name, key: name.encode()},
+            tests=("core/test_upstream.py::test_hash_spreads_and_stays_as_it_is",),
+        ),
+        Switch(
+            rule="An upstream that failed rests for longer and longer",
+            source="-",
+            off={"tierkit._upstream:LONGEST_REST": 0.5},
+            tests=("core/test_upstream.py::test_rests_double_up_to_a_bound",),
+        ),
+        Switch(
+            rule="Edges that lost an upstream together do not return together",
+            source="a herd of returning edges",
+            off={"tierkit._upstream:UpstreamSet.failed": _failed_alike},
+            tests=("core/test_upstream.py::test_a_push_target_rests_like_the_others",),
+        ),
+        Switch(
+            rule="Nobody waits for an upstream that is known to be down",
+            source="CloudFront waits for the origin's timeout",
+            off={"tierkit.plugins.hls._fetch:Fetcher.resting": lambda self, key: False},
+            tests=("plugins/test_hls_edge.py::test_nobody_waits_for_an_upstream_that_is_known_to_be_down",),
+        ),
+        Switch(
+            rule="While all are down, one request a second looks whether one is back",
+            source="-",
+            off={"tierkit.plugins.hls._fetch:Fetcher.tries_again": lambda self, key: False},
+            tests=("plugins/test_hls_edge.py::test_a_viewers_condition",),
+        ),
+    ],
+}
