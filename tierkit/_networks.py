@@ -42,12 +42,14 @@ class Networks:
         if host == UNIX:
             return self._unix
         address = ip_address(host.partition("%")[0])
-        spellings = {address}
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped  # the same machine
-            spellings.add(address)
-        listed = any(each in network for each in spellings for network in self._networks)
-        return listed or (self._public and is_public(address))
+        same = plain(address)
+        listed = any(each in network for each in {address, same} for network in self._networks)
+        return listed or (self._public and is_public(same))
+
+
+def plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The same machine, by its IPv4 address where that is written as an IPv6 one (RFC 4291 section 2.5.5.2)."""
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:

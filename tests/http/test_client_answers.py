@@ -75,7 +75,7 @@ async def test_http_1_0_keep_alive_without_a_length_ends_with_the_connection(net
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
 @pytest.mark.parametrize("field", [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b""])
 async def test_204_and_304_have_no_body_and_one_that_comes_ends_the_connection(
-    network: MemoryNetwork, status: bytes, field: bytes
+    network: MemoryNetwork, autojump_clock: MockClock, status: bytes, field: bytes
 ) -> None:
     head = b"HTTP/1.1 %b\r\n%b\r\n" % (status, field)
     assert await ask(network, head) == (int(status[:3]), b"", 1)
@@ -128,7 +128,7 @@ async def test_trailers_are_bounded_and_strict(network: MemoryNetwork, trailers:
 # --- interim answers -------------------------------------------------------------------------------
 
 
-async def test_interim_answers_are_read_over(network: MemoryNetwork) -> None:
+async def test_interim_answers_are_read_over(network: MemoryNetwork, autojump_clock: MockClock) -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.0 199 X\r\n\r\n"
     for step in (BYTES, 1):
         assert await ask(network, interim + OK, step=step) == (200, b"hello", 1)

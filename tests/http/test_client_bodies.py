@@ -79,7 +79,12 @@ HEAD = b"PUT /live/s.ts?x=1 HTTP/1.1\r\nHost: origin\r\n"
     ],
 )  # fmt: skip
 async def test_any_method_goes_out_with_its_body_framed(
-    network: MemoryNetwork, method: str, body: object, headers: list[tuple[bytes, bytes]], sent: bytes
+    network: MemoryNetwork,
+    autojump_clock: MockClock,
+    method: str,
+    body: object,
+    headers: list[tuple[bytes, bytes]],
+    sent: bytes,
 ) -> None:
     reader = Reader(len(sent), OK)
     async with open_door(network, AT, reader):

@@ -247,7 +247,8 @@ async def test_who_is_idle_for_too_long_is_closed(monkeypatch: pytest.MonkeyPatc
     async with open_house(idle=0.05) as house:
         viewer = await house.viewer()
         await viewer.ask("/made")
-        assert await ended(house) is None
+        with trio.fail_after(3):
+            assert await ended(house) is None
         assert await viewer.rest() == b""
 
 

@@ -553,7 +553,9 @@ async def test_half_a_request_and_no_more_is_told_so(network: MemoryNetwork, dat
         (b"\r\n\x00", b"not HTTP: bytes that are no text in the first line\n"),
     ],
 )
-async def test_who_speaks_something_else_is_told_at_once(network: MemoryNetwork, data: bytes, said: bytes) -> None:
+async def test_who_speaks_something_else_is_told_at_once(
+    network: MemoryNetwork, autojump_clock: MockClock, data: bytes, said: bytes
+) -> None:
     # Not at the end of a head, which never comes: it waits for our first word.
     async with open_server(network, hello):
         viewer = await dial(network)

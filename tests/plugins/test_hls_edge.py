@@ -538,6 +538,27 @@ async def test_nobody_waits_for_an_upstream_that_is_known_to_be_down(autojump_cl
         assert waits == [5, 0, 0, 0, 0]
 
 
+async def test_while_all_are_down_one_request_a_second_looks_who_is_back(autojump_clock: MockClock) -> None:
+    """Rests grow to many seconds; a live stream must not stand still for that long once upstream is there again."""
+    async with open_edge(prefetch=False) as rig:
+
+        def answer(body: bytes) -> Response:
+            return Response(200, [(b"Content-Type", b"application/vnd.apple.mpegurl")], body, close=True)
+
+        rig.origin.paths[PLAYLIST] = answer(playlist(td=20))
+        await rig.get(PLAYLIST)
+        rig.network.fault("http://origin.example:80", refuse=True)
+        for _ in range(100):
+            await trio.sleep(0.5)
+            assert (await rig.get(PLAYLIST)).body == playlist(td=20)
+        rig.origin.paths[PLAYLIST] = answer(playlist(2, td=20))
+        rig.network.heal("http://origin.example:80")
+        for _ in range(3):
+            await trio.sleep(0.5)
+            last = await rig.get(PLAYLIST)
+        assert last.body == playlist(2, td=20)
+
+
 async def test_a_playlist_that_is_none_is_not_passed_for_one() -> None:
     async with open_edge() as rig:
         rig.origin.paths[PLAYLIST] = plain(b"<html>login</html>", kind=b"application/vnd.apple.mpegurl")

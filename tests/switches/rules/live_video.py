@@ -53,7 +53,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="All who want one object cost one request upstream",
             source="herds at the middle tier, nginx list 2015-09",
             off={"tierkit._store:Store.fill": _each_by_himself},
-            tests=("plugins/test_hls_crowd.py::test_a_range_of_a_growing_object_leaves_when_its_bytes_are_there",),
+            tests=("plugins/test_hls_crowd.py::test_one_fetch_for_a_crowd_that_finds_nothing_usable",),
         ),
         Switch(
             rule="A stale playlist is served while one request looks for a newer",
@@ -65,7 +65,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
                     3 * facts.pace,
                 )
             },
-            tests=("plugins/test_hls_edge.py::test_a_soft_purge_leaves_something_to_serve",),
+            tests=("plugins/test_hls_crowd.py::test_one_revalidation_for_a_crowd_that_is_served_stale",),
         ),
         Switch(
             rule="What a parent serves stale is fresh for a moment",
@@ -77,7 +77,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="That moment is short",
             source="live edges drift apart",
             off={"tierkit.codecs.live_cache:LONGEST_MOMENT": 60.0, "tierkit.codecs.live_cache:MOMENT_SHARE": 5.0},
-            tests=("plugins/test_hls_edge.py::test_a_stale_playlist_is_served_while_upstream_fails",),
+            tests=("codecs/test_live_cache.py::test_what_is_old_on_arrival_is_fresh_for_a_moment",),
         ),
     ],
     "Waiting for what cannot be shared": [
@@ -85,33 +85,25 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="An answer that is not for others releases all who wait for it",
             source="waiting list serialisation, Varnish 3461",
             off={"tierkit.plugins.hls._fetch:Fetcher._for_the_lead": lambda self, filler, asked, response: True},
-            tests=("plugins/test_hls_edge.py::test_what_is_larger_than_max_object_passes_through",),
+            tests=("plugins/test_hls_crowd.py::test_a_crowd_does_not_queue_behind_what_is_not_for_others",),
         ),
         Switch(
             rule="That an answer was not for others is remembered for a while",
             source="waiting list serialisation, Varnish 3461",
             off={"tierkit.plugins.hls._fetch:Fetcher.passes_by": lambda self, key: False},
-            tests=("plugins/test_hls_edge.py::test_what_is_not_for_others_is_passed_on_for_each",),
+            tests=("plugins/test_hls_crowd.py::test_a_crowd_does_not_queue_behind_what_is_not_for_others",),
         ),
         Switch(
             rule="Who may wait for one object, and what may be fetched at once, is bounded",
             source="waiting lists without a cap, Varnish 3461",
             off={"tierkit.plugins.hls._flow:Flow._busy": lambda self: None},
-            tests=("plugins/test_hls_crowd.py::test_what_is_asked_upstream_is_bounded",),
+            tests=("plugins/test_hls_crowd.py::test_those_who_wait_are_bounded",),
         ),
-        Switch(
-            rule="What is too large to be shared is passed on, and remembered as such",
-            source="-",
-            off={"tierkit.plugins.hls._fetch:PASS_SECONDS": 0.0},
-            tests=("plugins/test_hls_edge.py::test_what_is_not_for_others_is_passed_on_for_each",),
-        ),
-    ],
-    "A writer that dies or stalls": [
         Switch(
             rule="What broke off upstream is reset for its readers, never ended in order",
             source="truncated bodies that end in order, Apache Traffic Server 9274",
             off={"tierkit._store_entry:Entry.more": _clean_end},
-            tests=("plugins/test_hls_crowd.py::test_a_range_of_a_fetch_that_fails_is_an_error",),
+            tests=("plugins/test_hls_crowd.py::test_a_fetch_that_fails_resets_everybody_and_stores_nothing",),
         ),
         Switch(
             rule="What broke off is not stored",
@@ -121,7 +113,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
                     self, entry, None, keep=keep
                 )
             },
-            tests=("store/test_store.py::test_readers_of_a_store_that_ends_get_an_error",),
+            tests=("store/test_store.py::test_a_fill_that_fails_is_an_error_to_every_reader_and_keeps_nothing",),
         ),
         Switch(
             rule="A body is as long as its head has said",
@@ -138,9 +130,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A body that breaks off goes on from the byte that was reached",
             source="-",
             off={"tierkit.plugins.hls._resume:Copy.may_go_on": lambda self: False},
-            tests=(
-                "plugins/test_hls_upstreams_resume.py::test_a_body_that_breaks_off_again_and_again_goes_on_so_often_and_no_more",
-            ),
+            tests=("plugins/test_hls_upstreams_resume.py::test_a_body_that_breaks_off_goes_on_at_the_next_upstream",),
         ),
     ],
     "A leader that leaves": [
@@ -148,7 +138,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A fetch belongs to the store, and goes on without whoever began it",
             source="quick_abort of Squid",
             off={"tierkit._store:Filler.write": _for_readers_alone},
-            tests=("store/test_store.py::test_a_fill_does_not_end_with_who_began_it",),
+            tests=("plugins/test_hls_crowd.py::test_a_body_arrives_though_nobody_reads_it",),
         ),
     ],
     "Errors that are pinned": [
@@ -162,9 +152,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="The segment that comes next is waited for",
             source="404 for the next segment",
             off={"tierkit.plugins.hls._fetch:Fetcher.patience": lambda self, place: 0.0},
-            tests=(
-                "plugins/test_hls_streams.py::test_who_waits_for_what_never_comes_hears_so_after_a_target_duration",
-            ),
+            tests=("plugins/test_hls_streams.py::test_the_segment_that_comes_next_is_waited_for",),
         ),
         Switch(
             rule="Only what comes next is waited for",
@@ -201,7 +189,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
                 )
             },
             tests=(
-                "plugins/test_hls_streams.py::test_what_is_answered_at_once_where_it_should_wait_is_soon_asked_for_again",
+                "plugins/test_hls_edge.py::test_viewers_are_told_how_long_a_playlist_lives_whatever_the_origin_says",
             ),
         ),
         Switch(
@@ -214,7 +202,9 @@ GROUPS: Final[dict[str, list[Switch]]] = {
                     3 * facts.pace,
                 )
             },
-            tests=("codecs/test_live_cache.py::test_what_was_waited_for_is_kept_for_who_comes_for_it_now",),
+            tests=(
+                "plugins/test_hls_edge.py::test_viewers_are_told_how_long_a_playlist_lives_whatever_the_origin_says",
+            ),
         ),
         Switch(
             rule="A target duration that is misspelt freezes nothing",
@@ -226,13 +216,13 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A playlist never goes back",
             source="a parent that lags, after a failover",
             off={"tierkit.codecs.hls_epoch:regressed": lambda shown, new: False},
-            tests=("codecs/test_hls_track.py::test_a_window_that_begins_earlier_is_held_back_at_first",),
+            tests=("plugins/test_hls_streams.py::test_a_playlist_never_goes_back",),
         ),
         Switch(
             rule="A playlist that was waited for is told for long only to who waited for it",
             source="a browser's cache that holds the plain playlist for six target durations",
             off={"tierkit.plugins.hls._fetch:Fetcher._show_plainly": lambda self, asked, response, about, text: None},
-            tests=("plugins/test_hls_streams.py::test_a_plain_reload_gets_what_a_blocking_one_has_brought",),
+            tests=("plugins/test_hls_streams.py::test_a_plain_reload_is_not_told_to_keep_what_a_blocking_one_may",),
         ),
         Switch(
             rule="A manifest never goes back",
@@ -247,10 +237,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("codecs/test_dash.py::test_a_manifest_is_fresh_for_half_of_how_often_it_changes",),
         ),
         Switch(
-            rule="Expires says nothing of a live stream",
+            rule="What the origin says of a lifetime counts where its class lets it",
             source="origins that send it to say never",
             off={"tierkit.codecs.live_cache:told_lifetime": lambda control: None},
-            tests=("codecs/test_live_cache.py::test_not_there",),
+            tests=("plugins/test_hls_edge.py::test_an_origin_may_shorten_a_playlists_life",),
         ),
     ],
     "Ids of clients in names": [
@@ -258,7 +248,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Query parameters of clients are out of the key",
             source="a cache for each session",
             off={"tierkit.codecs.query:QueryRule.canonical": lambda self, target: target},
-            tests=("plugins/test_hls_query.py::test_upstream_may_see_what_is_ignored",),
+            tests=("plugins/test_hls_query.py::test_viewers_with_tokens_of_their_own_share_what_is_stored",),
         ),
         Switch(
             rule="Delivery directives are never ignored",
@@ -285,7 +275,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Ids in paths are out of the key",
             source="Wowza's _w ids that differ from origin to origin",
             off={"tierkit.codecs.path_rule:PathRule.canonical": lambda self, target: target},
-            tests=("codecs/test_path_rule.py::test_rules_can_be_sent_to_another_process",),
+            tests=("plugins/test_hls_query.py::test_ids_in_paths_are_no_part_of_what_is_asked_for",),
         ),
         Switch(
             rule="A pattern of a path needs no second try",
@@ -309,7 +299,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Another session of the same stream is no restart",
             source="a failover that purges what is stored",
             off={"tierkit.codecs.hls_track:Track._name": lambda self, uri: uri},
-            tests=("codecs/test_hls_track.py::test_a_token_in_the_query_is_not_another_name",),
+            tests=("plugins/test_hls_query.py::test_another_session_of_the_same_stream_is_no_restart",),
         ),
     ],
     "Counting viewers behind a cache": [
@@ -338,7 +328,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="What one window counts is bounded",
             source="memory by made-up sessions",
             off={"tierkit.codecs.audience:Audience.seen": _counts_all},
-            tests=("codecs/test_audience.py::test_streams_are_counted_by_themselves",),
+            tests=("codecs/test_audience.py::test_it_is_bounded_and_says_so",),
         ),
         Switch(
             rule="Streams that are counted are bounded",
@@ -368,7 +358,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="It takes three versions to be believed",
             source="a parent that lags",
             off={"tierkit.codecs.hls_track:CONFIRMED": 1},
-            tests=("codecs/test_hls_track.py::test_statistics_tell_where_it_stands",),
+            tests=("codecs/test_hls_track.py::test_a_short_run_that_begins_again_is_believed_at_the_third_version",),
         ),
         Switch(
             rule="The same run with a wider window is shown after a while",
@@ -448,7 +438,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="The origin's clock makes no live stream stale",
             source="cache-busting by a clock, owncast 1781",
             off={"tierkit.codecs.live_cache:age_value": lambda headers: int(initial_age(headers, time.time()))},
-            tests=("codecs/test_live_cache.py::test_vary_by_what_we_never_vary_is_harmless",),
+            tests=("codecs/test_live_cache.py::test_lifetimes",),
         ),
     ],
     "Age through tiers": [
@@ -456,13 +446,13 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="The age that an answer arrives with counts",
             source="lifetimes that add up tier by tier",
             off={"tierkit.codecs.live_cache:age_value": lambda headers: 0},
-            tests=("codecs/test_live_cache.py::test_a_segments_lifetime_begins_when_it_arrives",),
+            tests=("plugins/test_hls_edge.py::test_the_age_of_a_parents_answer_counts",),
         ),
         Switch(
             rule="Age is sent on",
             source="hls.js 6076: low latency cannot tune in",
             off={"tierkit.plugins.hls._objects:Meta.age": lambda self, now: 0.0},
-            tests=("plugins/test_hls_live.py::test_an_origin_that_is_away_for_a_while",),
+            tests=("plugins/test_hls_edge.py::test_the_age_of_a_parents_answer_counts",),
         ),
     ],
     "Objects without a length": [
@@ -470,7 +460,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A range of what still grows waits for its last byte",
             source="Varnish PR 3872",
             off={"tierkit.plugins.hls._parts:spans_of": lambda request, meta, length, wall: []},
-            tests=("plugins/test_hls_ranges.py::test_if_range",),
+            tests=("plugins/test_hls_crowd.py::test_a_range_of_a_growing_object_leaves_when_its_bytes_are_there",),
         ),
         Switch(
             rule="A playlist is not served in parts",
@@ -500,19 +490,23 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Directives are part of the key",
             source="dropped parameters, dash-hls 50",
             off={"tierkit.codecs.hls_query:split_query": lambda query: (Directives(), query)},
-            tests=("codecs/test_hls_query.py::test_skip_is_yes_or_v2",),
+            tests=(
+                "plugins/test_hls_streams.py::test_a_version_that_nobody_brings_is_503_after_three_target_durations",
+            ),
         ),
         Switch(
             rule="What blocks is held for three target durations and no longer",
             source="a dead upstream that blocks for ever",
             off={"tierkit.codecs.hls_query:longest_hold": lambda facts: 1e9},
-            tests=("codecs/test_hls_query.py::test_a_misspelt_target_duration_freezes_nothing",),
+            tests=(
+                "plugins/test_hls_streams.py::test_a_version_that_nobody_brings_is_503_after_three_target_durations",
+            ),
         ),
         Switch(
             rule="Requests further ahead than any player is are refused",
             source="AetherEngine 446",
             off={"tierkit.codecs.hls_query:screen": lambda directives, facts, *, age=0.0: None},
-            tests=("codecs/test_hls_query.py::test_a_part_beyond_the_advance_part_limit_is_refused",),
+            tests=("plugins/test_hls_streams.py::test_absurd_directives_cost_nothing_upstream",),
         ),
         Switch(
             rule="Directives that the server does not offer make no key of their own",
@@ -557,8 +551,8 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("codecs/test_hls_query.py::test_numbers_are_decimal_and_bounded",),
         ),
         Switch(
-            rule="A directive that is given twice is refused",
-            source="two readers, two keys",
+            rule="A part without its segment is refused",
+            source="RFC 8216bis, 6.2.5.2",
             off={"tierkit.codecs.hls_query:_part_needs_its_segment": lambda found: None},
             tests=("codecs/test_hls_query.py::test_a_part_needs_its_segment",),
         ),
@@ -568,19 +562,19 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Everything that is held counts in one budget",
             source="Transient storage without a bound, Varnish 3234",
             off={"tierkit._store:Store._charge": lambda self, entry, size: None},
-            tests=("plugins/test_hls_edge.py::test_what_finds_no_room_passes_through",),
+            tests=("store/test_store.py::test_the_oldest_goes_first",),
         ),
         Switch(
-            rule="What does not fit is refused, not stored over the budget",
+            rule="Room for what is new is made of what is old",
             source="in-transit objects of Squid",
             off={"tierkit._store:Store._victim": lambda self: None},
-            tests=("store/test_store.py::test_what_is_confirmed_is_given_to_those_who_wait",),
+            tests=("store/test_store.py::test_the_oldest_goes_first",),
         ),
         Switch(
             rule="The oldest of a stream goes first",
             source="-",
             off={"tierkit._store:_Group.oldest": _newest},
-            tests=("store/test_store.py::test_what_is_kept_beside_an_object_counts",),
+            tests=("store/test_store.py::test_the_oldest_goes_first",),
         ),
         Switch(
             rule="The stream that holds most gives first",

@@ -57,8 +57,7 @@ class Passer:
         headers = [*self.policy.asks(request.headers, alone=True), self.answers.via(request.headers)]
         headers += place.host_field
         if self.asker.elsewhere.candidate(place.path) is not None:
-            # They were given for here; a browser would not send them to another host either (Fetch, section 4.6).
-            headers = [each for each in headers if each[0] != b"authorization"]
+            headers = without_credentials(headers)
         body = None if request.bodiless else _body(request)
         if body is not None and (length := request.get(b"content-length")) is not None:
             headers.append((b"Content-Length", length))
@@ -100,6 +99,11 @@ class Passer:
         if isinstance(result, Exception):
             raise result
         return result
+
+
+def without_credentials(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """What was given for here is not for another host: a browser would not send it there either (Fetch, 4.6)."""
+    return [each for each in headers if each[0] != b"authorization"]
 
 
 def why(method: str) -> Fwd:
