@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+sys.path[:0] = [str(Path(__file__).parent / "_ext"), str(Path(__file__).parents[1])]
 
 project = "tierkit"
 author = "the tierkit developers"
@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "tierkit_options",
+    "tierkit_rules",
     "tierkit_statistics",
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]

@@ -12,6 +12,7 @@ import trio.testing
 from attrs import fields
 from trio.testing import MockClock
 
+from tierkit.codecs.hls import MAX_PLAYLIST
 from tierkit.events import UpstreamBack, UpstreamLost
 from tierkit.http import Request, Response
 from tierkit.plugin import StoreStatistics
@@ -557,6 +558,14 @@ async def test_while_all_are_down_one_request_a_second_looks_who_is_back(autojum
             await trio.sleep(0.5)
             last = await rig.get(PLAYLIST)
         assert last.body == playlist(2, td=20)
+
+
+async def test_an_endless_playlist_is_no_playlist() -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[PLAYLIST] = plain(b"#EXTM3U\n" + b"#\n" * (MAX_PLAYLIST // 2))
+        answer = await rig.get(PLAYLIST)
+        assert answer.status == 502
+        assert b"longer than" in answer.body
 
 
 async def test_a_playlist_that_is_none_is_not_passed_for_one() -> None:

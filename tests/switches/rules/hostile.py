@@ -5,10 +5,14 @@ from typing import Any, Final
 
 import trio
 
+from tierkit._http_client import _Pooled
+from tierkit.http import ClientTimeouts, ServerTimeouts
 from tierkit.plugin import Connection
 
 from ..switch import Switch
 
+#: Seconds that nobody waits, on a clock that leaps.
+LONG: Final = 1e6
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
 
@@ -37,6 +41,14 @@ async def _undrained(self: Any) -> bool:
 
 async def _for_ever(connection: Connection, stall: float) -> None:
     await connection.wait_writable()
+
+
+def _keep_all(self: Any, key: Any, connection: Connection) -> None:
+    self._pool.setdefault(key, []).append(_Pooled(connection, self._clock()))
+
+
+async def _one_after_the_other(one: Any, line: Any, after: float, allowed: Any) -> list[Any]:
+    return [await one(line.pop(0), lambda: None)]
 
 
 async def _untimed(self: Any, request: Any, response: Any, *, keep: bool) -> bool:
@@ -460,6 +472,24 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             off={"tierkit._tls_turns:HandshakeTurns._late": lambda self, waiting: False},
             tests=("net/test_tls_turns.py::test_who_has_waited_too_long_is_let_go_unserved",),
         ),
+        Switch(
+            rule="A head has its time",
+            source="Slowloris",
+            off={"tierkit._http_server:ServerTimeouts": lambda **given: ServerTimeouts(**{**given, "head": LONG})},
+            tests=("http/test_server.py::test_a_head_that_drips_is_cut",),
+        ),
+        Switch(
+            rule="A body has its time",
+            source="Slowloris",
+            off={"tierkit._http_server:ServerTimeouts": lambda **given: ServerTimeouts(**{**given, "body": LONG})},
+            tests=("http/test_server.py::test_a_body_that_drips_is_cut",),
+        ),
+        Switch(
+            rule="An idle connection is closed",
+            source="idle connections for ever",
+            off={"tierkit._http_server:ServerTimeouts": lambda **given: ServerTimeouts(**{**given, "idle": LONG})},
+            tests=("http/test_server.py::test_idle_connections_end",),
+        ),
     ],
     "What upstreams answer": [
         Switch(
@@ -523,6 +553,42 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="a POST that is done twice",
             off={"tierkit._http_asking:Asking.again": lambda self, sent: True},
             tests=("http/test_client_bodies.py::test_an_unsafe_method_is_never_sent_twice",),
+        ),
+        Switch(
+            rule="Connecting has its time",
+            source="one timeout for everything",
+            off={"tierkit._http_client:ClientTimeouts": lambda **given: ClientTimeouts(**{**given, "connect": LONG})},
+            tests=("http/test_client.py::test_connecting_has_its_time",),
+        ),
+        Switch(
+            rule="The first byte of an answer has its time",
+            source="one timeout for everything",
+            off={
+                "tierkit._http_client:ClientTimeouts": lambda **given: ClientTimeouts(**{**given, "first_byte": LONG})
+            },
+            tests=("http/test_client.py::test_the_first_byte_has_its_time",),
+        ),
+        Switch(
+            rule="A pause within an answer has its time",
+            source="one timeout for everything",
+            off={
+                "tierkit._http_client:ClientTimeouts": lambda **given: ClientTimeouts(
+                    **{**given, "between_bytes": LONG}
+                )
+            },
+            tests=("http/test_client.py::test_a_pause_in_a_body_has_its_time",),
+        ),
+        Switch(
+            rule="An idle connection is used for so long and no longer",
+            source="-",
+            off={"tierkit._http_client:ClientTimeouts": lambda **given: ClientTimeouts(**{**given, "idle": LONG})},
+            tests=("http/test_client.py::test_an_idle_connection_past_its_time_is_not_used",),
+        ),
+        Switch(
+            rule="The pool of idle connections is bounded",
+            source="-",
+            off={"tierkit._http_client:HttpClient._keep": _keep_all},
+            tests=("http/test_client.py::test_the_pool_is_bounded_and_swept",),
         ),
     ],
     "A body that breaks off": [
@@ -723,6 +789,14 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="-",
             off={"tierkit.plugins.hls._fetch:Fetcher.tries_again": lambda self, key: False},
             tests=("plugins/test_hls_edge.py::test_while_all_are_down_one_request_a_second_looks_who_is_back",),
+        ),
+        Switch(
+            rule="A slow head has the next asked as well",
+            source="CloudFront waits for the origin's timeout",
+            off={"tierkit.plugins.hls._hedge:race": _one_after_the_other},
+            tests=(
+                "plugins/test_hls_upstreams_hedge.py::test_a_slow_head_has_the_next_asked_as_well_and_the_first_head_wins",
+            ),
         ),
     ],
 }

@@ -129,6 +129,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             off={"tierkit.plugins.hls._elsewhere:own_name": lambda address: ""},
             tests=("plugins/test_hls_streams.py::test_uris_at_the_origins_own_name_stay_at_the_edge",),
         ),
+        Switch(
+            rule="A playlist has a bounded size",
+            source="memory by playlists",
+            off={"tierkit.plugins.hls._reading:MAX_PLAYLIST": 1 << 40},
+            tests=("plugins/test_hls_edge.py::test_an_endless_playlist_is_no_playlist",),
+        ),
     ],
     "Other hosts that playlists name": [
         Switch(

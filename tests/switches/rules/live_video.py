@@ -178,6 +178,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             off={"tierkit.codecs.live_cache:refusal": lambda control, headers, *, missing: ""},
             tests=("codecs/test_live_cache.py::test_what_is_not_for_others",),
         ),
+        Switch(
+            rule="A segment lives for six target durations, for its window, or longer where the origin says so",
+            source="segments that end before their playlist does",
+            off={"tierkit.codecs.live_cache:segment_lifetime": lambda told, unit, window: told or 0.0},
+            tests=("codecs/test_live_cache.py::test_a_segment_knows_its_stream",),
+        ),
     ],
     "A playlist that stands still": [
         Switch(
@@ -300,6 +306,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="a failover that purges what is stored",
             off={"tierkit.codecs.hls_track:Track._name": lambda self, uri: uri},
             tests=("plugins/test_hls_query.py::test_another_session_of_the_same_stream_is_no_restart",),
+        ),
+        Switch(
+            rule="What a source says is peculiar to it is out of the key",
+            source="wowzasessionid",
+            off={"tierkit.plugins.wowza:LiveWowza.ignored": property(lambda self: ())},
+            tests=("plugins/test_hls_query.py::test_a_source_says_what_is_peculiar_to_it",),
         ),
     ],
     "Counting viewers behind a cache": [

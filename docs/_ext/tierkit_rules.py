@@ -1,0 +1,47 @@
+"""The rules of the HTTP edge with the tests that fail without them, from the list that the tests throw."""
+
+import importlib
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+
+class Rules(SphinxDirective):
+    """``.. tierkit-rules::`` lists every rule, who says so, and which test notices when it does not hold."""
+
+    def run(self):
+        groups = importlib.import_module("tests.switches.rules").GROUPS
+        found = []
+        for title, rules in groups.items():
+            section = nodes.section(ids=[nodes.make_id(f"rules-{title}")])
+            section += nodes.title(text=title)
+            holder = nodes.container()
+            self.state.nested_parse(StringList(table(rules), source="tests/switches"), self.content_offset, holder)
+            section += holder.children
+            found.append(section)
+        return found
+
+
+def table(rules):
+    """One group, as lines of reStructuredText."""
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 45 20 35", ""]
+    lines += ["   * - rule", "     - source", "     - without it, this fails"]
+    for each in rules:
+        source = "" if each.source == "-" else each.source
+        tests = ", ".join(f"``{test.partition('::')[2]}``" for test in each.tests)
+        lines += [f"   * - {plain(each.rule)}", f"     - {plain(source)}", f"     - {tests}"]
+    return lines
+
+
+def plain(text):
+    """Text that reStructuredText leaves as it is, but for what stands in backticks."""
+    pieces = text.split("`")
+    escaped = [each.replace("*", r"\*").replace("_", r"\_") for each in pieces[::2]]
+    return "".join(a + (f"``{b}``" if b else "") for a, b in zip(escaped, [*pieces[1::2], ""], strict=True)) or "\\ "
+
+
+def setup(app):
+    """Register the directive."""
+    app.add_directive("tierkit-rules", Rules)
+    return {"parallel_read_safe": True}
