@@ -146,6 +146,11 @@ class ClientResponse:
             self.reusable = False  # bytes that belong to nothing: whoever sent them may go on so
         self._left = self.length
 
+    @property
+    def trailers(self) -> Headers:
+        """The fields behind the body, once it was read: lower-case names and values, in order."""
+        return self._decoder.trailers if self._decoder is not None else ()
+
     async def read_some(self) -> bytes:
         """Some bytes of the body, at least one; b"" at its end.  Raises UpstreamError if it ends early."""
         while not self.finished:

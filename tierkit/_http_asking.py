@@ -19,10 +19,12 @@ from ._ports import Connection
 from .codecs.http1 import Headers, content_length, get, render_head
 from .errors import ConnectionLost, LocalProtocolError, UpstreamError, UpstreamTimeout
 
-__all__ = ["Asking", "Body"]
+__all__ = ["Asking", "Body", "Inform"]
 
 #: A request's body: nothing, all of it, or pieces as they come.
 Body = bytes | AsyncIterable[bytes] | None
+#: Told of an interim answer: its status and fields.
+Inform = Callable[[int, Headers], None]
 
 #: Methods that mean the same however often they arrive (RFC 9110 section 9.2.1), so may be sent twice.
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -43,10 +45,14 @@ class Asking:
 
     Args:
         where: what it is asked of, for errors.
+        inform: who is told of interim answers.
     """
 
-    def __init__(self, method: str, url: Address, headers: Headers, body: Body, where: str) -> None:
+    def __init__(
+        self, method: str, url: Address, headers: Headers, body: Body, where: str, inform: Inform | None = None
+    ) -> None:
         self.method = method
+        self.inform = inform
         self.where = where
         #: Whether all of it is on its way.
         self.sent = False

@@ -22,7 +22,7 @@ from attrs import define, field, frozen
 
 from ._address import Address, Trust
 from ._http_answer import MAX_INTERIM, AnswerHead, ClientResponse, interim, next_head
-from ._http_asking import Asking, Body
+from ._http_asking import Asking, Body, Inform
 from ._ports import Connection, Network
 from .codecs.http1 import Headers
 from .errors import ConnectionLost, RemoteProtocolError, UpstreamError, UpstreamTimeout
@@ -88,7 +88,14 @@ class HttpClient:
 
     @asynccontextmanager
     async def request(
-        self, method: str, url: Address, headers: Headers = (), body: Body = None, *, trust: Trust | None = None
+        self,
+        method: str,
+        url: Address,
+        headers: Headers = (),
+        body: Body = None,
+        *,
+        trust: Trust | None = None,
+        inform: Inform | None = None,
     ) -> AsyncIterator[ClientResponse]:
         """Ask, and yield the answer once its head is there.
 
@@ -99,6 +106,7 @@ class HttpClient:
             body: bytes, or an async iterable of them: chunked, or with the Content-Length that stands in `headers`.
                 A field `Expect: 100-continue` is heeded.  An answer that comes before the body is whole ends its
                 sending; the iterable may then not have been read to its end.
+            inform: told of each interim answer but 100, as it comes: its status and fields.
 
         Raises:
             UpstreamError: it answers nonsense, or (Unreached) cannot be connected to; UpstreamTimeout where it is
@@ -106,7 +114,7 @@ class HttpClient:
             LocalProtocolError: the body is not as long as its Content-Length.
         """
         key = (url.scheme, url.authority, trust)
-        asking = Asking(method, url, headers, body, f"{url.scheme}://{url.authority}")
+        asking = Asking(method, url, headers, body, f"{url.scheme}://{url.authority}", inform)
         fresh = False
         while True:
             connection = None if fresh else self._idle(key)
@@ -208,6 +216,8 @@ class HttpClient:
                     raise RemoteProtocolError(f"it sends more than {MAX_INTERIM} bytes of interim answers")
                 if head.status == 100:
                     asking.go_on.set()
+                elif asking.inform is not None:
+                    asking.inform(head.status, head.headers)
             else:
                 heard.head = head
                 return

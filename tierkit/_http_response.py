@@ -50,6 +50,8 @@ class BodySink:
         self._chunked = chunked
         self._left = left
         self._stall = stall
+        #: Fields to send behind the body, where it goes out in chunks.
+        self.trailers: list[tuple[bytes, bytes]] = []
 
     async def write(self, data: bytes | memoryview) -> None:
         """Send some of the body.  Raises ConnectionLost where the viewer has gone or (GivenUp) takes nothing."""
@@ -87,7 +89,7 @@ class BodySink:
         if self._left:
             raise ConnectionLost(f"the body ended {self._left} bytes early")
         if self._chunked:
-            await send(self.connection, b"0\r\n\r\n", self._stall)
+            await send(self.connection, render_head(b"0", self.trailers), self._stall)
 
 
 async def writable(connection: Connection, stall: float) -> None:
@@ -133,10 +135,6 @@ def response_head(response: Response, *, length: int | None, chunked: bool, keep
         minor: of the request's version, HTTP/1.minor.
     """
     status = response.status
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = "Unknown"
     headers = list(response.headers)
     if not any(name.lower() == b"date" for name, _ in headers):
         headers.append((b"Date", _date()))
@@ -148,4 +146,12 @@ def response_head(response: Response, *, length: int | None, chunked: bool, keep
         headers.append((b"Connection", b"close"))
     elif minor == 0:
         headers.append((b"Connection", b"keep-alive"))
-    return render_head(b"HTTP/1.1 %d %s" % (status, phrase.encode()), headers)
+    return render_head(b"HTTP/1.1 %d %s" % (status, phrase(status)), headers)
+
+
+def phrase(status: int) -> bytes:
+    """What a status code is called."""
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b"Unknown"

@@ -18,25 +18,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import trio
 from attrs import define, field, frozen
 
+from ._http_body import MAX_DRAINED_BODY, BodyReader
 from ._http_heads import Head, parse_head
 from ._http_park import Park, Quick, turn
 from ._http_ready import Ready, Unsent
-from ._http_response import BodySink, Response, response_head, send, text_response, writable
+from ._http_response import BodySink, Response, phrase, response_head, send, text_response, writable
 from ._ports import Connection
 from .codecs.http1 import (
-    ChunkedDecoder,
     Headers,
-    content_length,
     find_head_end,
     get,
+    render_head,
     screen_start,
 )
 from .errors import ConnectionLost, GivenUp, RemoteProtocolError
 
 __all__ = ["Answered", "Handler", "Request", "ServerTimeouts", "serve_http"]
 
-#: Largest request body that is read to its end only to keep the connection; beyond it is closed.
-MAX_DRAINED_BODY = 65536
 #: Bodies up to this size leave in one call with their head.
 JOINED_BODY = 65536
 #: Seconds and bytes that we go on reading after an error was answered and our side was ended: a close with
@@ -69,7 +67,8 @@ class Request:
 
     head: Head
     connection: Connection
-    _body: _BodyReader = field(repr=False)
+    _body: BodyReader = field(repr=False)
+    _stall: float = field(repr=False)
 
     @property
     def method(self) -> str:
@@ -105,6 +104,16 @@ class Request:
         """A field by its lower-case name; several are joined by a comma."""
         return get(self.head.fields.headers, name) if name in self.head.fields.names else None
 
+    async def inform(self, status: int, headers: Headers) -> None:
+        """Send an interim answer (1xx), before the one that is returned; one who speaks HTTP/1.0 gets none.
+
+        Raises ConnectionLost where the viewer has gone or (GivenUp) takes nothing.
+        """
+        assert 100 <= status < 200, f"{status} is no interim answer"
+        if self.minor:
+            head = render_head(b"HTTP/1.1 %d %s" % (status, phrase(status)), headers)
+            await send(self.connection, head, self._stall)
+
     async def read_body(self, limit: int = MAX_DRAINED_BODY) -> bytes:
         """The whole body.  Raises RemoteProtocolError (413) where it is longer than `limit` bytes."""
         return await self._body.read(limit)
@@ -124,90 +133,6 @@ Handler = Callable[[Request], Awaitable[Response]]
 #: Told of each answer once it has left or cannot: the request, its status, and the bytes sent for it, head
 #: included.  Synchronous, and called for every request: for counters and logs, not for events.
 Answered = Callable[[Request, int, int], None]
-
-
-class _BodyReader:
-    """The body of one request, read by the handler or drained behind it."""
-
-    def __init__(self, loop: _Loop, head: Head) -> None:
-        fields = head.fields
-        self._loop = loop
-        self._length = content_length(fields.headers) if b"content-length" in fields.names else None
-        self._decoder = ChunkedDecoder() if b"transfer-encoding" in fields.names else None
-        self._expects = (
-            b"expect" in fields.names
-            and head.minor > 0
-            and (get(fields.headers, b"expect") or b"").lower() == b"100-continue"
-        )
-        self.done = not self._length and self._decoder is None
-
-    async def read(self, limit: int) -> bytes:
-        if self.done:
-            return b""
-        if self._length is not None and self._length > limit:
-            raise RemoteProtocolError(f"the body is longer than {limit} bytes", hint=413)
-        if self._expects:
-            await self._loop.connection.send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-        with trio.move_on_after(self._loop.timeouts.body) as scope:
-            body = await (self._chunked(limit) if self._decoder is not None else self._counted())
-            self.done = True
-            if len(body) > limit:
-                raise RemoteProtocolError(f"the body is longer than {limit} bytes", hint=413)
-            return body
-        assert scope.cancelled_caught
-        raise RemoteProtocolError(f"the body took more than {self._loop.timeouts.body:g} s", hint=408)
-
-    async def stream(self) -> AsyncIterator[bytes]:
-        if self.done:
-            return
-        if self._expects:
-            self._expects = False
-            await self._loop.connection.send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-        left = self._length
-        while left or (self._decoder is not None and not self._decoder.finished):
-            if not self._loop.buffer:
-                with trio.move_on_after(self._loop.timeouts.body) as scope:
-                    await self._loop.more()
-                if scope.cancelled_caught:
-                    patience = self._loop.timeouts.body
-                    raise RemoteProtocolError(f"nothing of the body came for {patience:g} s", hint=408)
-            data = self._loop.take(len(self._loop.buffer) if left is None else left)
-            self._length = left = None if left is None else left - len(data)
-            if self._decoder is not None:
-                data = self._decoder.receive(data)
-                self._loop.buffer[:0] = self._decoder.rest
-            if data:
-                yield data
-        self.done = True
-
-    async def drain(self) -> bool:
-        """Read what the handler left, where it is small; False where the connection must be closed instead."""
-        if self.done:
-            return True
-        if self._expects:
-            return False  # it was never asked for, so nobody knows whether it will come
-        try:
-            await self.read(MAX_DRAINED_BODY)
-        except RemoteProtocolError:
-            return False
-        return True
-
-    async def _counted(self) -> bytes:
-        assert self._length is not None
-        while len(self._loop.buffer) < self._length:
-            await self._loop.more()
-        return self._loop.take(self._length)
-
-    async def _chunked(self, limit: int) -> bytes:
-        assert self._decoder is not None
-        parts = [self._decoder.receive(self._loop.take(len(self._loop.buffer)))]
-        while not self._decoder.finished:
-            if sum(map(len, parts)) > limit:
-                raise RemoteProtocolError(f"the body is longer than {limit} bytes", hint=413)
-            await self._loop.more()
-            parts.append(self._decoder.receive(self._loop.take(len(self._loop.buffer))))
-        self._loop.buffer[:0] = self._decoder.rest
-        return b"".join(parts)
 
 
 class _Loop:
@@ -308,8 +233,8 @@ class _Loop:
                     return
                 head = parse_head(raw)
                 self.connection.settled()
-                body = _BodyReader(self, head)
-                request = Request(head, self.connection, body)
+                body = BodyReader(self, head, self.timeouts.body)
+                request = Request(head, self.connection, body, self.timeouts.stall)
                 response = await self.handler(request)
             except RemoteProtocolError as error:
                 await self.refuse(error)

@@ -6,6 +6,7 @@ arrive.
 """
 
 from ._http_asking import Body as Body
+from ._http_asking import Inform as Inform
 from ._http_client import ClientResponse as ClientResponse
 from ._http_client import ClientTimeouts as ClientTimeouts
 from ._http_client import HttpClient as HttpClient

@@ -232,8 +232,9 @@ def render_head(first: bytes, headers: Headers) -> bytes:
 class ChunkedDecoder:
     """A chunked body (RFC 9112 section 7.1), fed in any pieces.
 
-    `receive` returns what the body has so far; `finished` tells of its end, and `rest` holds what came
-    behind it.  Trailers are read over and dropped, chunk extensions too; both are bounded.
+    `receive` returns what the body has so far; `finished` tells of its end, `rest` holds what came behind it, and
+    `trailers` what fields came with it: never to be taken for those of the head.  Chunk extensions are read over and
+    dropped; both are bounded.
     """
 
     #: Bytes of a chunk's size line, and of all trailers: nobody real sends more than a few dozen.
@@ -245,6 +246,8 @@ class ChunkedDecoder:
     def __init__(self) -> None:
         self.finished = False
         self.rest = b""
+        #: Lower-case names and values, in order.
+        self.trailers: list[tuple[bytes, bytes]] = []
         self._buffer = bytearray()
         self._left = 0
         self._state = self._size
@@ -317,6 +320,8 @@ class ChunkedDecoder:
             self.finished = True
             return False
         self._trailers += len(line) + 2
-        if self._trailers > self.MAX_TRAILERS or not _FIELD.match(line):
+        match = _FIELD.match(line)
+        if match is None or self._trailers > self.MAX_TRAILERS:
             raise RemoteProtocolError("the trailers of a chunked body are malformed or too long", hint=400)
+        self.trailers.append((match.group(1).lower(), match.group(2).strip(b" \t")))
         return True

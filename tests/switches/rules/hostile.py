@@ -359,7 +359,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="A body that nobody wanted is drained, or the connection is closed",
             source="the next request is in it",
-            off={"tierkit._http_server:_BodyReader.drain": _undrained},
+            off={"tierkit._http_body:BodyReader.drain": _undrained},
             tests=("http/test_server.py::test_a_body_ends_where_it_ends",),
         ),
         Switch(

@@ -18,6 +18,10 @@ def _whoever(self: Elsewhere, path: str) -> Candidate | None:
     return Elsewhere([f"http://{path[3:].partition('/')[0]}"], ["0.0.0.0/0"]).candidate(path)
 
 
+async def _no_hints(self: Any, status: int, headers: Any) -> None:
+    pass
+
+
 def _any_address(key: Any, prefix: str, life: str, address: str) -> str:
     """A signature that is good from everywhere."""
     return _SIGNATURE(key, prefix, life, "")
@@ -342,8 +346,26 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="An unsafe method forgets what is stored",
             source="RFC 9111, 4.4",
-            off={"tierkit.plugins.hls._fetch:Fetcher.passed": lambda self, place, request, response: None},
+            off={"tierkit.plugins.hls._afterwards:Afterwards.passed": lambda self, place, request, response: None},
             tests=("plugins/test_hls_plain.py::test_unsafe_methods_invalidate",),
+        ),
+        Switch(
+            rule="Interim answers go on to who is passed on to",
+            source="RFC 9110, 15.2",
+            off={"tierkit._http_server:Request.inform": _no_hints},
+            tests=("plugins/test_hls_plain_bodies.py::test_interim_answers_and_trailers",),
+        ),
+        Switch(
+            rule="Trailers go to who has said that he takes them",
+            source="RFC 9110, 6.5.1",
+            off={"tierkit.plugins.hls._pass:takes_trailers": lambda request: True},
+            tests=("plugins/test_hls_plain_bodies.py::test_interim_answers_and_trailers",),
+        ),
+        Switch(
+            rule="A HEAD updates what is stored for GET",
+            source="RFC 9111, 4.3.5",
+            off={"tierkit.plugins.hls._afterwards:Afterwards._heed_head": lambda self, place, request, response: None},
+            tests=("plugins/test_hls_plain.py::test_a_head_updates_or_ends_what_is_stored",),
         ),
     ],
 }

@@ -32,6 +32,7 @@ from tierkit.codecs.signed_url import DEFAULT_EXPRESSION
 from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
 from tierkit.plugin import Context, Node, Running, Service, Trust, hookimpl, open_store, option
 
+from ._afterwards import Afterwards
 from ._answers import Answers
 from ._ask import SCHEMES, Asker
 from ._edge import Edge, HLSStatistics
@@ -257,7 +258,7 @@ class HLS(Service):
             fetcher = Fetcher(
                 ctx, store, asker, answers, policy, gate, prefetch=self.prefetch, max_object=self.max_object
             )
-            passer = Passer(ctx.tier, asker, answers, policy, nursery, fetcher)
+            passer = Passer(ctx.tier, asker, answers, policy, nursery, Afterwards(fetcher))
             flow = Flow(ctx, store, gate, policy, answers, fetcher, passer, bounds, signing)
             try:
                 yield Edge(flow, client, viewers)

@@ -25,7 +25,7 @@ from attrs import evolve, field, frozen
 from tierkit.codecs.hls import classify
 from tierkit.codecs.http1 import Headers
 from tierkit.events import StreamFault
-from tierkit.http import Body, ClientResponse, HttpClient, Unreached
+from tierkit.http import Body, ClientResponse, HttpClient, Inform, Unreached
 from tierkit.plugin import Address, Candidate, Context, NotServed, NotShared, StoreFull, TierkitError, UpstreamError
 
 from ._elsewhere import Elsewhere
@@ -55,6 +55,7 @@ class _Wanted:
     body: Body
     take: Take
     begun: Callable[[], bool]
+    inform: Inform | None = None
     #: Whether its answer may be one of 5xx, where nobody has a better one.
     relays_errors: bool
     #: Who may be asked yet, and who was and has failed.
@@ -132,6 +133,7 @@ class Asker:
         begun: Callable[[], bool],
         body: Body = None,
         relays_errors: bool = False,
+        inform: Inform | None = None,
     ) -> None:
         """Try one upstream after the other, until one's answer is taken or something of it has been sent on.
 
@@ -140,6 +142,7 @@ class Asker:
             begun: whether something of it has been sent on, so that nobody else's answer will do.
             body: of the request, for methods that have one.
             relays_errors: whether an answer of 5xx is taken where nobody else is left to ask.
+            inform: told of interim answers.
         """
         waiting = self.candidates(key)
         wanted = _Wanted(
@@ -151,6 +154,7 @@ class Asker:
             take=take,
             begun=begun,
             relays_errors=relays_errors,
+            inform=inform,
             line=waiting,
         )
         failure: TierkitError | None = None
@@ -211,7 +215,9 @@ class Asker:
         for attempt in (1, 2):
             target = await candidate.source.target(wanted.path, SCHEMES)
             self.requests += 1
-            asking = self.client.request(wanted.method, target, wanted.headers, wanted.body, trust=candidate.trust)
+            asking = self.client.request(
+                wanted.method, target, wanted.headers, wanted.body, trust=candidate.trust, inform=wanted.inform
+            )
             async with asking as response:
                 again = candidate.source.observe(target, response.status, response.headers)
                 if again and attempt == 1 and wanted.repeatable:

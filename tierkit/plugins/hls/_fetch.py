@@ -17,9 +17,9 @@ from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import Lifetime, age_value
 from tierkit.codecs.http_conditional import revalidation
 from tierkit.codecs.http_forward import stored_fields
-from tierkit.codecs.http_update import HeadEffect, head_effect, invalidated, merged
+from tierkit.codecs.http_update import merged
 from tierkit.codecs.http_vary import vary_key
-from tierkit.http import ClientResponse, Request
+from tierkit.http import ClientResponse
 from tierkit.plugin import (
     Address,
     Candidate,
@@ -41,7 +41,7 @@ from ._policy import Arrival, Policy
 from ._reading import read_body
 from ._resume import TooLarge, copy_body
 
-__all__ = ["Fetcher", "Lead"]
+__all__ = ["Asked", "Fetcher", "Lead"]
 
 #: Seconds for which it is remembered that an answer is not for others (Varnish's hit-for-miss: 120 s; a live
 #: stream changes its mind sooner), and that one found no room.
@@ -67,7 +67,7 @@ class NotYet(NotShared):
 
 
 @define(eq=False)
-class _Asked:
+class Asked:
     """What upstream is asked for, with which fields of whose request, and when."""
 
     place: Place
@@ -171,7 +171,7 @@ class Fetcher:
 
         `request` is the viewer's whose it is, `lead` he himself.
         """
-        asked = _Asked(place, request, self.ctx.clock(), self.patience(place), lead)
+        asked = Asked(place, request, self.ctx.clock(), self.patience(place), lead)
         headers = [*self.policy.asks(request, alone=False), self.answers.via(request), *place.host_field]
         old = filler.old
         if old is not None and old.meta.status == 200:
@@ -206,7 +206,7 @@ class Fetcher:
             raise
         self._failing.forget(key)
 
-    async def _patiently(self, ask: Callable[[], Awaitable[None]], asked: _Asked) -> None:
+    async def _patiently(self, ask: Callable[[], Awaitable[None]], asked: Asked) -> None:
         """Ask, and ask again for what is not there yet; hold what blocks for so long and no longer."""
         place = asked.place
         programme = self.streams.get(place.base)
@@ -225,21 +225,21 @@ class Fetcher:
                 asked.patience = max(0.0, asked.patience - ASK_AGAIN)
                 await trio.sleep(ASK_AGAIN)
 
-    def _confirm(self, filler: Filler, asked: _Asked, response: ClientResponse) -> None:
+    def _confirm(self, filler: Filler, asked: Asked, response: ClientResponse) -> None:
         """A 304: what is stored lives on, with what the new head says (RFC 9111 section 4.3.4)."""
         assert filler.old is not None
         meta: Meta = filler.old.meta
         fields = merged(meta.fields, response.headers)
-        lifetime = self._lifetime(asked, meta.status, fields, meta.about)
+        lifetime = self.lifetime(asked, meta.status, fields, meta.about)
         if not lifetime.shared:  # it was, and is not any more
             self.forget(asked.place.key)
             raise NotShared(lifetime.reason)
-        filler.old.meta = self._meta(asked, meta.status, fields, lifetime, meta.about)
+        filler.old.meta = self.meta(asked, meta.status, fields, lifetime, meta.about)
         self.revalidated += 1
         filler.confirm()
 
     async def _store(
-        self, filler: Filler, asked: _Asked, candidate: Candidate, target: Address, response: ClientResponse
+        self, filler: Filler, asked: Asked, candidate: Candidate, target: Address, response: ClientResponse
     ) -> None:
         place = asked.place
         if response.status == 404 and asked.patience > 0:
@@ -251,7 +251,7 @@ class Fetcher:
             text, about = await read_body(self.ctx, self.gate.elsewhere, kind, place.path, candidate, target, response)
             if not self._shown(filler, asked, response, about, text):
                 return
-        lifetime = self._lifetime(asked, response.status, response.headers, about)
+        lifetime = self.lifetime(asked, response.status, response.headers, about)
         if not lifetime.shared or (response.length or 0) > self.max_object:
             if response.status in (200, 203):  # a refusal says nothing about what will come
                 self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
@@ -260,7 +260,7 @@ class Fetcher:
             meta, key = self._own_meta(response, about), place.key
         else:
             filler.keep = lifetime.kept
-            meta = self._meta(asked, response.status, response.headers, lifetime, about.brief())
+            meta = self.meta(asked, response.status, response.headers, lifetime, about.brief())
             key = self._variant(asked, lifetime)
         length = response.length if text is None else len(text)
         filler.start(meta, length, beside=beside(length), key=key)
@@ -269,7 +269,8 @@ class Fetcher:
             return
         await copy_body(filler, candidate.name, response, self.max_object)
 
-    def _meta(self, asked: _Asked, status: int, fields: Headers, lifetime: Lifetime, about: About) -> Meta:
+    def meta(self, asked: Asked, status: int, fields: Headers, lifetime: Lifetime, about: About) -> Meta:
+        """What is kept beside an object of upstream's, from the fields of its answer."""
         kept = tuple(stored_fields(fields, now=self._wall(), strip=lifetime.strip))
         arrival = self._arrival(asked, status, fields, about)
         headers = tuple(self.policy.tells(arrival, lifetime, self.answers.forward(kept)))
@@ -277,7 +278,7 @@ class Fetcher:
             status=status, fields=kept, headers=headers, lifetime=lifetime, arrived=self.ctx.clock(), about=about
         )
 
-    def _for_the_lead(self, filler: Filler, asked: _Asked, response: ClientResponse) -> bool:
+    def _for_the_lead(self, filler: Filler, asked: Asked, response: ClientResponse) -> bool:
         """Whether what is not for others goes to the one who asked, so that he need not ask upstream again.
 
         He must be the only one who waits, and it must fit; others ask for themselves.
@@ -299,7 +300,7 @@ class Fetcher:
             about=about,
         )
 
-    def _variant(self, asked: _Asked, lifetime: Lifetime) -> str:
+    def _variant(self, asked: Asked, lifetime: Lifetime) -> str:
         """The key that an answer is stored under: with what the request said, where it varies by that."""
         key = asked.place.key
         if not lifetime.vary:
@@ -311,7 +312,7 @@ class Fetcher:
         self.varies.put(key, lifetime.vary)
         return f"{key}\n{said.decode('latin-1')}"
 
-    def _shown(self, filler: Filler, asked: _Asked, response: ClientResponse, about: About, text: bytes | None) -> bool:
+    def _shown(self, filler: Filler, asked: Asked, response: ClientResponse, about: About, text: bytes | None) -> bool:
         """Whether viewers may see this version of a playlist or manifest; what follows from it is begun.
 
         Where they may not, because it is older than what they have seen, that is shown for another while.
@@ -327,12 +328,12 @@ class Fetcher:
             return True
         old: Meta = current.meta
         asked = evolve(asked, place=asked.place.directed(NOTHING))
-        lifetime = self._lifetime(asked, old.status, response.headers, old.about)
-        current.meta = self._meta(asked, old.status, old.fields, lifetime, old.about)
+        lifetime = self.lifetime(asked, old.status, response.headers, old.about)
+        current.meta = self.meta(asked, old.status, old.fields, lifetime, old.about)
         filler.confirm(current)
         return False
 
-    def _arrived(self, asked: _Asked, response: ClientResponse, about: About, text: bytes) -> bool:
+    def _arrived(self, asked: Asked, response: ClientResponse, about: About, text: bytes) -> bool:
         place, facts = asked.place, about.facts
         assert facts is not None
         arrived = self.streams.arrived(place, facts, text, self.ctx.clock())
@@ -345,13 +346,13 @@ class Fetcher:
                 self._fetch_ahead(self.gate.child(path))
         return arrived.shown
 
-    def _show_plainly(self, asked: _Asked, response: ClientResponse, about: About, text: bytes) -> None:
+    def _show_plainly(self, asked: Asked, response: ClientResponse, about: About, text: bytes) -> None:
         """Who asks for a playlist without waiting gets what was waited for, but not for as long: it will go on."""
         asked = evolve(asked, place=asked.place.directed(NOTHING))
-        lifetime = self._lifetime(asked, response.status, response.headers, about)
+        lifetime = self.lifetime(asked, response.status, response.headers, about)
         self.store.remove(asked.place.key)  # whatever is stored or under way is older: nobody's playlist may go back
         if lifetime.shared:
-            meta = self._meta(asked, response.status, response.headers, lifetime, about.brief())
+            meta = self.meta(asked, response.status, response.headers, lifetime, about.brief())
             with suppress(StoreFull):
                 self.store.put(asked.place.key, meta, text, asked.place.stream, beside=beside(len(text)))
 
@@ -360,10 +361,11 @@ class Fetcher:
             self.prefetched += 1
             self.store.fill(place.key, partial(self.fill, place=place, request=()), place.stream)
 
-    def _lifetime(self, asked: _Asked, status: int, headers: Headers, about: About) -> Lifetime:
+    def lifetime(self, asked: Asked, status: int, headers: Headers, about: About) -> Lifetime:
+        """What may be done with an answer of upstream's."""
         return self.policy.lifetime(self._arrival(asked, status, headers, about))
 
-    def _arrival(self, asked: _Asked, status: int, headers: Headers, about: About) -> Arrival:
+    def _arrival(self, asked: Asked, status: int, headers: Headers, about: About) -> Arrival:
         programme = self.streams.of(asked.place.only)
         wanted = asked.place.directives
         return Arrival(
@@ -377,39 +379,3 @@ class Fetcher:
             # Some answer at once what they offer to wait for: that is soon old.
             blocking=wanted.blocking and about.facts is not None and satisfied(wanted, about.facts),
         )
-
-    # --- what passes by --------------------------------------------------------------------------
-
-    def passed(self, place: Place, request: Request, response: ClientResponse) -> None:
-        """An answer that went to one viewer alone may say that what is stored is another by now."""
-        if request.method == "HEAD":
-            self._heed_head(place, request.headers, response)
-            return
-        scheme = "https" if request.connection.secure else "http"
-        url = f"{scheme}://{request.host or 'localhost'}{place.path}"
-        base = url[: len(url) - len(place.path)]
-        for each in invalidated(request.method.encode(), response.status, response.headers, url):
-            self.forget(place.key if each == url else self.gate.child(each[len(base) :], place.host).key)
-
-    def _heed_head(self, place: Place, request: Headers, response: ClientResponse) -> None:
-        names = self.varies.get(place.key)
-        said = vary_key(names, request) if names is not None else b""
-        if said is None:
-            return
-        entry = self.store.get(f"{place.key}\n{said.decode('latin-1')}" if said else place.key)
-        if entry is None or entry.meta.status != 200:
-            return
-        meta: Meta = entry.meta
-        match head_effect(meta.fields, entry.length, response.status, response.headers):
-            case HeadEffect.UPDATE:
-                fields = merged(meta.fields, response.headers)
-                asked = _Asked(place, request, self.ctx.clock())
-                lifetime = self._lifetime(asked, meta.status, fields, meta.about)
-                if lifetime.shared:
-                    entry.meta = self._meta(asked, meta.status, fields, lifetime, meta.about)
-                else:
-                    self.forget(place.key)
-            case HeadEffect.STALE:
-                entry.meta = meta.staled(self.ctx.clock())
-            case HeadEffect.NOTHING:
-                pass

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Protocol
 
 import trio
+from attrs import frozen
 
 from tierkit.codecs.cache_status import Fwd
-from tierkit.codecs.http1 import content_length
+from tierkit.codecs.http1 import Headers, content_length
+from tierkit.codecs.http_forward import forwarded_trailers
 from tierkit.http import BodySink, ClientResponse, Request, Response
 from tierkit.plugin import Address, Candidate
 
+from ._afterwards import Afterwards
 from ._answers import Answers
 from ._ask import Asker
 from ._places import Place
@@ -21,12 +23,16 @@ from ._told import Why
 
 __all__ = ["Passer"]
 
+#: Interim answers that wait for a viewer to take them, and the answer: they are hints, and one too many is lost.
+MOST_HINTS = 16
 
-class Afterwards(Protocol):
-    """Told of what has passed."""
 
-    def passed(self, place: Place, request: Request, response: ClientResponse) -> None:
-        """The head of the answer has come."""
+@frozen
+class _Hint:
+    """An interim answer."""
+
+    status: int
+    fields: list[tuple[bytes, bytes]]
 
 
 class Passer:
@@ -61,7 +67,7 @@ class Passer:
         body = None if request.bodiless else _body(request)
         if body is not None and (length := request.get(b"content-length")) is not None:
             headers.append((b"Content-Length", length))
-        give, answer = trio.open_memory_channel[Response | Exception](1)
+        give, answer = trio.open_memory_channel[Response | Exception | _Hint](MOST_HINTS)
         sent = trio.Event()
         taken = False
 
@@ -72,14 +78,20 @@ class Passer:
             fields = self.answers.passing(response.headers, Why(why(request.method)))
             # To HEAD, the length is that of the body which would have come.
             length = content_length(response.headers) if request.method == "HEAD" else response.length
-            give.send_nowait(Response(response.status, fields, partial(_relay, response), length, release=sent.set))
+            relay = partial(_relay, response, trailers=takes_trailers(request))
+            give.send_nowait(Response(response.status, fields, relay, length, release=sent.set))
             await sent.wait()
+
+        def inform(status: int, fields: Headers) -> None:
+            if answer.statistics().current_buffer_used < MOST_HINTS - 1:  # the last place is the answer's
+                give.send_nowait(_Hint(status, self.answers.forward(fields, alone=True)))
 
         async def ask() -> None:
             try:
                 await self.asker.ask(
                     request.method, place.path, place.key, headers, take, begun=lambda: taken, body=body,
                     relays_errors=self.policy.relays_errors,
+                    inform=inform if self.policy.all_methods else None,
                 )  # fmt: skip
             except Exception as error:  # this is a task of the tier's: what went wrong is the viewer's to tell
                 if not taken:
@@ -92,7 +104,8 @@ class Passer:
         # it, ended by `release` however the sending ends.
         self._nursery.start_soon(ask, name=f"{self.name} passes {place.key}")
         try:
-            result = await answer.receive()
+            while isinstance(result := await answer.receive(), _Hint):
+                await request.inform(result.status, result.fields)
         except BaseException:
             sent.set()
             raise
@@ -116,6 +129,13 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _relay(response: ClientResponse, sink: BodySink) -> None:
+def takes_trailers(request: Request) -> bool:
+    """Whether who asks has said that trailers are not lost on him (RFC 9110 section 6.5.1)."""
+    return any(each.strip().lower() == b"trailers" for each in (request.get(b"te") or b"").split(b","))
+
+
+async def _relay(response: ClientResponse, sink: BodySink, *, trailers: bool) -> None:
     while data := await response.read_some():
         await sink.write(data)
+    if trailers:
+        sink.trailers = forwarded_trailers(response.trailers)
