@@ -14,10 +14,12 @@ import typer
 from tierkit import Graph, GraphError, Registry, explain
 from tierkit.config import load_graph, parse_duration
 
-__all__ = ["DRAIN", "Drain", "File", "Log", "LogFormat", "Plugins", "complain", "read", "told"]
+__all__ = ["DRAIN", "TOKEN", "Drain", "File", "Log", "LogFormat", "Plugins", "complain", "read", "told"]
 
 #: Seconds, as the library has it.
 DRAIN = 20.0
+#: The environment variable with the token: what stands on a command line, every user of the machine can read.
+TOKEN = "TIERKIT_CONTROL_TOKEN"
 
 P = ParamSpec("P")
 T = TypeVar("T")

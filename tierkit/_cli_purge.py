@@ -18,12 +18,10 @@ from tierkit.errors import AddressError, LocalProtocolError, TierkitError, Upstr
 from tierkit.http import HttpClient
 from tierkit.plugin import Pattern
 
-from ._cli_common import complain, told
+from ._cli_common import TOKEN, complain, told
 
-__all__ = ["TOKEN", "purge"]
+__all__ = ["purge"]
 
-#: The environment variable with the token: what stands on a command line, every user of the machine can read.
-TOKEN = "TIERKIT_CONTROL_TOKEN"
 #: Bytes of an answer: a line for each of some thousand tiers.
 LONGEST_ANSWER = 1 << 20
 #: Seconds for all of it: a parent gives its children two.

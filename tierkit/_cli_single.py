@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -12,7 +13,7 @@ from tierkit import Address, Certificate, Edge, Graph, GraphError, Listener, Nod
 from tierkit.config import closest, parse_options
 from tierkit.plugin import Service
 
-from ._cli_common import DRAIN, Drain, Log, LogFormat, Plugins, registry_of, told
+from ._cli_common import DRAIN, TOKEN, Drain, Log, LogFormat, Plugins, registry_of, told
 
 __all__ = ["edge", "origin", "relay"]
 
@@ -31,7 +32,12 @@ Name = Annotated[str | None, typer.Option("--name", help="What it is called in l
 Cert = Annotated[str | None, typer.Option("--cert", metavar="FILE", help="Certificate chain (PEM): it speaks TLS.")]
 Key = Annotated[str | None, typer.Option("--key", metavar="FILE", help="Key (PEM), where the chain's file lacks it.")]
 Control = Annotated[
-    str | None, typer.Option("--control", metavar="HOST:PORT", help="Address for /healthz, /readyz and /statistics.")
+    str | None,
+    typer.Option(
+        "--control",
+        metavar="HOST:PORT",
+        help=f"Address for /healthz, /readyz and /statistics; with a token in {TOKEN} for changes too.",
+    ),
 ]
 
 
@@ -108,7 +114,8 @@ def origin(
 
 
 def _run(tier: Node, registry: Registry, *, control: str | None, log: LogFormat, drain: float) -> None:
-    tierkit.run(Graph.of(tier, control=control), log=log.value, drain=drain, registry=registry)
+    token = os.environ.get(TOKEN, "") if control is not None else ""
+    tierkit.run(Graph.of(tier, control=control, control_token=token), log=log.value, drain=drain, registry=registry)
 
 
 def service_of(registry: Registry, name: str, options: Sequence[str] | None) -> Service:

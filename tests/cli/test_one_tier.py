@@ -39,6 +39,14 @@ def test_an_edge_with_everything(caught: Caught) -> None:
     assert caught.options[0]["drain"] == 5.0
 
 
+def test_the_token_for_changes_is_in_the_environment(caught: Caught, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIERKIT_CONTROL_TOKEN", "hush")
+    words = ("edge", "hls", "http://origin.example:8080", "--listen", ":8081")
+    for more in (("--control", ":9000"), ()):
+        assert tierkit_(*words, *more).code == 0
+    assert [graph.control_token for graph in caught.graphs] == ["hush", ""]
+
+
 def test_a_certificate_makes_a_bare_port_speak_tls(caught: Caught) -> None:
     tierkit_("edge", "hls", "http://o", "--listen", ":8443", "--cert", "both.pem")
     assert caught.graph["edge"].schemes == ("https",)
