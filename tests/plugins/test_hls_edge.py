@@ -302,6 +302,26 @@ async def test_a_range_and_a_condition_of_what_is_passed_on() -> None:
         assert (await rig.get(SEGMENT, "Authorization: x", 'If-None-Match: "1"')).status == 304
 
 
+async def test_several_ranges_of_what_is_passed_on_are_asked_for_as_the_whole() -> None:
+    """Each of them could cost the origin the object once more."""
+    async with open_edge() as rig:
+        rig.origin.paths[SEGMENT] = plain(b"x" * 100, (b"Cache-Control", b"private"))
+        await rig.get(SEGMENT)  # from now on it is known that each gets his own
+        answer = await rig.get(SEGMENT, "Range: bytes=0-,0-,0-,0-")
+        assert (answer.status, len(answer.body)) == (200, 100)
+        assert rig.origin.asked[-1].get(b"range") is None
+        await rig.get(SEGMENT, "Range: bytes=5-9")
+        assert rig.origin.asked[-1].get(b"range") == b"bytes=5-9"
+
+
+async def test_a_compressed_playlist_is_not_unpacked() -> None:
+    async with open_edge() as rig:
+        rig.origin.paths[PLAYLIST] = plain(playlist(), (b"Content-Encoding", b"gzip"))
+        answer = await rig.get(PLAYLIST)
+        assert answer.status == 502
+        assert b"compressed" in answer.body
+
+
 async def test_a_304_that_nobody_asked_for_is_a_bad_answer() -> None:
     async with open_edge() as rig:
         rig.origin.paths[SEGMENT] = Response(304)

@@ -139,6 +139,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             off={"tierkit.plugins.hls._reading:MAX_PLAYLIST": 1 << 40},
             tests=("plugins/test_hls_edge.py::test_an_endless_playlist_is_no_playlist",),
         ),
+        Switch(
+            rule="A compressed playlist is not unpacked",
+            source="decompression bombs",
+            off={"tierkit.plugins.hls._reading:is_compressed": lambda headers: False},
+            tests=("plugins/test_hls_edge.py::test_a_compressed_playlist_is_not_unpacked",),
+        ),
     ],
     "Other hosts that playlists name": [
         Switch(

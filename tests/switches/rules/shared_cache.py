@@ -668,6 +668,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             off={"tierkit.codecs.http_range:_is_same_object": lambda stored, headers, now: True},
             tests=("codecs/test_http_cache_range.py::test_a_fill_does_not_resume_with_another",),
         ),
+        Switch(
+            rule="Several ranges of a client are not passed on",
+            source="RangeAmp",
+            off={"tierkit.plugins.hls._policy:amplified_by_nobody": lambda request: request},
+            tests=("plugins/test_hls_edge.py::test_several_ranges_of_what_is_passed_on_are_asked_for_as_the_whole",),
+        ),
     ],
     "How fields are read": [
         Switch(

@@ -132,7 +132,7 @@ class Live(Policy):
     def asks(self, request: Headers, *, alone: bool) -> list[tuple[bytes, bytes]]:
         found = list(_OURS)
         if alone:
-            found += [each for each in request if each[0] in PASSED_ON]
+            found += amplified_by_nobody([each for each in request if each[0] in PASSED_ON])
         return found
 
 
@@ -174,8 +174,17 @@ class Plain(Policy):
     def asks(self, request: Headers, *, alone: bool) -> list[tuple[bytes, bytes]]:
         passed = [each for each in forwarded(request) if each[0] not in _MADE_ANEW]
         if alone:
-            return passed
+            return amplified_by_nobody(passed)
         return [each for each in unconditional(without_unkeyed(passed)) if each[0] not in _OF_ONE_CLIENT]
+
+
+def amplified_by_nobody(request: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """A request without its Range where that has several: who asks gets the whole, as RFC 9110 section 14.2 allows.
+
+    An origin that answers each of a thousand overlapping ranges sends a thousand times what was asked of us (RangeAmp).
+    """
+    several = any(name == b"range" and b"," in value for name, value in request)
+    return [each for each in request if each[0] not in (b"range", b"if-range")] if several else request
 
 
 def for_those_who_wait(status: int, found: Lifetime) -> bool:
