@@ -405,3 +405,68 @@ async def test_a_request_that_wants_more_than_freshness_is_told_so(autojump_cloc
         assert told((await ask(rig))[1]) == "tierkit-edge; fwd=uri-miss; stored; ttl"
         answer = (await ask(rig, "Cache-Control: no-cache"))[1]
         assert told(answer) == "tierkit-edge; fwd=request; fwd-status=304; stored; ttl"
+
+
+async def test_a_304_about_another_version_updates_nothing(autojump_clock: MockClock) -> None:
+    """RFC 9111 section 4.3.4: a strong validator that nothing stored has selects nothing, so the whole is asked for."""
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=1", 'ETag: "a"')
+        await ask(rig)
+
+        def answer(request: Request) -> Response:
+            said = fields("Cache-Control: max-age=60", 'ETag: "b"')
+            return Response(304, said) if request.get(b"if-none-match") else Response(200, said, b"another")
+
+        rig.origin.paths[PATH] = answer
+        await trio.sleep(2)
+        for _ in range(2):
+            got = await rig.get(PATH)
+            assert (got.status, got.get(b"etag"), got.body) == (200, b'"b"', b"another")
+        assert [each.get(b"if-none-match") for each in rig.origin.asked] == [None, b'"a"', None]
+
+
+async def test_digests_stay_with_the_bytes_that_they_are_of(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=1", 'ETag: "a"', "Content-Digest: sha-256=:old:", "Content-MD5: old", "X: old")
+        await ask(rig)
+        say(rig, "Cache-Control: max-age=60", 'ETag: "a"', "Content-Digest: sha-256=:new:", "Content-MD5: new", "X: new")
+        await trio.sleep(2)
+        how, got = await ask(rig)
+        assert (how, got.get(b"x")) == ("etag_validated", b"new")
+        assert (got.get(b"content-digest"), got.get(b"content-md5")) == (b"sha-256=:old:", b"old")
+
+
+@pytest.mark.parametrize("control", ['private="x-user"', 'no-cache="X-User"', 'private="x-user, set-cookie"'])
+async def test_what_is_withheld_from_others_goes_to_the_one_who_asked(autojump_clock: MockClock, control: str) -> None:
+    """RFC 9111 sections 5.2.2.4 and 5.2.2.7: the fields are his, or were validated a moment ago."""
+    async with open_edge(policy="rfc9111") as rig:
+        cookie = ("Set-Cookie: s=1",) if "cookie" in control else ()
+        say(rig, f"Cache-Control: max-age=2, {control}", "X-User: ada", 'ETag: "a"', *cookie)
+        _, first = await ask(rig)
+        how, second = await ask(rig)
+        await trio.sleep(3)
+        again, third = await ask(rig)
+        assert [first.get(b"x-user"), second.get(b"x-user"), third.get(b"x-user")] == [b"ada", None, b"ada"]
+        assert [each.get(b"set-cookie") for each in (first, second)] == [b"s=1" if cookie else None, None]
+        assert (how, again) == ("cached", "etag_validated")
+        assert len([name for name, _ in first.headers if name == b"via"]) == 1
+
+
+async def test_who_joins_a_fetch_gets_nothing_of_the_one_who_began_it(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+
+        async def answer(request: Request) -> Response:
+            await trio.sleep(1)
+            return Response(200, fields('Cache-Control: max-age=9, private="set-cookie"', "Set-Cookie: s=1"), BODY)
+
+        rig.origin.paths[PATH] = answer
+        got: list[bytes | None] = []
+
+        async def come() -> None:
+            got.append((await rig.get(PATH)).get(b"set-cookie"))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(come)
+        assert len(rig.origin.asked) == 1
+        assert sorted(got, key=repr) == [None, None, b"s=1"]

@@ -20,8 +20,11 @@ from .http_forward import forwarded
 __all__ = ["HeadEffect", "head_effect", "invalidated", "is_unsafe", "merged", "selected"]
 
 #: Not replaced by what a 304 or the answer to a HEAD says: they describe the bytes that are stored (RFC 9111 section
-#: 3.2).  Content-Type is replaced, as are all other Content-* fields: the bytes are kept as they came, not parsed.
-NOT_UPDATED: Final = frozenset({b"content-length", b"content-encoding", b"content-range"})
+#: 3.2), as their digests do (RFC 9530, RFC 1864).  Content-Type is replaced, as are all other Content-* fields: the
+#: bytes are kept as they came, not parsed.
+NOT_UPDATED: Final = frozenset(
+    {b"content-length", b"content-encoding", b"content-range", b"content-digest", b"content-md5"}
+)
 #: Speak of one answer alone, so the old ones never stand in for missing new ones.
 _OF_ITS_OWN: Final = frozenset({b"age", b"date"})
 

@@ -17,7 +17,7 @@ from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import Lifetime, age_value
 from tierkit.codecs.http_conditional import revalidation
 from tierkit.codecs.http_forward import stored_fields
-from tierkit.codecs.http_update import merged
+from tierkit.codecs.http_update import merged, selected
 from tierkit.codecs.http_vary import vary_key
 from tierkit.http import ClientResponse
 from tierkit.plugin import (
@@ -56,14 +56,25 @@ ASK_AGAIN = 0.25
 FIRST_HOLD = 18.0
 
 
+@define(eq=False)
 class Lead:
-    """The viewer whose request began a fetch: `here` while he waits for its answer."""
+    """The viewer whose request began a fetch.
 
-    here = True
+    Attributes:
+        here: while he waits for its answer.
+        own: fields of that answer which nobody else gets.
+    """
+
+    here: bool = True
+    own: Headers = ()
 
 
 class NotYet(NotShared):
     """Upstream does not have what comes next."""
+
+
+class OtherVersion(NotShared):
+    """A 304 about something else than what was asked about."""
 
 
 @define(eq=False)
@@ -174,24 +185,28 @@ class Fetcher:
         asked = Asked(place, request, self.ctx.clock(), self.patience(place), lead)
         headers = [*self.policy.asks(request, alone=False), self.answers.via(request), *place.host_field]
         old = filler.old
-        if old is not None and old.meta.status == 200:
-            headers += revalidation(old.meta.fields)
+        conditions = revalidation(old.meta.fields) if old is not None and old.meta.status == 200 else []
 
         async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
-            if response.status == 304:
-                if old is None:
-                    raise BadAnswer(candidate.name, "answered 304, which was not asked for")
+            if response.status != 304:
+                await self._store(filler, asked, candidate, target, response)
+            elif conditions:
                 self._confirm(filler, asked, response)
             else:
-                await self._store(filler, asked, candidate, target, response)
+                raise BadAnswer(candidate.name, "answered 304, which was not asked for")
 
         relays = self.policy.relays_errors and (old is None or not old.meta.usable_if_error(self.ctx.clock()))
 
         async def ask() -> None:
-            await self.asker.ask(
-                "GET", place.path, place.key, headers, take,
-                begun=lambda: filler.entry is not None, relays_errors=relays,
-            )  # fmt: skip
+            nonlocal conditions
+            try:
+                await self.asker.ask(
+                    "GET", place.path, place.key, [*headers, *conditions], take,
+                    begun=lambda: filler.entry is not None, relays_errors=relays,
+                )  # fmt: skip
+            except OtherVersion:
+                conditions = []
+                await ask()
 
         key = filler.key
         try:
@@ -229,12 +244,15 @@ class Fetcher:
         """A 304: what is stored lives on, with what the new head says (RFC 9111 section 4.3.4)."""
         assert filler.old is not None
         meta: Meta = filler.old.meta
+        if not selected([meta.fields], response.headers, self._wall()):
+            raise OtherVersion(f"{asked.place.path} is another by now")
         fields = merged(meta.fields, response.headers)
         lifetime = self.lifetime(asked, meta.status, fields, meta.about)
         if not lifetime.shared:  # it was, and is not any more
             self.forget(asked.place.key)
             raise NotShared(lifetime.reason)
         filler.old.meta = self.meta(asked, meta.status, fields, lifetime, meta.about)
+        self._withhold(asked, lifetime, response.headers)
         self.revalidated += 1
         filler.confirm()
 
@@ -261,6 +279,7 @@ class Fetcher:
         else:
             filler.keep = lifetime.kept
             meta = self.meta(asked, response.status, response.headers, lifetime, about.brief())
+            self._withhold(asked, lifetime, response.headers)
             key = self._variant(asked, lifetime)
         length = response.length if text is None else len(text)
         filler.start(meta, length, beside=beside(length), key=key)
@@ -277,6 +296,12 @@ class Fetcher:
         return Meta(
             status=status, fields=kept, headers=headers, lifetime=lifetime, arrived=self.ctx.clock(), about=about
         )
+
+    def _withhold(self, asked: Asked, lifetime: Lifetime, headers: Headers) -> None:
+        """What is stored without some fields goes to the one who asked with them: they are his, or validated now."""
+        if asked.lead is not None and lifetime.strip:
+            passed = self.answers.forward(headers, alone=True)
+            asked.lead.own = tuple(each for each in passed if each[0] in lifetime.strip)
 
     def _for_the_lead(self, filler: Filler, asked: Asked, response: ClientResponse) -> bool:
         """Whether what is not for others goes to the one who asked, so that he need not ask upstream again.

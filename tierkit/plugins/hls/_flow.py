@@ -9,7 +9,7 @@ from attrs import frozen
 
 from tierkit.codecs.audience import Audience, session_id
 from tierkit.codecs.cache_status import Fwd
-from tierkit.codecs.http1 import get
+from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
 from tierkit.codecs.http_vary import vary_key
 from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
@@ -231,13 +231,15 @@ class Flow:
             if self.policy.leaves_to_origin(request):
                 break
             fwd = self._why(stored, key, place)
-            entry, way = await self._wait(place, key, stored, request)
+            lead = Lead()
+            entry, way = await self._wait(place, key, stored, request, lead)
             if entry is None:
                 break
             # A playlist that was held back: what is shown instead is nobody's but theirs who ask for it plainly.
             fits = entry.key in (place.base, self._variant(place.key, request.head.fields))
             if way in ("passed", "stale_if_error") or fits:
-                return await self._held(entry, request, way, Why(fwd, 304 if entry is stored else None))
+                why = Why(fwd, 304 if entry is stored else None)
+                return await self._held(entry, request, way, why, lead.own)
             entry.release()  # it varies, and is for other requests than this
         return await self._pass(place, request)
 
@@ -271,12 +273,13 @@ class Flow:
             return "stale_if_error"
         return ""
 
-    async def _wait(self, place: Place, key: str, stored: Entry | None, request: Request) -> tuple[Entry | None, str]:
+    async def _wait(
+        self, place: Place, key: str, stored: Entry | None, request: Request, lead: Lead
+    ) -> tuple[Entry | None, str]:
         """What a fetch brings, held, and which way it came; None where it is for one viewer alone."""
         under_way = self.store.flight(key)
         if not self._may_fetch(key) or (under_way is not None and under_way.waiters >= self.bounds.waiters):
             self._busy()
-        lead = Lead()
         flight = self._fill(place, key, request, lead)
         if stored is not None:
             stored.acquire()  # in case this fails; nothing else keeps it while we wait
@@ -334,11 +337,16 @@ class Flow:
             return Fwd.URI_MISS if key == place.key else Fwd.VARY_MISS
         return Fwd.REQUEST if stored.meta.fresh(self.ctx.clock()) else Fwd.STALE
 
-    async def _held(self, entry: Entry, request: Request, way: str, why: Why = MISSED) -> Response:
+    async def _held(
+        self, entry: Entry, request: Request, way: str, why: Why = MISSED, own: Headers = ()
+    ) -> Response:
+        """The answer from an entry that is held for it, with fields of the viewer's `own`."""
         if self.signing is not None and entry.meta.about.facts is not None and entry.meta.status == 200:
             response = await self._own_playlist(self.signing, entry, request, way)
         else:
             response = await self.answers.serve(entry, request, way, self.ctx.clock(), why)
+        if own:
+            response.headers = [*response.headers, *own]
         self.counts[way] += 1
         target = f"{request.path}?{request.query}".encode("ascii")
         who = identity(request.connection, target, request.head.fields)
