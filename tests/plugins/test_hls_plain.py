@@ -427,13 +427,13 @@ async def test_a_304_about_another_version_updates_nothing(autojump_clock: MockC
 
 async def test_digests_stay_with_the_bytes_that_they_are_of(autojump_clock: MockClock) -> None:
     async with open_edge(policy="rfc9111") as rig:
-        say(rig, "Cache-Control: max-age=1", 'ETag: "a"', "Content-Digest: sha-256=:old:", "Content-MD5: old", "X: old")
+        say(rig, "Cache-Control: max-age=1", 'ETag: "a"', "Content-Digest: old", "Content-MD5: old", "X: old")
         await ask(rig)
-        say(rig, "Cache-Control: max-age=60", 'ETag: "a"', "Content-Digest: sha-256=:new:", "Content-MD5: new", "X: new")
+        say(rig, "Cache-Control: max-age=60", 'ETag: "a"', "Content-Digest: new", "Content-MD5: new", "X: new")
         await trio.sleep(2)
         how, got = await ask(rig)
         assert (how, got.get(b"x")) == ("etag_validated", b"new")
-        assert (got.get(b"content-digest"), got.get(b"content-md5")) == (b"sha-256=:old:", b"old")
+        assert (got.get(b"content-digest"), got.get(b"content-md5")) == (b"old", b"old")
 
 
 @pytest.mark.parametrize("control", ['private="x-user"', 'no-cache="X-User"', 'private="x-user, set-cookie"'])
