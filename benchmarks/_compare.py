@@ -28,7 +28,6 @@ ROWS: dict[str, tuple[Row, ...]] = {
     **_bursts.ROWS,
     **_memory.ROWS,
 }
-BEGIN, END = "<!-- http.py: begin -->", "<!-- http.py: end -->"
 PROGRAMS = {"nginx": "nginx", "varnish": "varnishd"}
 
 
@@ -107,12 +106,13 @@ def run(options: argparse.Namespace, bench: Bench, place: _peers.Place) -> Resul
     return results
 
 
-def write_between(page: str, text: str) -> str:
-    """The page with its table replaced: what stands between the two marks."""
-    before, begun, rest = page.partition(BEGIN)
-    _, ended, after = rest.partition(END)
+def write_between(page: str, text: str, script: str = "http.py") -> str:
+    """The page with a script's table replaced: what stands between its two marks."""
+    begin, end = f"<!-- {script}: begin -->", f"<!-- {script}: end -->"
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
     if not (begun and ended):
-        raise SystemExit(f"the page has no place for a table: {BEGIN!r} and {END!r}")
+        raise SystemExit(f"the page has no place for a table: {begin!r} and {end!r}")
     return f"{before}{begun}\n{text.rstrip()}\n{ended}{after}"
 
 
