@@ -42,11 +42,6 @@ class Comparison:
         """Their names."""
         return tuple(self.starters)
 
-    @property
-    def marks(self) -> tuple[str, str]:
-        """Between these stands the table."""
-        return f"<!-- {self.name}: begin -->", f"<!-- {self.name}: end -->"
-
 
 def arguments(what: Comparison, description: str, given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
@@ -128,12 +123,13 @@ def run(what: Comparison, options: argparse.Namespace, bench: Bench, place: _pee
     return results
 
 
-def write_between(page: str, text: str, marks: tuple[str, str]) -> str:
-    """The page with its table replaced: what stands between the two marks."""
-    before, begun, rest = page.partition(marks[0])
-    _, ended, after = rest.partition(marks[1])
+def write_between(page: str, text: str, script: str) -> str:
+    """The page with a script's table replaced: what stands between its two marks."""
+    begin, end = f"<!-- {script}: begin -->", f"<!-- {script}: end -->"
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
     if not (begun and ended):
-        raise SystemExit(f"the page has no place for a table: {marks[0]!r} and {marks[1]!r}")
+        raise SystemExit(f"the page has no place for a table: {begin!r} and {end!r}")
     return f"{before}{begun}\n{text.rstrip()}\n{ended}{after}"
 
 
@@ -181,6 +177,6 @@ def main(what: Comparison, description: str, given: Sequence[str] | None = None)
     text = f"{'; '.join(told)}.\n\n{table(results, rows, here(options.peers))}\n"
     print(text, end="")
     if options.write:
-        options.write.write_text(write_between(options.write.read_text(), f"\n{text}", what.marks))
+        options.write.write_text(write_between(options.write.read_text(), f"\n{text}", what.name))
     if results.voids:
         raise SystemExit(f"{len(results.voids)} measurements are void; why, stands above")

@@ -128,10 +128,9 @@ def test_unknown_rows_and_servers_are_refused(capsys: pytest.CaptureFixture[str]
 
 def test_a_table_goes_between_its_marks_and_nowhere_else() -> None:
     page = "a\n<!-- http.py: begin -->\nold\n<!-- http.py: end -->\nb\n"
-    marks = _http.COMPARISON.marks
-    assert write_between(page, "new", marks) == "a\n<!-- http.py: begin -->\nnew\n<!-- http.py: end -->\nb\n"
+    assert write_between(page, "new", "http.py") == "a\n<!-- http.py: begin -->\nnew\n<!-- http.py: end -->\nb\n"
     with pytest.raises(SystemExit, match="begin"):
-        write_between("no marks", "new", marks)
+        write_between("no marks", "new", "http.py")
 
 
 def test_the_origins_objects_are_as_long_as_they_say() -> None:
