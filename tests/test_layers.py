@@ -64,6 +64,7 @@ LEVELS = {
     "rtmp": 9,
     "live": 9,
     "packaging": 9,
+    "websocket": 9,
     "plugins": 10,
     "plugins.": 10,
     "testing": 11,
@@ -85,7 +86,7 @@ ADVICE = (
 MODEL = {"_address", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
-KITS = {"http", "rtmp", "live", "packaging"}
+KITS = {"http", "rtmp", "live", "packaging", "websocket"}
 #: Modules that gather public names from everywhere below `tierkit` itself and hold no logic.
 REEXPORTS = {"", "plugin", "events"}
 #: What a plugin may import of tierkit besides the kits and the codecs.
@@ -98,7 +99,7 @@ ALLOWED = {
     "_registry": {"attrs", "pluggy"},
     "machinery": {"attrs", "trio", "outcome"},
     "_log": {"attrs", "structlog"},
-    "kit": {"attrs", "trio", "h11", "av"},
+    "kit": {"attrs", "trio", "h11", "av", "wsproto"},
 }
 #: The standard library's ways to the outside world, to the clock and to chance.
 WORLD = {
@@ -332,7 +333,7 @@ def test_nothing_but_the_command_line_prints(module: str) -> None:
 
 
 def test_the_library_alone_brings_no_extra() -> None:
-    extras = ("av", "cattrs", "m3u8", "rich", "structlog", "typer")
+    extras = ("av", "cattrs", "m3u8", "rich", "structlog", "typer", "wsproto")
     look = f"import sys, tierkit, tierkit.plugin; print(*[each for each in {extras} if each in sys.modules])"
     found = subprocess.run([sys.executable, "-c", look], cwd=ROOT.parent, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

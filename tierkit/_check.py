@@ -114,7 +114,17 @@ def _services(graph: Graph) -> Iterator[str]:
                 fits = " or ".join(_a(role) for role in sorted(service.roles))
                 yield f"{node.name}: {service.name} cannot stand in {_a(node.role)}: it is made for {fits}"
             answered = [s for s in node.schemes if node.service_for(s) is service]
-            if node.listen and not answered:
+            hidden = [s for s in node.schemes if s in service.schemes and s not in answered]
+            if hidden:
+                first = node.service_for(hidden[0])
+                assert first is not None, "the service itself names it"
+                yield (
+                    f"{node.name}: serves {service.name} twice: once is enough"
+                    if first.name == service.name
+                    else f"{node.name}: {hidden[0]} leads to {first.name} and never to {service.name}, which speaks it "
+                    "too: give one of them a tier of its own"
+                )
+            elif node.listen and not answered:
                 yield (
                     f"{node.name}: no listener leads to {service.name}: "
                     f"add listen='{service.schemes[0]}://:PORT', or leave the service out"

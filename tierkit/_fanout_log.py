@@ -163,6 +163,12 @@ class Log:
             batch = self._join(index)
         return batch.data if position == batch.start else memoryview(batch.data)[position - batch.start :]
 
+    def since(self, position: int) -> bytes:
+        """All bytes from a position that is kept on, sealed or not."""
+        kept = self._batches[max(0, bisect_right(self._starts, position) - 1) :]
+        start = kept[0].start if kept else self.end
+        return b"".join([*(each.data for each in kept), *self._pending])[position - start :]
+
     def boundary(self, position: int) -> bool:
         """Whether a message begins at this position."""
         if position >= self.end or position <= self.start:

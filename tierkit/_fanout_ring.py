@@ -78,6 +78,8 @@ class Ring:
         self.lagging: dict[Cursor, None] = {}
         self.bytes_sent = 0
         self.skips = 0
+        #: Called when the last player has left.
+        self.when_empty: Callable[[], None] | None = None
         self._pump = pump
         self._prelude = prelude
         self._prelude_of: Sync | None = None
@@ -149,6 +151,8 @@ class Ring:
             if not self.cursors:
                 self._passed.unpark_all()
                 self._evict(self.log.end)
+                if self.when_empty is not None:
+                    self.when_empty()
 
     def prelude_at(self, sync: Sync) -> bytes:
         """What a player is sent before it begins at `sync`; the same object for all who begin there."""

@@ -32,6 +32,10 @@ class Response:
     length: int | None = None
     #: Close the connection after it.
     close: bool = False
+    #: Instead of a body: what speaks on the connection from here on.  It is given the head, which must leave first (or
+    #: another answer in its place), and what the viewer has sent behind its request; the connection carries no request
+    #: after it.  A head that says 101 switches protocols, any other begins a body that ends with the connection.
+    take_over: Callable[[bytes, bytes], Awaitable[None]] | None = None
     #: Called once it has been sent, or cannot be: lets go of whatever the body is read from.
     release: Callable[[], None] | None = None
 

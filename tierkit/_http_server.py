@@ -8,6 +8,8 @@ again.  Requests that were sent ahead (pipelining) wait in the buffer for their 
 * A viewer that takes nothing for `ServerTimeouts.stall` seconds is reset.
 * A head is made anew from parsed fields; nothing is relayed raw.
 * Small bodies leave in one call with their head.
+* A handler may take the connection over (`Response.take_over`): for a body without end that leaves by other hands,
+  or for another protocol.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ __all__ = ["Answered", "Handler", "Request", "ServerTimeouts", "serve_http"]
 
 #: Bodies up to this size leave in one call with their head.
 JOINED_BODY = 65536
+SWITCHING = 101
 #: Seconds and bytes that we go on reading after an error was answered and our side was ended: a close with
 #: unread input is a reset, which would destroy the answer on its way (RFC 9112 section 9.6).
 LINGER_SECONDS = 2.0
@@ -268,6 +271,11 @@ class _Loop:
 
     async def respond(self, request: Request, response: Response, *, keep: bool) -> bool:
         """Send a response; returns whether the connection can carry another."""
+        if response.take_over is not None:
+            keep = response.status == SWITCHING  # its Connection field says upgrade, and not close
+            head = response_head(response, length=None, chunked=False, keep=keep, minor=request.minor)
+            await response.take_over(head, self.take(len(self.buffer)))
+            return False
         bare = request.method == "HEAD" or response.status in (204, 304) or response.status < 200
         length = len(response.body) if isinstance(response.body, bytes) else response.length
         chunked = length is None and request.minor > 0 and not bare

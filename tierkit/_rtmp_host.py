@@ -13,8 +13,7 @@ from ._fanout import Cursor, Pump
 from ._plugin import Context
 from .codecs.rtmp_session import ConnectRequested
 from .codecs.rtmp_url import Route
-from .errors import TierkitError
-from .live import Publication, Stream
+from .live import Publication, Stream, Unavailable
 
 __all__ = ["RTMPHost", "RTMPRefusal", "Served", "Sweeper"]
 
@@ -51,12 +50,8 @@ class Served(Protocol):
         """Refuse it where its stream has not come on air in time."""
 
 
-class RTMPRefusal(TierkitError):
+class RTMPRefusal(Unavailable):
     """A publisher or player is turned away, with an RTMP status code."""
-
-    def __init__(self, code: str, description: str) -> None:
-        self.code = code
-        super().__init__(description)
 
 
 class RTMPHost(ABC):

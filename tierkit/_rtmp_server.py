@@ -302,6 +302,9 @@ class _Served:
         with self._alone():
             self._begin_if_on_air()
 
+    def begun(self) -> None:
+        """There is something to begin with: the ring sees to that."""
+
     def stop(self, reason: str) -> None:
         """End it now."""
         self._stopped = self._stopped or reason

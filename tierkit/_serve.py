@@ -92,7 +92,11 @@ class GraphHandle(Handle):
                     **plain(tier.statistics()),
                     "figures": plain(tier.figures()),
                     "services": {key: plain(running.statistics()) for key, running in tier.running.items()},
-                    "streams": [plain(each) for running in tier.running.values() for each in running.streams()],
+                    # Services of one tier share its streams: what several tell alike is told once.
+                    "streams": [
+                        plain(each)
+                        for each in dict.fromkeys(s for running in tier.running.values() for s in running.streams())
+                    ],
                 }
                 for name, tier in self._tiers.items()
             },

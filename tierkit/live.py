@@ -18,18 +18,38 @@ from functools import partial
 from typing import Protocol
 
 import trio
-from attrs import field, frozen
 
 from ._events import PublisherJoined, PublisherLeft, StreamEnded, StreamFault, StreamStarted
-from ._fanout import FanoutPolicy, Pump, RingStatistics
+from ._fanout import Cursor, FanoutPolicy, Pump
+from ._live_encoding import FLV_TAGS, METADATA_TIME, RTMP_CHUNKS, WEBSOCKET_FLV, Encoding
 from ._live_epoch import Epoch, Place
+from ._live_pinned import Pinned
+from ._live_rings import EncodingStatistics, Rings
+from ._live_statistics import StreamStatistics
 from ._plugin import Context, StreamState
+from ._ports import Connection
 from .codecs.flv import Kind, classify
-from .codecs.rtmp_chunk import CHUNK_SIZE, encode_message
-from .codecs.rtmp_message import AUDIO, DATA, MEDIA_CSID, VIDEO
+from .codecs.rtmp_message import AUDIO, DATA, VIDEO
+from .codecs.rtmp_url import Route
 from .errors import TierkitError
 
-__all__ = ["Busy", "Player", "Publication", "Stream", "StreamStatistics", "Streams", "Subscriber", "streams_of"]
+__all__ = [
+    "Busy",
+    "Encoding",
+    "EncodingStatistics",
+    "FLV_TAGS",
+    "Player",
+    "Provider",
+    "Publication",
+    "RTMP_CHUNKS",
+    "Stream",
+    "StreamStatistics",
+    "Streams",
+    "Subscriber",
+    "Unavailable",
+    "WEBSOCKET_FLV",
+    "streams_of",
+]
 
 #: In-process consumers of a stream (the HLS packager): called with each message, synchronously; they must not
 #: block.  One that raises is told of as a StreamFault and not called again.
@@ -37,18 +57,20 @@ Subscriber = Callable[[int, int, bytes], None]
 
 #: Where `Streams` is kept in `ctx.streams`.
 KEY = "tierkit.live"
-#: What is kept for late joiners: a header and metadata for each of so many tracks.  Real streams have up to 8.
-MAX_PINNED = 64
-#: Largest header or metadata kept.  Real ones have under 1 KB; `onMetaData` with a keyframe index some 10.
-MAX_PINNED_BYTES = 65536
-
-
-#: Metadata is about the whole stream, and is stamped so: ffmpeg takes what is stamped later for subtitles.
-METADATA_TIME = 0
+#: Seconds after which metadata that names sound is not believed any more, where none has come.
+SOUND_WITHIN = 2.0
 
 
 class Busy(TierkitError):
     """Somebody publishes under this name already."""
+
+
+class Unavailable(TierkitError):
+    """A stream cannot be had; `code` is RTMP's status code for why, such as "NetStream.Play.StreamNotFound"."""
+
+    def __init__(self, code: str, description: str) -> None:
+        self.code = code
+        super().__init__(description)
 
 
 class Player(Protocol):
@@ -60,27 +82,24 @@ class Player(Protocol):
     def resumed(self) -> None:
         """A publisher has begun."""
 
+    def begun(self) -> None:
+        """It has sent what a player can begin with: a keyframe, or sound where that leads."""
 
-@frozen(kw_only=True)
-class StreamStatistics:
-    """One live stream now and so far."""
 
-    name: str = field(metadata={"merge": "last"})
-    on_air: bool = field(metadata={"merge": "max"})
-    #: Who publishes it, empty when nobody does.
-    publisher: str = field(metadata={"merge": "last"})
-    #: Who plays it or waits for it.
-    players: int = field(metadata={"merge": "sum"})
-    #: How many publishers it has had.
-    epochs: int = field(metadata={"merge": "sum"})
-    messages: int = field(metadata={"merge": "sum"})
-    bytes_in: int = field(metadata={"merge": "sum"})
-    #: Messages kept from players because an epoch did not begin with a keyframe.
-    held: int = field(default=0, metadata={"merge": "sum"})
-    #: How often a publisher's clock leapt and was taken up anew.
-    leaps: int = field(default=0, metadata={"merge": "sum"})
-    #: What its players read.
-    ring: RingStatistics = field(metadata={"merge": "sum"})
+class Provider(Protocol):
+    """Who fetches streams that are asked for: how a service that speaks something else gets what another pulls.
+
+    It is asked by path, and told of players as they come and go, which keeps a pull alive.
+    """
+
+    async def want(self, route: Route) -> Stream:
+        """The stream that somebody asks for; it may still be off air.  Raises Unavailable."""
+
+    def joined(self, stream: Stream) -> None:
+        """A player has come: it is in `stream.players`, and plays or waits."""
+
+    def left(self, stream: Stream) -> None:
+        """A player has left, `stream.players` too; the last one's departure may end a pull."""
 
 
 class Stream:
@@ -88,7 +107,8 @@ class Stream:
 
     Attributes:
         name: the joined path, "/live/s".
-        ring: what players read.
+        ring: what players read over RTMP.
+        rings: that, and one for each other encoding that is played.
         players: who plays it now, or waits for it.
         epochs: how many publishers it has had.
         trouble: why it is not on air, for those who wait; whoever pulls it sets this.
@@ -96,7 +116,8 @@ class Stream:
 
     def __init__(self, streams: Streams, name: str) -> None:
         self.name = name
-        self.ring = streams.pump.ring(streams.policy, self.headers)
+        self.rings = Rings(streams.pump, streams.policy, self.pinned)
+        self.ring = self.rings.rtmp
         self.players: set[Player] = set()
         self.publication: Publication | None = None
         self.epochs = 0
@@ -109,8 +130,9 @@ class Stream:
         self.off_since: float | None = streams.clock()
         self._streams = streams
         self._subscribers: list[Subscriber] = []
-        #: What a newcomer needs first, by (type, role, track): the newest payload of each.
-        self._pinned: dict[tuple[int, str, int], bytes] = {}
+        self._pinned = Pinned()
+        #: The types of message that this publisher has sent.
+        self._types: set[int] = set()
         self._last = 0
         self._on_air = trio.Event()
 
@@ -118,6 +140,20 @@ class Stream:
     def on_air(self) -> bool:
         """Whether somebody publishes it."""
         return self.publication is not None
+
+    @property
+    def begun(self) -> bool:
+        """Whether its publisher has sent what a player can begin with."""
+        return self.publication is not None and self.publication.begun
+
+    def carries(self, type_id: int) -> bool:
+        """Whether it has pictures (9) or sound (8), as far as can be told: what came, and for sound that may come
+        behind the first picture what the metadata says."""
+        if type_id in self._types:
+            return True
+        publication = self.publication
+        young = publication is not None and self._streams.clock() - publication.since < SOUND_WITHIN
+        return type_id == AUDIO and young and b"audiocodecid" in self._pinned.metadata
 
     @property
     def last_timestamp(self) -> int:
@@ -129,17 +165,16 @@ class Stream:
         while not self.on_air:
             await self._on_air.wait()
 
-    def headers(self, timestamp: int) -> bytes:
-        """What a newcomer needs before the picture at `timestamp`: metadata, then sequence headers, encoded."""
-        return b"".join(
-            _encode(type_id, METADATA_TIME if type_id == DATA else timestamp, payload)
-            for type_id, payload in self.pinned()
-        )
+    def attach(
+        self, encoding: Encoding, connection: Connection, on_end: Callable[[str], None], *, first: bytes = b""
+    ) -> Cursor:
+        """Let a connection play in an encoding: it is sent `first`, headers and the current GOP now, and all that
+        follows; see `Ring.attach`."""
+        return self.rings.attach(encoding, connection, on_end, first)
 
     def pinned(self) -> Iterator[tuple[int, bytes]]:
         """Type and payload of what a newcomer needs first: metadata, then all else in the order it came in."""
-        for key in sorted(self._pinned, key=lambda key: key[0] != DATA):
-            yield key[0], self._pinned[key]
+        return iter(self._pinned)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber` with each message from now on, pinned ones first; returns how to end it."""
@@ -164,8 +199,8 @@ class Stream:
             old.end("another publisher has taken its name over")
             if old.on_end is not None:
                 old.on_end()
-        # What the last one said of itself is no longer true.
         self._pinned.clear()
+        self._types.clear()
         self.publication = Publication(self, publisher, self._streams, pulled=pulled)
         self.epochs += 1
         self.off_since = None
@@ -194,11 +229,12 @@ class Stream:
             held=self.held,
             leaps=self.leaps,
             ring=self.ring.statistics(),
+            encodings=self.rings.statistics(),
         )
 
     def _off_air(self) -> None:
         self.publication = None
-        self.ring.close_syncs()  # who joins now is not shown the last GOP of what has ended
+        self.rings.close_syncs()  # who joins now is not shown the last GOP of what has ended
         self.off_since = self._streams.clock()
         self._on_air = trio.Event()
 
@@ -206,16 +242,9 @@ class Stream:
         self.messages += 1
         self.bytes_in += len(payload)
         self._last = timestamp
-        if kind.is_pinned:
-            self._pin((type_id, kind.role, kind.track), payload, kind)
-
-    def _pin(self, key: tuple[int, str, int], payload: bytes, kind: Kind) -> None:
-        before = self._pinned.get(key)
-        if before == payload or len(payload) > MAX_PINNED_BYTES or (before is None and len(self._pinned) >= MAX_PINNED):
-            return
-        self._pinned[key] = payload
-        if before is not None and kind.is_sequence_header:
-            self.ring.close_syncs()  # the GOP that is kept was made with the header before
+        self._types.add(type_id)
+        if kind.is_pinned and self._pinned.keep(type_id, payload, kind):
+            self.rings.close_syncs()  # the GOP that is kept was made with the header before
 
     def _tell(self, type_id: int, timestamp: int, payload: bytes) -> None:
         for subscriber in tuple(self._subscribers):
@@ -232,6 +261,7 @@ class Publication:
 
     Attributes:
         on_end: called when somebody else ends it (a takeover, a kick).
+        since: when it began, on the tier's clock.
         last: when its last message came, on the tier's clock.
     """
 
@@ -239,7 +269,7 @@ class Publication:
         self.stream = stream
         self.publisher = publisher
         self.on_end: Callable[[], None] | None = None
-        self.last = streams.clock()
+        self.since = self.last = streams.clock()
         self._streams = streams
         self._pulled = pulled
         self._later = stream.epochs > 0
@@ -249,6 +279,11 @@ class Publication:
     def live(self) -> bool:
         """Whether it has not ended."""
         return self.stream.publication is self
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has sent what a player can begin with."""
+        return self._epoch.open
 
     def send(self, type_id: int, timestamp: int, payload: bytes) -> None:
         """One message from the publisher, its timestamp as it was sent.  Follow a burst of them by `room`."""
@@ -264,20 +299,22 @@ class Publication:
         stream.leaps += epoch.leaps - leaps
         stream._take(type_id, shown, payload, kind)
         if alone and not epoch.alone:
-            stream.ring.close_syncs()  # pictures have joined the sound: players begin with those
+            stream.rings.close_syncs()  # pictures have joined the sound: players begin with those
         if epoch.open and not began and self._later:
             # Players that have stayed need the new headers, and before the keyframe.
-            stream.ring.append(stream.headers(shown), shown)
+            stream.rings.append_headers(shown)
         if place is Place.HELD:
             stream.held += not kind.is_pinned
         else:
             stamp = METADATA_TIME if kind.is_metadata and type_id == DATA else shown
-            stream.ring.append(_encode(type_id, stamp, payload), shown, sync=place is Place.SYNC)
+            stream.rings.append(type_id, stamp, payload, at=shown, sync=place is Place.SYNC)
+        if epoch.open and not began:
+            self._streams.pump.in_turns([player.begun for player in stream.players])
         stream._tell(type_id, shown, payload)
 
     async def room(self) -> None:
         """Until players have been sent enough of what came; at once for publishers of any usual rate."""
-        await self.stream.ring.room()
+        await self.stream.rings.room()
 
     def end(self, reason: str) -> None:
         """The publisher has gone; players stay for a while.  Idempotent."""
@@ -298,6 +335,8 @@ class Streams:
         self.pump = ctx.shared(Pump)
         #: Bounds for the streams that begin from now on.
         self.policy = FanoutPolicy()
+        #: Who fetches streams that are asked for; None where there are those alone that publishers bring.
+        self.provider: Provider | None = None
         self._streams: dict[str, Stream] = {}
 
     def __iter__(self) -> Iterator[Stream]:
@@ -355,11 +394,5 @@ def _state(stream: Stream) -> StreamState:
         on_air=stream.on_air,
         viewers=len(stream.players),
         bytes_in=stream.bytes_in,
-        bytes_out=stream.ring.bytes_sent,
+        bytes_out=stream.rings.bytes_sent,
     )
-
-
-def _encode(type_id: int, timestamp: int, payload: bytes) -> bytes:
-    # Once for all players: fmt 0, fixed chunk streams, message stream 1, chunks so large that nearly every
-    # message is one.
-    return encode_message(MEDIA_CSID[type_id], type_id, 1, timestamp, payload, CHUNK_SIZE)

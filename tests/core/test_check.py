@@ -7,6 +7,9 @@ from attrs import evolve
 
 from tierkit import Certificate, Edge, Graph, Limits, Listener, Node, Origin, Relay
 from tierkit._check import check
+from tierkit.plugins.flv import FLV
+from tierkit.plugins.ingest import Ingest
+from tierkit.plugins.rtmp import RTMP
 
 from .fakes import Box, Echo, Publish
 
@@ -117,7 +120,21 @@ CASES: dict[str, tuple[Graph, list[str]]] = {
     ),
     "the same service twice": (
         Graph.of(edge(serves=(Echo(), Echo(loud=True)))),
-        ["e: no listener leads to echo: add listen='http://:PORT', or leave the service out"],
+        ["e: serves echo twice: once is enough"],
+    ),
+    "two services for one scheme": (
+        Graph.of(
+            Origin("studio", listen=("rtmp://:1935", "http://:8080"), serves=(Ingest(), FLV())),
+            Origin("hidden", listen=("rtmp://:1936", "http://:8081"), serves=(FLV(), Ingest())),
+        ),
+        [
+            "studio: http leads to ingest and never to flv, which speaks it too: give one of them a tier of its own",
+            "hidden: http leads to flv and never to ingest, which speaks it too: give one of them a tier of its own",
+        ],
+    ),
+    "a service without a door": (
+        Graph.of(Relay("r", listen="rtmp://:1935", serves=(RTMP(), FLV()))),
+        ["r: no listener leads to flv: add listen='http://:PORT', or leave the service out"],
     ),
     "scheme nobody answers": (
         Graph.of(edge(listen=("http://:1", "rtmp://:2"))),

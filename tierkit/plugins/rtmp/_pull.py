@@ -158,7 +158,7 @@ class Pull:
                     self._host.ctx.network,
                     target,
                     started=started,
-                    room=self.stream.ring.room,
+                    room=self.stream.rings.room,
                     trust=candidate.trust,
                     connect_object={**source.connect_arguments(target), **self._extra},
                     timeouts=self._host.bounds.timeouts,

@@ -93,6 +93,7 @@ class Relay(Running, RTMPHost):
         self.ctx = ctx
         self.sweeper = Sweeper(ctx)
         self.live: Streams = streams_of(ctx)
+        self.live.provider = self
         self.adopt(policy, bounds)
         self.began = self.pull_failures = self.push_failures = self.push_skipped = 0
         self._nursery = nursery
@@ -171,18 +172,25 @@ class Relay(Running, RTMPHost):
     async def play(self, route: Route, request: ConnectRequested) -> Stream:
         self._requests += 1
         try:
-            return await self._find(route, request)
+            stream, hit = await self._find(route, request)
         except RTMPRefusal:
             self._refused += 1
             raise
+        self._hits += hit
+        return stream
 
-    async def _find(self, route: Route, request: ConnectRequested) -> Stream:
+    async def want(self, route: Route) -> Stream:
+        """A stream for another service of this tier, which counts its own requests (`tierkit.live.Provider`)."""
+        stream, _ = await self._find(route, ConnectRequested("", ""))
+        return stream
+
+    async def _find(self, route: Route, request: ConnectRequested) -> tuple[Stream, bool]:
+        """The stream, and whether nothing had to be asked for it upstream."""
         if self.sweeper.leaving:
             raise RTMPRefusal("NetStream.Play.Failed", f"{self.ctx.tier} is about to stop")
         if not self.ctx.upstream.names:
             stream = self._open(route.path, "NetStream.Play.Failed")
-            self._hits += stream.on_air
-            return stream
+            return stream, stream.on_air
         # The canonical spelling is asked for upstream, too: two spellings are one stream and one pull.
         name = self.ctx.upstream.key(route.path)
         pulling = self._pull_of(name)
@@ -190,13 +198,12 @@ class Relay(Running, RTMPHost):
             await self._check_served(name)
             pulling = self._pull_of(name)  # somebody else may have begun meanwhile
         if pulling is not None:
-            self._hits += 1
-            return pulling.stream
+            return pulling.stream, True
         self.began += 1
         extra = {PATH_KEY: ",".join((*_way(request), self._hop))}
         pulling = self._pulls[name] = Pull(self, self._open(name, "NetStream.Play.Failed"), extra)
         self._nursery.start_soon(self._keep, name, pulling, name=f"{self.ctx.tier} pulls {name}")
-        return pulling.stream
+        return pulling.stream, False
 
     async def publish(self, route: Route, peer: str) -> Publication:
         if self.sweeper.leaving:

@@ -1,0 +1,108 @@
+"""The rings of one stream: one in RTMP chunks, always; one for each other encoding while somebody plays it.
+
+A stream that nobody plays otherwise costs nothing more than before.  The first player of an encoding has its ring
+made, and filled with what the RTMP ring keeps for those who join, so that this player too begins at the current GOP at
+once; the last one's departure lets the ring go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from attrs import field, frozen
+
+from ._fanout import Cursor, FanoutPolicy, Pump, Ring, RingStatistics
+from ._live_encoding import RTMP_CHUNKS, Encoding, decode_chunks
+from ._ports import Connection
+
+__all__ = ["EncodingStatistics", "Rings"]
+
+
+@frozen(kw_only=True)
+class EncodingStatistics:
+    """What players of another encoding than RTMP read."""
+
+    #: "flv" or "websocket-flv".
+    encoding: str = field(metadata={"merge": "last"})
+    ring: RingStatistics = field(metadata={"merge": "sum"})
+
+
+class Rings:
+    """All rings of one stream.
+
+    Args:
+        pinned: gives type and payload of what a newcomer needs first.
+
+    Attributes:
+        rtmp: the one that is always there.
+    """
+
+    def __init__(self, pump: Pump, policy: FanoutPolicy, pinned: Callable[[], Iterable[tuple[int, bytes]]]) -> None:
+        self._pump = pump
+        self._pinned = pinned
+        self._others: dict[Encoding, Ring] = {}
+        #: Sent by rings that were let go.
+        self._gone_bytes = 0
+        self.rtmp = self._ring(policy, RTMP_CHUNKS)
+
+    def _ring(self, policy: FanoutPolicy, encoding: Encoding) -> Ring:
+        return self._pump.ring(policy, lambda timestamp: encoding.prelude(self._pinned(), timestamp))
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes sent to players so far, in every encoding."""
+        return self.rtmp.bytes_sent + self._gone_bytes + sum(ring.bytes_sent for ring in self._others.values())
+
+    # --- the publisher ---------------------------------------------------------------------------
+
+    def append(self, type_id: int, timestamp: int, payload: bytes, *, at: int, sync: bool) -> None:
+        """Add a message, with the timestamp that it has on the wire; `at` is where it stands in the stream."""
+        self.rtmp.append(RTMP_CHUNKS.message(type_id, timestamp, payload), at, sync=sync)
+        for encoding, ring in self._others.items():
+            ring.append(encoding.message(type_id, timestamp, payload), at, sync=sync)
+
+    def append_headers(self, at: int) -> None:
+        """Add what players that have stayed need before the next picture."""
+        self.rtmp.append(RTMP_CHUNKS.prelude(self._pinned(), at), at)
+        for encoding, ring in self._others.items():
+            ring.append(encoding.prelude(self._pinned(), at), at)
+
+    def close_syncs(self) -> None:
+        """Nobody who comes from now on may begin at what was appended so far."""
+        # A player that is pushed on by this may fail, and its ring be let go.
+        for ring in (self.rtmp, *self._others.values()):
+            ring.close_syncs()
+
+    async def room(self) -> None:
+        """Until the pump has come round to what waits in each of them."""
+        for ring in (self.rtmp, *self._others.values()):
+            await ring.room()
+
+    # --- players ---------------------------------------------------------------------------------
+
+    def attach(self, encoding: Encoding, connection: Connection, on_end: Callable[[str], None], first: bytes) -> Cursor:
+        """Let a connection play in an encoding; see `Ring.attach`."""
+        ring = self.rtmp if encoding is RTMP_CHUNKS else self._others.get(encoding)
+        return (ring or self._begin(encoding)).attach(connection, on_end, first=first)
+
+    def _begin(self, encoding: Encoding) -> Ring:
+        ring = self._others[encoding] = self._ring(self.rtmp.policy, encoding)
+        ring.when_empty = lambda: self._let_go(encoding, ring)
+        sync = self.rtmp.log.sync
+        if sync is not None:
+            for index, message in enumerate(decode_chunks(self.rtmp.log.since(sync.position))):
+                data = encoding.message(message.type_id, message.timestamp, message.payload)
+                ring.append(data, message.timestamp, sync=index == 0)
+        return ring
+
+    def _let_go(self, encoding: Encoding, ring: Ring) -> None:
+        if self._others.get(encoding) is ring:
+            del self._others[encoding]
+            self._gone_bytes += ring.bytes_sent
+
+    def statistics(self) -> tuple[EncodingStatistics, ...]:
+        """The others, counted when asked."""
+        return tuple(
+            EncodingStatistics(encoding=encoding.name, ring=ring.statistics())
+            for encoding, ring in self._others.items()
+        )
