@@ -200,8 +200,8 @@ def _media_headers(cors: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]
 def _route(request: Request) -> Route:
     """The stream that a request means.  Raises RemoteProtocolError where it can mean none."""
     directory, _, file = request.path.rpartition("/")
-    if not file.endswith(_EXTENSION):
-        raise RemoteProtocolError(f"{request.path} does not end in {_EXTENSION}")
+    if not file.endswith(_EXTENSION) or file == _EXTENSION:
+        raise RemoteProtocolError(f"{request.path} does not end in a name with {_EXTENSION}")
     return route(directory, f"{file.removesuffix(_EXTENSION)}?{request.query}")
 
 
