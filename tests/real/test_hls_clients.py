@@ -27,9 +27,9 @@ from .hls_origins import (
     until_listed,
 )
 from .hls_players import RATE, Truth, Watched, ffmpeg, gstreamer, know_gstreamer, mpv, parts_ways, truth
-from .hls_web import Viewed, fetch_hls_js, install_player, watch_in_browser
 from .ll_hls import TARGET, LowLatencyOrigin, kill, open_low_latency_origin
 from .media import make_clip, stretch
+from .web_players import Viewed, fetch_hls_js, install_player, watch_in_browser
 
 PARTS = ("ffmpeg", "nginx", "mpv", "gst-launch-1.0", "chromium", "chromedriver", "npm")
 pytestmark = [pytest.mark.real(*PARTS), pytest.mark.timeout(240)]

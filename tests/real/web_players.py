@@ -1,4 +1,4 @@
-"""hls.js and Chromium's own HLS, all players in one page, each with its report."""
+"""hls.js, Chromium's own HLS, and mpegts.js: all players in one page, each with its report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attrs import frozen
 from .browser import open_browser
 from .npm import installed_or_skipped
 
-HERE = Path(__file__).with_name("hls_js")
+HERE = Path(__file__).parent
 
 
 @frozen
@@ -31,20 +31,26 @@ class Viewed:
     errors: list[str]
 
 
-def install_player(folder: Path, hls_js: Path) -> None:
-    """Put the page and hls.js into a folder that a web server serves."""
+def install_player(folder: Path, script: Path, page: str = "hls_js") -> None:
+    """Put a page and its player's script into a folder that a web server serves."""
     folder.mkdir()
-    shutil.copy(HERE / "index.html", folder)
-    shutil.copy(hls_js, folder)
+    shutil.copy(HERE / page / "index.html", folder)
+    shutil.copy(HERE / "watch.js", folder)
+    shutil.copy(script, folder)
 
 
 def fetch_hls_js() -> Path:
     """hls.js from npm."""
-    return installed_or_skipped(HERE) / "node_modules" / "hls.js" / "dist" / "hls.min.js"
+    return installed_or_skipped(HERE / "hls_js") / "node_modules" / "hls.js" / "dist" / "hls.min.js"
+
+
+def fetch_mpegts_js() -> Path:
+    """mpegts.js from npm."""
+    return installed_or_skipped(HERE / "mpegts_js") / "node_modules" / "mpegts.js" / "dist" / "mpegts.js"
 
 
 async def watch_in_browser(page: str, players: Mapping[str, tuple[str, str]], seconds: float) -> dict[str, Viewed]:
-    """Play each URL of `players` (name: (URL, "live", "low latency" or "native")) in one page, all at once.
+    """Play each URL of `players` (name: (URL, and how the page is to play it)) in one page, all at once.
 
     Gives the reports when every player has played `seconds` of media, or half as long again has passed.
     """
