@@ -2,7 +2,7 @@
 
 An encoding gives each message bytes that depend on nothing that was sent before, and on no player, so that one
 encoding serves all of them and a player may be let in at any message boundary.  Timestamps are the stream's own in
-each: a player that joins begins with whatever time it is there (mpegts.js, flv.js, ffmpeg, mpv and VLC go by the
+each: a player that joins begins with whatever time it is there (mpegts.js, flv.js, ffmpeg, mpv and GStreamer go by the
 first tag), because a timestamp of a player's own would be bytes of its own.
 """
 

@@ -22,6 +22,7 @@ from tierkit import (
 )
 from tierkit.config import load_graph
 from tierkit.plugins.hls import HLS
+from tierkit.plugins.flv import FLV
 from tierkit.plugins.ingest import Ingest
 from tierkit.plugins.rtmp import RTMP
 from tierkit.plugins.wowza import Wowza
@@ -141,6 +142,16 @@ def test_a_whole_graph_is_the_same_value_as_in_python(load: Load, tmp_path: Path
 def test_an_embedded_origin(load: Load) -> None:
     graph = load('[origin.studio]\nlisten = ["rtmp://:1935", "http://:8080"]\nserves = "ingest"\n')
     assert graph == Graph.of(Origin("studio", listen=("rtmp://:1935", "http://:8080"), serves=Ingest()))
+
+
+def test_two_services_of_one_relay(load: Load) -> None:
+    graph = load(
+        '[relay.r]\nlisten = ["rtmp://:1935", "http://:8080"]\n'
+        'serves = ["rtmp", { plugin = "flv", origins = ["https://www.example"], patience = "5s" }]\n'
+    )
+    flv = FLV(origins=("https://www.example",), patience=5.0)
+    assert graph == Graph.of(Relay("r", listen=("rtmp://:1935", "http://:8080"), serves=(RTMP(), flv)))
+    assert check(graph) == []
 
 
 def test_a_plugin_beside_the_file(load: Load, tmp_path: Path) -> None:

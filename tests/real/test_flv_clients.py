@@ -1,4 +1,4 @@
-"""ffmpeg, ffprobe and mpegts.js in Chromium play a relay's FLV over HTTP and WebSocket, with and without TLS."""
+"""ffmpeg, ffprobe and players in Chromium: a relay's FLV over HTTP and WebSocket, with and without TLS."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tierkit.plugins.flv import FLV
 from tierkit.plugins.rtmp import RTMP
 
 from .media import MD5, QUIET, file_md5, make_clip, publish_command, read_md5, stretch
-from .web_players import Viewed, fetch_mpegts_js, install_player, watch_in_browser
+from .web_players import Viewed, fetch_flv_players, install_player, watch_in_browser
 
 PICTURES = 25
 SECONDS = 5
@@ -128,12 +128,15 @@ class Evening:
     statistics: dict[str, Any]
 
 
+LIBRARIES = ("mpegts.js", "flv.js")
 #: Each of them with a picture and sound; and one stream of either alone, as a header that lies makes players wait.
 TRANSPORTS = ("http", "ws", "https", "wss")
+DOORS = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
 ALONE = ("picture", "sound")
+PLAYERS = [(library, what) for library in LIBRARIES for what in (*TRANSPORTS, *ALONE)]
 
 
-async def watch_everything(folder: Path, script: Path) -> Evening:
+async def watch_everything(folder: Path, scripts: tuple[Path, Path]) -> Evening:
     clips = {
         "s": make_clip(folder / "s.flv", seconds=60, size="320x180"),
         "picture": make_clip(folder / "picture.flv", seconds=60, size="320x180", audio=False),
@@ -141,7 +144,7 @@ async def watch_everything(folder: Path, script: Path) -> Evening:
     }
     issued = trustme.CA().issue_cert("127.0.0.1", "localhost")
     issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "relay.pem"))
-    install_player(folder / "site", script, "mpegts_js")
+    install_player(folder / "site", *scripts, page="flv_players")
     async with (
         relays(Listener("https://127.0.0.1:0", Certificate(str(folder / "relay.pem")))) as handle,
         trio.open_nursery() as publishers,
@@ -150,13 +153,7 @@ async def watch_everything(folder: Path, script: Path) -> Evening:
             command = publish_command(clip, handle.url("entry", f"/live/{name}", scheme="rtmp"))
             publishers.start_soon(partial(trio.run_process, command, check=False))
         await trio.sleep(3)
-        players = {}
-        for name in TRANSPORTS:
-            secure = name in ("https", "wss")
-            door = handle.url("leaf", "/live/s.flv", scheme="https" if secure else "http")
-            players[name] = (f"{name}://{door.partition('://')[2]}".replace("127.0.0.1", f"{name}.localhost"), "")
-        for name in ALONE:
-            players[name] = (handle.url("leaf", f"/live/{name}.flv", scheme="http"), "")
+        players = {f"{library} {what}": (address(handle, library, what), library) for library, what in PLAYERS}
         with site(folder / "site") as page:
             viewed = await watch_in_browser(f"{page}/index.html", players, PLAYED)
         statistics = handle.statistics()["tiers"]["leaf"]
@@ -164,22 +161,30 @@ async def watch_everything(folder: Path, script: Path) -> Evening:
     return Evening(viewed, statistics)
 
 
+def address(handle: GraphHandle, library: str, what: str) -> str:
+    """What a player in the page is given: a host of its own, because a browser opens six connections to one."""
+    scheme = what if what in TRANSPORTS else "http"
+    door = handle.url("leaf", f"/live/{what if what in ALONE else 's'}.flv", scheme=DOORS[scheme])
+    host = f"{library.replace('.', '-')}-{what}.localhost"
+    return f"{scheme}://{door.partition('://')[2]}".replace("127.0.0.1", host)
+
+
 @pytest.fixture(scope="module")
 def evening(tmp_path_factory: pytest.TempPathFactory) -> Evening:
-    script = fetch_mpegts_js()
-    return trio.run(watch_everything, tmp_path_factory.mktemp("flv"), script)
+    scripts = fetch_flv_players()
+    return trio.run(watch_everything, tmp_path_factory.mktemp("flv"), scripts)
 
 
 @pytest.mark.real("ffmpeg", "chromium", "chromedriver", "npm")
 @pytest.mark.timeout(150)
-@pytest.mark.parametrize("name", [*TRANSPORTS, *ALONE])
-def test_mpegts_js_plays_without_a_stall_or_an_error(name: str, evening: Evening) -> None:
-    viewed = evening.viewed[name]
+@pytest.mark.parametrize(("library", "what"), PLAYERS)
+def test_a_page_plays_without_a_stall_or_an_error(library: str, what: str, evening: Evening) -> None:
+    viewed = evening.viewed[f"{library} {what}"]
     assert viewed.errors == []
     assert viewed.stalls == []
     assert viewed.seconds >= PLAYED
     assert viewed.wall <= MOST
-    if name != "sound":
+    if what != "sound":
         assert viewed.width == 320
         assert viewed.frames >= (PLAYED - 1) * PICTURES * (1 - DROPPED)
         assert viewed.dropped <= viewed.frames * DROPPED
@@ -190,5 +195,5 @@ def test_mpegts_js_plays_without_a_stall_or_an_error(name: str, evening: Evening
 def test_all_of_them_were_one_pull_of_each_stream(evening: Evening) -> None:
     services = evening.statistics["services"]
     assert services["rtmp"]["pulls"] == len(("s", *ALONE))
-    assert services["flv"]["requests"] == len((*TRANSPORTS, *ALONE))
+    assert services["flv"]["requests"] == len(PLAYERS)
     assert services["flv"]["refused"] == 0

@@ -1,4 +1,4 @@
-"""hls.js, Chromium's own HLS, and mpegts.js: all players in one page, each with its report."""
+"""hls.js, Chromium's own HLS, mpegts.js and flv.js: all players in one page, each with its report."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ class Viewed:
     errors: list[str]
 
 
-def install_player(folder: Path, script: Path, page: str = "hls_js") -> None:
-    """Put a page and its player's script into a folder that a web server serves."""
+def install_player(folder: Path, *scripts: Path, page: str = "hls_js") -> None:
+    """Put a page and its players' scripts into a folder that a web server serves."""
     folder.mkdir()
     shutil.copy(HERE / page / "index.html", folder)
     shutil.copy(HERE / "watch.js", folder)
-    shutil.copy(script, folder)
+    for script in scripts:
+        shutil.copy(script, folder)
 
 
 def fetch_hls_js() -> Path:
@@ -44,9 +45,10 @@ def fetch_hls_js() -> Path:
     return installed_or_skipped(HERE / "hls_js") / "node_modules" / "hls.js" / "dist" / "hls.min.js"
 
 
-def fetch_mpegts_js() -> Path:
-    """mpegts.js from npm."""
-    return installed_or_skipped(HERE / "mpegts_js") / "node_modules" / "mpegts.js" / "dist" / "mpegts.js"
+def fetch_flv_players() -> tuple[Path, Path]:
+    """mpegts.js and flv.js from npm."""
+    modules = installed_or_skipped(HERE / "flv_players") / "node_modules"
+    return modules / "mpegts.js" / "dist" / "mpegts.js", modules / "flv.js" / "dist" / "flv.min.js"
 
 
 async def watch_in_browser(page: str, players: Mapping[str, tuple[str, str]], seconds: float) -> dict[str, Viewed]:
