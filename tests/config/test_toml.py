@@ -21,8 +21,8 @@ from tierkit import (
     check,
 )
 from tierkit.config import load_graph
-from tierkit.plugins.hls import HLS
 from tierkit.plugins.flv import FLV
+from tierkit.plugins.hls import HLS
 from tierkit.plugins.ingest import Ingest
 from tierkit.plugins.rtmp import RTMP
 from tierkit.plugins.wowza import Wowza
