@@ -1,8 +1,12 @@
 """What the edge knows of what it carries: URIs, playlists, tokens, other hosts, purges; and the plain cache."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, Final
 
 from tierkit.codecs import signed_url
+from tierkit.codecs.hls_uris import Target, resolve
 from tierkit.plugin import Candidate
 from tierkit.plugins.hls._elsewhere import Elsewhere
 
@@ -20,6 +24,11 @@ def _whoever(self: Elsewhere, path: str) -> Candidate | None:
 
 async def _no_hints(self: Any, status: int, headers: Any) -> None:
     pass
+
+
+def _as_written(playlist: bytes, path: str, *, hosts: Any = ()) -> Callable[[str], Target]:
+    """What URIs mean where nobody knows of variables."""
+    return partial(resolve, path, hosts=hosts)
 
 
 def _any_address(key: Any, prefix: str, life: str, address: str) -> str:
@@ -252,6 +261,21 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="nginx",
             off={"tierkit.codecs.secure_link:_uri": lambda path: path.partition("?")[0].encode()},
             tests=("codecs/test_secure_link.py::test_the_path_is_the_one_that_nginx_sees",),
+        ),
+        Switch(
+            rule="A URI with a variable is signed for where it leads, and at another host not at all",
+            source="a signature that goes to strangers",
+            off={"tierkit.codecs.hls_rewrite:meanings": _as_written},
+            tests=(
+                "plugins/test_hls_signing.py::test_no_variable_takes_a_signature_to_another_host",
+                "plugins/test_hls_signing.py::test_what_a_variable_leads_to_is_signed_for_where_it_leads",
+            ),
+        ),
+        Switch(
+            rule="A token that ends while its viewer waits is a refusal like any other",
+            source="a held reload that ends in 500",
+            off={"tierkit.plugins.hls._signing:refusing": nullcontext},
+            tests=("plugins/test_hls_signing.py::test_a_token_that_ends_while_its_viewer_waits_is_told_so",),
         ),
         Switch(
             rule="What is at hand is for those alone who may have it",

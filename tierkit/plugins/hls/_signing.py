@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import frozen
 
-from tierkit.codecs.hls_rewrite import Child, QueryTemplate, children, rewrite
-from tierkit.codecs.hls_uris import resolve, with_query
+from tierkit.codecs.hls_rewrite import Child, QueryTemplate, children, meanings, rewrite
+from tierkit.codecs.hls_uris import with_query
 from tierkit.codecs.query import values
 from tierkit.codecs.signed_url import SecureLink, SigningKey, Unsigned, inherited, verify
 from tierkit.plugin import TierkitError
@@ -74,6 +75,15 @@ class KeyFile:
         self._keys, self._seen = found, seen
 
 
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Tell a viewer what is not signed."""
+    try:
+        yield
+    except Unsigned as error:
+        raise Refused(403, f"this URL is not signed for that: {error}") from None
+
+
 class Signing(ABC):
     """One form of signed URLs."""
 
@@ -86,10 +96,8 @@ class Signing(ABC):
 
     def admit(self, path: str, query: str, address: str) -> None:
         """Raise Refused (403) where a URL is not good."""
-        try:
+        with refusing():
             self.check(path, values(query, self.parameters), address)
-        except Unsigned as error:
-            raise Refused(403, f"this URL is not signed for that: {error}") from None
 
     @abstractmethod
     def check(self, path: str, told: dict[str, str], address: str) -> None:
@@ -97,7 +105,10 @@ class Signing(ABC):
 
     @abstractmethod
     def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
-        """The playlist at `path` with the permission of the request that asked for it on all its URIs here."""
+        """The playlist at `path` with the permission of the request that asked for it on all its URIs here.
+
+        Raises Refused (403) where that is over by now.
+        """
 
 
 class TokenSigning(Signing):
@@ -114,15 +125,18 @@ class TokenSigning(Signing):
 
     def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
         keys, token = self.keys.keys(), values(query, self.parameters)["token"]
-        grant = verify(token, path, keys, self.wall(), address=address)
+        with refusing():  # it was good when he asked, and may have ended while he waited
+            grant = verify(token, path, keys, self.wall(), address=address)
         # Viewers come in crowds for one version: what is prepared for the last one mostly serves the next.
         if self._prepared is None or self._prepared.playlist is not playlist:
             self._prepared = _Prepared.of(playlist, path, self.parameters)
         if all(map(grant.covers, self._prepared.samples)):
             return self._prepared.template.render([("token", token)])
 
+        meant = meanings(playlist, path)
+
         def signed(child: Child) -> str:
-            target = resolve(path, child.uri)
+            target = meant(child.uri)
             own = inherited(token, grant, target.path, key=keys.get(grant.key), address=address) if target.here else ""
             return with_query(child.uri, [("token", own)]) if own else child.uri
 
@@ -140,7 +154,7 @@ class _Prepared:
 
     @classmethod
     def of(cls, playlist: bytes, path: str, names: tuple[str, ...]) -> _Prepared:
-        targets = (resolve(path, child.uri) for child in children(playlist))
+        targets = map(meanings(playlist, path), (child.uri for child in children(playlist)))
         folders = {target.path.partition("?")[0].rpartition("/")[0] for target in targets if target.here}
         return cls(playlist, QueryTemplate.of(playlist, path, names), tuple(f"{folder}/x" for folder in folders))
 
@@ -169,9 +183,10 @@ class LinkSigning(Signing):
     def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
         expires = values(query, self.parameters)["expires"]
         link = self._links()[0]
+        meant = meanings(playlist, path)
 
         def signed(child: Child) -> str:
-            target = resolve(path, child.uri)
+            target = meant(child.uri)
             if not target.here:
                 return child.uri
             md5 = link.sign(target.path, int(expires), address)
