@@ -122,6 +122,30 @@ async def test_who_waits_for_what_never_comes_hears_so_after_a_target_duration(a
         assert TD <= trio.current_time() - start < TD + 1
 
 
+async def test_playlists_that_share_a_folder_are_waited_for_each(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        for name in ("audio", "video", "other"):
+            rig.origin.paths[f"{FOLDER}/{name}.m3u8"] = plain(run(1, 3, name=name))
+            await rig.get(f"{FOLDER}/{name}.m3u8")
+        for name in ("audio", "video", "other"):
+            began = trio.current_time()
+            assert (await rig.get(f"{FOLDER}/{name}_4.ts")).status == 404
+            assert trio.current_time() - began == TD
+
+
+@pytest.mark.parametrize("folder", ["/live/media", "/live/s/low", "/live"])
+async def test_segments_may_lie_elsewhere_than_their_playlist(folder: str, autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        serve(rig, run(1, 30, name=f"../..{folder}/media"))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[f"{folder}/media_30.ts"] = plain(b"thirty")
+        answer = await rig.get(f"{folder}/media_30.ts")
+        assert (answer.get(b"cache-status") or b"").endswith(b"ttl=%d" % (30 * TD))  # the playlist's window
+        began = trio.current_time()
+        assert (await rig.get(f"{folder}/media_31.ts")).status == 404
+        assert trio.current_time() - began == TD
+
+
 @pytest.mark.parametrize("name", ["media_5.ts", "media_0.ts", "other_4.ts", "nothing"])
 async def test_nothing_else_is_waited_for(name: str, autojump_clock: MockClock) -> None:
     async with open_edge(prefetch=False) as rig:
@@ -327,3 +351,18 @@ async def test_streams_that_are_not_low_latency_have_one_key_whatever_is_asked()
         for query in ("_HLS_msn=2", "_HLS_msn=3&_HLS_part=0", "_HLS_skip=YES"):
             assert (await rig.get(f"{PLAYLIST}?{query}")).body == playlist()
         assert rig.origin.count(PLAYLIST) == 1
+
+
+@pytest.mark.parametrize(
+    "uri", ["odd.ts?_HLS_part=1", "odd.ts?_HLS_msn=x", "a%2f..%2fodd.ts", "/-/other.example/odd.ts", "%00odd.ts"]
+)
+@pytest.mark.parametrize("prefetch", [True, False])
+async def test_what_nobody_may_ask_for_spoils_no_playlist(uri: str, prefetch: bool, autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=prefetch, fetch_from=("media.example",)) as rig:
+        body = run(1, 3).replace(b"media_3.ts", uri.encode())
+        serve(rig, body)
+        assert (await rig.get(PLAYLIST)).body == body
+        # The next epoch purges its names.
+        serve(rig, run(1, 3, name="anew"))
+        assert await shown(rig) == run(1, 3, name="anew")
+        assert not any("odd" in request.path for request in rig.origin.asked)

@@ -123,7 +123,8 @@ class Track:
         self._others: dict[str, None] = {}
         self._previous: PlaylistFacts | None = None
         self._old_marks: deque[bytes] = deque(maxlen=MARKS)
-        self._next: frozenset[str] = frozenset()
+        #: What the segments and parts that come next are called, by the numbers in the names or by preload hints.
+        self.awaited: frozenset[str] = frozenset()
 
     def feed(self, facts: PlaylistFacts, mark: bytes, now: float) -> Step:
         """Say what to do with a version.
@@ -249,7 +250,7 @@ class Track:
         self.facts, self._mark = facts, mark
         self._held.clear()
         self._remember(facts, new)
-        self._next = self._following(facts)
+        self.awaited = self._following(facts)
         return Step(
             verdict=verdict,
             reason=reason,
@@ -332,7 +333,13 @@ class Track:
         A request for it may wait, for a target duration at most (`facts.pace`), instead of being told 404.
         """
         key = self._key(path)
-        return key in self._next or key.partition("?")[0] in self._next
+        return key in self.awaited or key.partition("?")[0] in self.awaited
+
+    @property
+    def newest(self) -> str:
+        """Path of the newest segment that is shown; empty where there is none, or it is elsewhere."""
+        listed = self.facts.segments[-1:] if self.facts is not None else ()
+        return "".join(self._all_paths(each.uri for each in listed))
 
     def statistics(self) -> TrackStatistics:
         """Where it stands."""

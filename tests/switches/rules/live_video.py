@@ -43,6 +43,17 @@ def _counts_all(self: Any, identity: int, stream: str, now: float) -> None:
         every.add(identity)
 
 
+def _by_its_folder(self: Any, track: Any, base: str) -> None:
+    """A playlist has its folder to itself, and all that it lists."""
+    folder = track.path.rpartition("/")[0]
+    self._folders.put(folder, base)
+    for name in [each for each in self._awaited if each.rpartition("/")[0] == folder]:
+        self._awaited.forget(name)
+    for name in track.awaited:
+        if name.rpartition("/")[0] == folder:
+            self._awaited.put(name, base)
+
+
 def _newest(self: Any) -> Entry | None:
     return next((each for each in reversed(self.entries.values()) if not each.readers), None)
 
@@ -159,6 +170,21 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="a wait for each mistyped name",
             off={"tierkit.plugins.hls._live:Streams.awaits": lambda self, path: 6.0},
             tests=("plugins/test_hls_streams.py::test_nothing_else_is_waited_for",),
+        ),
+        Switch(
+            rule="Playlists are found by what they list, several in one folder too",
+            source="renditions in one folder, segments beside their playlist's",
+            off={"tierkit.plugins.hls._live:Streams._find_by": _by_its_folder},
+            tests=(
+                "plugins/test_hls_streams.py::test_playlists_that_share_a_folder_are_waited_for_each",
+                "plugins/test_hls_streams.py::test_segments_may_lie_elsewhere_than_their_playlist",
+            ),
+        ),
+        Switch(
+            rule="What nobody may ask for is not asked for ahead, and spoils no playlist",
+            source="a playlist that is refused for one odd line",
+            off={"tierkit.plugins.hls._fetch:Fetcher._children": lambda self, paths: map(self.gate.child, paths)},
+            tests=("plugins/test_hls_streams.py::test_what_nobody_may_ask_for_spoils_no_playlist",),
         ),
         Switch(
             rule="Viewers and their caches keep no refusal",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 
@@ -25,6 +25,7 @@ from tierkit.plugin import (
     Candidate,
     Context,
     Filler,
+    NotServed,
     NotShared,
     Store,
     StoreFull,
@@ -36,7 +37,7 @@ from ._answers import Answers, beside
 from ._ask import Asker, BadAnswer
 from ._live import Streams
 from ._objects import Memory, Meta
-from ._places import NOTHING, Gate, Place, Refused
+from ._places import NOTHING, Gate, Place, Refused, check_path
 from ._policy import Arrival, Policy
 from ._reading import read_body
 from ._resume import TooLarge, copy_body
@@ -362,14 +363,21 @@ class Fetcher:
         place, facts = asked.place, about.facts
         assert facts is not None
         arrived = self.streams.arrived(place, facts, text, self.ctx.clock())
-        for path in arrived.step.purge:
-            self.forget(self.gate.child(path).key)
+        for child in self._children(arrived.step.purge):
+            self.forget(child.key)
         if arrived.shown:
             if place.key != place.base and not facts.skipped:
                 self._show_plainly(asked, response, about, text)
-            for path in arrived.step.fresh if self.prefetch else ():
-                self._fetch_ahead(self.gate.child(path))
+            for child in self._children(arrived.step.fresh if self.prefetch else ()):
+                self._fetch_ahead(child)
         return arrived.shown
+
+    def _children(self, paths: Iterable[str]) -> Iterator[Place]:
+        """The places of what a playlist lists; what nobody would get who asked for it is left out."""
+        for path in paths:
+            with suppress(Refused, NotServed):
+                check_path(path.partition("?")[0])
+                yield self.gate.child(path)
 
     def _show_plainly(self, asked: Asked, response: ClientResponse, about: About, text: bytes) -> None:
         """Who asks for a playlist without waiting gets what was waited for, but not for as long: it will go on."""

@@ -61,7 +61,10 @@ class Streams:
     def __init__(self, name: Callable[[str], str] = str) -> None:
         self._name = name
         self._programmes: Memory[str, Programme] = Memory()
+        # Of each folder that has segments, the playlist that listed some there last; several may share one.
         self._folders: Memory[str, str] = Memory()
+        # Of each name that comes next, the playlist that says so.
+        self._awaited: Memory[str, str] = Memory()
         #: Versions held back, and epochs that began anew, so far.
         self.held_back = self.restarts = 0
 
@@ -91,9 +94,16 @@ class Streams:
             self.restarts += step.verdict is Verdict.NEW_EPOCH
             if not facts.skipped:
                 programme.newest, programme.at = place.key, now
-            self._folders.put(next(folders(self._name(place.only))), place.base)
+            self._find_by(programme.track, place.base)
         self._programmes.put(place.base, programme)
         return Arrived(step, programme)
+
+    def _find_by(self, track: Track, base: str) -> None:
+        """Have a playlist found by what it lists: in its own folder, or in one beside or above it."""
+        for path in filter(None, (track.path, track.newest)):
+            self._folders.put(next(folders(self._name(path))), base)
+        for name in track.awaited:
+            self._awaited.put(name, base)
 
     def of(self, path: str) -> Programme | None:
         """The playlist that a segment belongs to: of its folder, or of one above it."""
@@ -104,7 +114,9 @@ class Streams:
 
     def awaits(self, path: str) -> float:
         """Seconds for which it is worth waiting for something that is not there; 0 for all but what comes next."""
-        programme = self.of(path)
+        name = self._name(path)
+        base = self._awaited.get(name) or self._awaited.get(name.partition("?")[0])
+        programme = self._programmes.get(base) if base is not None else None
         return programme.facts.pace if programme is not None and programme.track.is_next(path) else 0.0
 
     def directed(self, place: Place, now: float) -> tuple[Place, str]:

@@ -21,7 +21,7 @@ from tierkit.plugin import RemoteProtocolError, TierkitError, Upstreams
 from ._elsewhere import Elsewhere
 from ._objects import Memory
 
-__all__ = ["Gate", "Place", "Refused"]
+__all__ = ["Gate", "Place", "Refused", "check_path"]
 
 #: Proxies that a request may have come through before it is taken for a loop.
 MAX_HOPS = 16
