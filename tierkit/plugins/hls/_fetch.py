@@ -300,7 +300,7 @@ class Fetcher:
 
     def _withhold(self, asked: Asked, lifetime: Lifetime, headers: Headers) -> None:
         """What is stored without some fields goes to the one who asked with them: they are his, or validated now."""
-        if asked.lead is not None and lifetime.strip:
+        if self.policy.in_his_name and asked.lead is not None and lifetime.strip:
             passed = self.answers.forward(headers, alone=True)
             asked.lead.own = tuple(each for each in passed if each[0] in lifetime.strip)
 

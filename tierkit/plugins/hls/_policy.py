@@ -69,6 +69,9 @@ class Policy(ABC):
     knows_streams: bool
     #: Whether our own CORS fields take the place of upstream's.
     own_cors: bool
+    #: Whether a fetch that fills the store is in the name of the viewer who began it, so that what is withheld from
+    #: others is his.
+    in_his_name: bool
 
     @abstractmethod
     def lifetime(self, arrival: Arrival) -> Lifetime:
@@ -102,6 +105,7 @@ class Live(Policy):
     relays_errors = False
     knows_streams = True
     own_cors = True
+    in_his_name = False
 
     def lifetime(self, arrival: Arrival) -> Lifetime:
         about, stream = arrival.about, arrival.stream
@@ -143,6 +147,7 @@ class Plain(Policy):
     relays_errors = True
     knows_streams = False
     own_cors = False
+    in_his_name = True
 
     def __init__(self, rules: http_cache.Policy) -> None:
         self.rules = rules
