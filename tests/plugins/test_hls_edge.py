@@ -640,6 +640,36 @@ async def test_a_soft_purge_leaves_something_to_serve() -> None:
         assert (await rig.get(PLAYLIST)).body == playlist(2)
 
 
+async def test_a_soft_purge_makes_nobody_wait(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths["/x"] = plain(b"old", (b"Cache-Control", b"max-age=60"), kind=b"text/css")
+        for path in (PLAYLIST, SEGMENT, "/x"):
+            await rig.get(path)
+        rig.handle.running("edge")["hls"].purge("*", soft=True)
+        rig.origin.delay = 5
+        rig.origin.paths |= {SEGMENT: plain(b"new"), "/x": plain(b"new", (b"Cache-Control", b"max-age=60"))}
+        for path, old in ((SEGMENT, b"segment one"), ("/x", b"old")):
+            began = trio.current_time()
+            assert (await rig.get(path)).body == old
+            assert trio.current_time() == began
+            await trio.sleep(6)
+            assert (await rig.get(path)).body == b"new"
+
+
+async def test_what_was_purged_softly_is_not_served_for_longer_than_it_would_have_been(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths["/x"] = plain(b"old", (b"Cache-Control", b"max-age=60"), kind=b"text/css")
+        await rig.get("/x")
+        await trio.sleep(30)
+        for _ in range(2):
+            rig.handle.running("edge")["hls"].purge("*", soft=True)
+        rig.origin.paths["/x"] = plain(b"new", (b"Cache-Control", b"max-age=60"))
+        await trio.sleep(31)
+        assert (await rig.get("/x")).body == b"new"
+
+
 async def test_streams_are_known_by_their_playlists(autojump_clock: MockClock) -> None:
     async with open_edge() as rig:
         await rig.get(PLAYLIST)

@@ -5,6 +5,8 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
+from attrs import evolve
+
 from tierkit.codecs import signed_url
 from tierkit.codecs.hls_uris import Target, resolve
 from tierkit.plugin import Candidate
@@ -29,6 +31,11 @@ async def _no_hints(self: Any, status: int, headers: Any) -> None:
 def _as_written(playlist: bytes, path: str, *, hosts: Any = ()) -> Callable[[str], Target]:
     """What URIs mean where nobody knows of variables."""
     return partial(resolve, path, hosts=hosts)
+
+
+def _stale_at_once(self: Any, now: float) -> Any:
+    """Fresh no longer, and no more than that."""
+    return evolve(self, lifetime=evolve(self.lifetime, fresh=min(self.lifetime.fresh, self.age(now))))
 
 
 def _any_address(key: Any, prefix: str, life: str, address: str) -> str:
@@ -317,6 +324,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         ),
     ],
     "Purges": [
+        Switch(
+            rule="What is purged softly makes nobody wait",
+            source="segments without a time to be stale in",
+            off={"tierkit.plugins.hls._objects:Meta.staled": _stale_at_once},
+            tests=("plugins/test_hls_edge.py::test_a_soft_purge_makes_nobody_wait",),
+        ),
         Switch(
             rule="A purge of a path that was decoded on its way is refused",
             source="a plus that was a space",

@@ -56,8 +56,14 @@ class Meta:
         return reuse(self.lifetime, self.age(now), failed=True).served
 
     def staled(self, now: float) -> Meta:
-        """The same, fresh no longer."""
-        return evolve(self, lifetime=evolve(self.lifetime, fresh=min(self.lifetime.fresh, self.age(now))))
+        """The same, fresh no longer: while it would have been, it is stale while one request looks upstream."""
+        told = self.lifetime
+        fresh = min(told.fresh, self.age(now))
+        behind = max(told.while_revalidated, told.fresh - fresh)
+        return evolve(
+            self,
+            lifetime=evolve(told, fresh=fresh, while_revalidated=behind, if_error=max(told.if_error, behind)),
+        )
 
 
 class Memory(OrderedDict[K, T]):
