@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.plugins.edge_rig import ORIGIN, PLAYLIST, SEGMENT, TD, open_edge, plain
+from tests.plugins.edge_rig import ORIGIN, PLAYLIST, SEGMENT, TD, open_edge, plain, playlist
 from tierkit import Edge, Graph, Origin, check
 from tierkit.codecs.hls import MediaPlaylist, Segment
 from tierkit.plugins.hls import HLS
@@ -94,3 +94,15 @@ def test_an_odd_pattern_of_a_path_is_a_problem_of_the_graph(pattern: str) -> Non
     graph = Graph.of(Edge("edge", upstream=ORIGIN, listen=":8080", serves=HLS(ignore_path=(pattern,))))
     (problem,) = check(graph)
     assert "ignore_path: path pattern" in str(problem)
+
+
+async def test_upstream_may_see_what_is_ignored_beside_directives(autojump_clock: MockClock) -> None:
+    async with open_edge(ignore_query=("token",), forward_ignored=True, prefetch=False) as rig:
+        control = b"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n#EXTINF"
+        for first in (1, 2):
+            rig.origin.paths[PLAYLIST] = plain(playlist(first).replace(b"#EXTINF", control, 1))
+            for number in (7, 8):
+                await rig.get(f"{PLAYLIST}?_HLS_msn={first + 3}&token={number}&a=1")
+                await rig.get(f"{PLAYLIST}?token={number}&a=1&_HLS_msn={first + 3}")
+        asked = [request.query for request in rig.origin.asked]
+        assert asked == ["token=7&a=1&_HLS_msn=4", "token=7&a=1&_HLS_msn=5"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from tierkit.codecs.hls_query import Directives, split_query
 from tierkit.codecs.http1 import Headers, get
@@ -21,7 +21,7 @@ from tierkit.plugin import RemoteProtocolError, TierkitError, Upstreams
 from ._elsewhere import Elsewhere
 from ._objects import Memory
 
-__all__ = ["Gate", "Place", "Refused", "check_path"]
+__all__ = ["NOTHING", "Gate", "Place", "Refused", "check_path"]
 
 #: Proxies that a request may have come through before it is taken for a loop.
 MAX_HOPS = 16
@@ -144,10 +144,13 @@ class Gate:
             check_path(head.path)
         target = (f"{head.path}?{head.query}" if head.query else head.path).encode("ascii")
         place = self._remembered(self.canonical(target), head.host.lower() if self.by_host else "")
-        if self.rule is None or not self.rule.forward or place.directives != NOTHING:
+        if self.rule is None or not self.rule.forward:
             return place
         query = self.rule.forwarded(head.query.encode("ascii")).decode("ascii")
-        return evolve(place, path=f"{head.path}?{query}" if query else head.path)
+        if place.directives != NOTHING:
+            _, query = split_query(query)
+        plain = f"{head.path}?{query}" if query else head.path
+        return _place(plain, place.base, place.directives, place.host)
 
     def _remembered(self, target: bytes, host: str) -> Place:
         known = _for_host(target, host) if self.by_host else target
