@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.lowlevel
+import trio.testing
 from trio.testing import MockClock
 
 from tests.plugins.edge_rig import PLAYLIST, TD, FakeOrigin, Rig, open_edge, plain, playlist
@@ -281,6 +283,30 @@ async def test_what_is_at_hand_answers_a_reload_that_need_not_wait() -> None:
         for query in ("_HLS_msn=11&_HLS_part=1", "_HLS_part=0&_HLS_msn=11", "_HLS_msn=10", "_HLS_msn=9&_HLS_part=0"):
             assert (await rig.get(f"{PLAYLIST}?{query}")).body == low_latency(10, 2)
         assert rig.origin.count(PLAYLIST) == 1
+
+
+async def test_what_is_long_over_answers_no_reload(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 2))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = plain(low_latency(110, 2))
+        await trio.sleep(100 * TD)  # nobody watches
+        for number in range(1, 8):
+            answer = await rig.get(f"{PLAYLIST}?_HLS_msn={number}")
+            assert answer.body == low_latency(110, 2)
+        assert [request.query for request in rig.origin.asked] == ["", ""]  # whatever was named, one plain request
+
+
+async def test_a_soft_purge_counts_for_reloads_too(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 2))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 3))
+        rig.handle.running("edge")["hls"].purge("/live/*", soft=True)
+        for body in (low_latency(10, 2), low_latency(10, 3)):
+            assert (await rig.get(f"{PLAYLIST}?_HLS_msn=10")).body == body
+            await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked()
 
 
 async def test_a_plain_reload_gets_what_a_blocking_one_has_brought(autojump_clock: MockClock) -> None:

@@ -4,6 +4,7 @@ import time
 from typing import Any, Final
 
 from tierkit.codecs.audience import _Ring
+from tierkit.codecs.hls import Kind, classify
 from tierkit.codecs.hls_query import Directives
 from tierkit.codecs.http_lifetime import initial_age
 from tierkit.plugin import Entry, Filler, Flight, NotShared, Store
@@ -11,6 +12,7 @@ from tierkit.plugin import Entry, Filler, Flight, NotShared, Store
 from ..switch import Switch
 
 _FILL, _WRITE = Store.fill, Filler.write
+_CLASSIFY = classify
 _FINISH: Any = Store.__dict__["_finish"]
 
 
@@ -52,6 +54,12 @@ def _by_its_folder(self: Any, track: Any, base: str) -> None:
     for name in track.awaited:
         if name.rpartition("/")[0] == folder:
             self._awaited.put(name, base)
+
+
+def _by_type(path: str, content_type: str = "") -> Kind:
+    """What the media type says, and the name where that says nothing."""
+    kind = _CLASSIFY("", content_type)
+    return _CLASSIFY(path) if kind == "other" else kind
 
 
 def _newest(self: Any) -> Entry | None:
@@ -212,6 +220,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         ),
     ],
     "A playlist that stands still": [
+        Switch(
+            rule="A playlist is known by its name too, whatever its media type is",
+            source="video/mpegurl, frozen for as long as a segment",
+            off={"tierkit.codecs.hls:classify": _by_type},
+            tests=("codecs/test_hls_playlist.py::test_what_an_object_is",),
+        ),
         Switch(
             rule="Viewers are told how long a playlist lives here, whatever the origin says",
             source="max-age=86400 on a playlist, hls.js 1045",
@@ -508,6 +522,15 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         ),
     ],
     "Low-latency HLS": [
+        Switch(
+            rule="What is long over answers no reload",
+            source="a player that wakes up, or comes from a run that began anew",
+            off={"tierkit.plugins.hls._flow:Flow._is_fresh": lambda self, stored: stored is not None},
+            tests=(
+                "plugins/test_hls_streams.py::test_what_is_long_over_answers_no_reload",
+                "plugins/test_hls_streams.py::test_a_soft_purge_counts_for_reloads_too",
+            ),
+        ),
         Switch(
             rule="Delivery directives have one spelling in the key",
             source="reordered parameters, dash-hls 50",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from typing import TypeGuard
 
 from attrs import frozen
 
@@ -30,7 +31,7 @@ from ._answers import Answers
 from ._fetch import Fetcher, Lead
 from ._objects import Meta
 from ._pass import Passer
-from ._places import Gate, Place, Refused
+from ._places import NOTHING, Gate, Place, Refused
 from ._policy import Policy
 from ._signing import Signing
 from ._told import MISSED, Why
@@ -217,8 +218,10 @@ class Flow:
     async def _find(self, place: Place, request: Request, wanted: RequestDirectives | None) -> Response:
         if place.directives.blocking or place.directives.skip or self.fetcher.streams.get(place.base) is not None:
             place, answer = self.fetcher.streams.directed(place, self.ctx.clock())
-            if answer and (newest := self.store.get(answer)) is not None:
-                return await self._serve(newest, request, "hits")
+            if answer:
+                if self._is_fresh(newest := self.store.get(answer)):
+                    return await self._serve(newest, request, "hits")
+                place = place.directed(NOTHING)  # it need not wait, and what there is may be long over
         for _ in range(LOOKS):
             key = self._variant(place.key, request.head.fields)
             if key is None or self.fetcher.passes_by(place.key):
@@ -242,6 +245,9 @@ class Flow:
                 return await self._held(entry, request, way, why, lead.own)
             entry.release()  # it varies, and is for other requests than this
         return await self._pass(place, request)
+
+    def _is_fresh(self, stored: Entry | None) -> TypeGuard[Entry]:
+        return stored is not None and stored.meta.fresh(self.ctx.clock())
 
     def _variant(self, key: str, fields: Fields) -> str | None:
         """The key of what fits a request, where what is stored under `key` varies; None where nothing can."""
