@@ -392,3 +392,23 @@ async def test_what_nobody_may_ask_for_spoils_no_playlist(uri: str, prefetch: bo
         serve(rig, run(1, 3, name="anew"))
         assert await shown(rig) == run(1, 3, name="anew")
         assert not any("odd" in request.path for request in rig.origin.asked)
+
+
+@pytest.mark.parametrize("prefetch", [True, False])
+async def test_a_resource_that_grows_is_fetched_anew_once_more_of_it_is_listed(
+    prefetch: bool, autojump_clock: MockClock
+) -> None:
+    whole = bytes(range(250)) * 12
+    async with open_edge(prefetch=prefetch) as rig:
+        for count in (1, 2, 3):
+            segments = [Segment(uri=f"MARK{n}", duration=float(TD)) for n in range(count)]
+            body = MediaPlaylist(segments=segments, media_sequence=0, target_duration=TD).render().decode()
+            for n in range(count):
+                body = body.replace(f"MARK{n}", f"#EXT-X-BYTERANGE:1000@{1000 * n}\nall.ts")
+            serve(rig, body.encode())
+            rig.origin.paths[f"{FOLDER}/all.ts"] = plain(whole[: 1000 * count])
+            assert await shown(rig) == body.encode()
+            for n in range(count):
+                part = await rig.get(f"{FOLDER}/all.ts", f"Range: bytes={1000 * n}-{1000 * n + 999}")
+                assert (part.status, part.body) == (206, whole[1000 * n : 1000 * n + 1000])
+        assert rig.origin.count(f"{FOLDER}/all.ts") == 3

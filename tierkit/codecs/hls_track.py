@@ -80,6 +80,9 @@ class Step:
     hints: tuple[str, ...] = ()
     #: Paths whose stored copies mean something else now.
     purge: tuple[str, ...] = ()
+    #: Paths of which new segments and parts are byte ranges, and how many bytes those say that there are: a copy that
+    #: is shorter was made while the resource grew.
+    reach: tuple[tuple[str, int], ...] = ()
 
 
 @frozen(kw_only=True)
@@ -258,7 +261,20 @@ class Track:
             fresh=tuple(ahead),
             hints=tuple(self._paths(hint.uri for hint in facts.hints)),
             purge=tuple(self._paths(purge)),
+            reach=tuple(self._reach(new, facts, before)),
         )
+
+    def _reach(
+        self, new: Iterable[ListedSegment], facts: PlaylistFacts, before: PlaylistFacts | None
+    ) -> list[tuple[str, int]]:
+        """How far new byte ranges reach."""
+        edge = before.edge if before is not None else (0, 0)
+        parts = (each for each in facts.parts if (each.sequence, each.index) >= edge)
+        ends: dict[str, int] = {}
+        for each in (*new, *parts):
+            if each.byte_range is not None and not each.gap:
+                ends[each.uri] = max(ends.get(each.uri, 0), sum(each.byte_range))
+        return [(path, end) for uri, end in ends.items() for path in self._all_paths([uri])]
 
     def _used_again(self, new: Iterable[ListedSegment], facts: PlaylistFacts) -> list[str]:
         """URIs that were those of other numbers, which are listed no more."""

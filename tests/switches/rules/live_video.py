@@ -509,6 +509,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
     ],
     "Objects without a length": [
         Switch(
+            rule="A copy that is shorter than what is listed of it is fetched anew",
+            source="EXT-X-BYTERANGE segments of one file that is being written",
+            off={"tierkit.plugins.hls._fetch:Fetcher._forget_outgrown": lambda self, reach: None},
+            tests=("plugins/test_hls_streams.py::test_a_resource_that_grows_is_fetched_anew_once_more_of_it_is_listed",),
+        ),
+        Switch(
             rule="A range of what still grows waits for its last byte",
             source="Varnish PR 3872",
             off={"tierkit.plugins.hls._parts:spans_of": lambda request, meta, length, wall: []},

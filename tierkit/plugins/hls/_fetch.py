@@ -365,12 +365,21 @@ class Fetcher:
         arrived = self.streams.arrived(place, facts, text, self.ctx.clock())
         for child in self._children(arrived.step.purge):
             self.forget(child.key)
+        self._forget_outgrown(arrived.step.reach)
         if arrived.shown:
             if place.key != place.base and not facts.skipped:
                 self._show_plainly(asked, response, about, text)
             for child in self._children(arrived.step.fresh if self.prefetch else ()):
                 self._fetch_ahead(child)
         return arrived.shown
+
+    def _forget_outgrown(self, reach: Iterable[tuple[str, int]]) -> None:
+        """Forget copies that are shorter than what is listed of them: they were made while the resource grew."""
+        for path, end in reach:
+            for child in self._children([path]):
+                entry = self.store.get(child.key)
+                if entry is not None and entry.complete and entry.size < end:
+                    self.forget(child.key)
 
     def _children(self, paths: Iterable[str]) -> Iterator[Place]:
         """The places of what a playlist lists; what nobody would get who asked for it is left out."""
