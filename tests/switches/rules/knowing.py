@@ -5,12 +5,11 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
-from attrs import evolve
-
 from tierkit.codecs import signed_url
 from tierkit.codecs.hls_uris import Target, resolve
 from tierkit.plugin import Candidate
 from tierkit.plugins.hls._elsewhere import Elsewhere
+from tierkit.plugins.hls._objects import Meta
 
 from ..switch import Switch
 
@@ -33,9 +32,8 @@ def _as_written(playlist: bytes, path: str, *, hosts: Any = ()) -> Callable[[str
     return partial(resolve, path, hosts=hosts)
 
 
-def _stale_at_once(self: Any, now: float) -> Any:
-    """Fresh no longer, and no more than that."""
-    return evolve(self, lifetime=evolve(self.lifetime, fresh=min(self.lifetime.fresh, self.age(now))))
+async def _as_it_came(self: Any, place: Any, request: Any, candidate: Any, target: Any, response: Any) -> None:
+    """Nothing that passes is read."""
 
 
 def _any_address(key: Any, prefix: str, life: str, address: str) -> str:
@@ -285,6 +283,16 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("plugins/test_hls_signing.py::test_a_token_that_ends_while_its_viewer_waits_is_told_so",),
         ),
         Switch(
+            rule="A playlist that is for one viewer alone is made fit for him like any other",
+            source="signed streams whose origin says `private`",
+            off={"tierkit.plugins.hls._pass:Passer._playlist": _as_it_came},
+            tests=(
+                "plugins/test_hls_signing.py::test_a_playlist_that_is_nobody_elses_hands_its_token_on_as_well",
+                "plugins/test_hls_streams.py"
+                "::test_uris_at_the_origins_own_name_stay_at_the_edge_in_what_is_passed_on_too",
+            ),
+        ),
+        Switch(
             rule="What is at hand is for those alone who may have it",
             source="a quick answer past the check",
             off={"tierkit.plugins.hls._flow:Flow._admitted": lambda self, connection, target, stored: True},
@@ -327,7 +335,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="What is purged softly makes nobody wait",
             source="segments without a time to be stale in",
-            off={"tierkit.plugins.hls._objects:Meta.staled": _stale_at_once},
+            off={"tierkit.plugins.hls._objects:Meta.softened": Meta.staled},
             tests=("plugins/test_hls_edge.py::test_a_soft_purge_makes_nobody_wait",),
         ),
         Switch(

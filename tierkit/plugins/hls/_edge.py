@@ -144,7 +144,7 @@ class Edge(Running):
                 for known in (plain, "\n".join(key.split("\n", 2)[:2])):
                     self.flow.fetcher.unlearn(known)
             elif entry is not None:
-                entry.meta = entry.meta.staled(now)
+                entry.meta = entry.meta.softened(now)
                 count += 1
         return count
 

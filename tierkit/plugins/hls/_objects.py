@@ -56,14 +56,14 @@ class Meta:
         return reuse(self.lifetime, self.age(now), failed=True).served
 
     def staled(self, now: float) -> Meta:
-        """The same, fresh no longer: while it would have been, it is stale while one request looks upstream."""
-        told = self.lifetime
-        fresh = min(told.fresh, self.age(now))
-        behind = max(told.while_revalidated, told.fresh - fresh)
-        return evolve(
-            self,
-            lifetime=evolve(told, fresh=fresh, while_revalidated=behind, if_error=max(told.if_error, behind)),
-        )
+        """The same, fresh no longer."""
+        return evolve(self, lifetime=evolve(self.lifetime, fresh=min(self.lifetime.fresh, self.age(now))))
+
+    def softened(self, now: float) -> Meta:
+        """The same, stale while one request looks upstream, for as long as it would have been fresh."""
+        old, new = self.lifetime, self.staled(now).lifetime
+        behind = max(old.while_revalidated, old.fresh - new.fresh)
+        return evolve(self, lifetime=evolve(new, while_revalidated=behind, if_error=max(old.if_error, behind)))
 
 
 class Memory(OrderedDict[K, T]):
