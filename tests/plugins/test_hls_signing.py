@@ -204,3 +204,17 @@ async def test_a_token_that_ends_while_its_viewer_waits_is_told_so(keys: str, au
         answer = await rig.get(f"{PLAYLIST}?token={sign(PLAYLIST, KEY, 1_000_000_003)}")
         assert (answer.status, answer.get(b"cache-control")) == (403, b"no-store")
         assert b"it ended" in answer.body
+
+
+@pytest.mark.parametrize("control", ["private", "no-store"])
+async def test_a_playlist_that_is_nobody_elses_hands_its_token_on_as_well(keys: str, control: str) -> None:
+    async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
+        fields = (b"Cache-Control", control.encode()), (b"ETag", b'"a"')
+        rig.origin.paths[PLAYLIST] = plain(playlist(), *fields)
+        token = sign(PLAYLIST, KEY, SOON)
+        for more in ((), (), ("Authorization: Basic xyz",), ("Range: bytes=0-99",)):
+            answer = await rig.get(f"{PLAYLIST}?token={token}", *more)
+            assert answer.status == 200
+            assert media(answer.body) == [f"media_{n}.ts?token={token}" for n in (1, 2, 3)]
+        assert (answer.get(b"etag"), answer.get(b"cache-control")) == (None, b"private, no-cache")
+        assert rig.statistics().passed == 4

@@ -201,6 +201,19 @@ async def test_uris_at_the_origins_own_name_stay_at_the_edge() -> None:
         ]
 
 
+@pytest.mark.parametrize("field", ["Authorization: x", "X: y"])
+async def test_uris_at_the_origins_own_name_stay_at_the_edge_in_what_is_passed_on_too(field: str) -> None:
+    async with open_edge(prefetch=False) as rig:
+        written = run(1).replace(b"media_1", b"http://origin.example/live/s/media_1")
+        rig.origin.paths[PLAYLIST] = plain(written, (b"Cache-Control", b"private"))
+        for _ in range(3):
+            answer = await rig.get(PLAYLIST, field)
+            assert b"\n/live/s/media_1.ts\n" in answer.body
+            assert answer.get(b"content-length") == b"%d" % len(answer.body)
+        rig.origin.paths[PLAYLIST] = plain(b"<html>", (b"Cache-Control", b"private"))
+        assert (await rig.get(PLAYLIST, field)).status == 502
+
+
 async def test_only_its_own_names_are_answered_for() -> None:
     async with open_edge(hosts=("Server", "edge.example")) as rig:
         assert (await rig.get()).status == 200  # as "server"

@@ -18,7 +18,7 @@ from ._objects import Meta
 from ._parts import RANGES, spans_of, stretch, whole, with_spans
 from ._told import MISSED, Why, with_status
 
-__all__ = ["Answers", "beside"]
+__all__ = ["Answers", "beside", "for_one"]
 
 #: Bodies up to this size are kept once more, behind their head, so that both leave in one call.
 JOINED = 8192
@@ -74,9 +74,7 @@ class Answers:
 
     def own_fields(self, entry: Entry, what: str, now: float) -> list[tuple[bytes, bytes]]:
         """The fields of an answer that was made of what is stored, for one viewer alone."""
-        dropped = {b"etag", b"last-modified", b"cache-control", b"expires"}
-        fields = [each for each in self._fields(entry.meta, what, now) if each[0].lower() not in dropped]
-        return [*fields, (b"Cache-Control", b"private, no-cache")]
+        return for_one(self._fields(entry.meta, what, now))
 
     def ready(self, entry: Entry, now: float) -> Ready | None:
         """The answer to a plain GET of what is stored whole and fresh, None where it is not that.
@@ -164,6 +162,12 @@ class Answers:
         except ValueError:
             return Response(416, [*headers, (b"Content-Range", unsatisfied_range(entry.length or 0))])
         return with_spans(entry, spans, headers)
+
+
+def for_one(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The fields of an answer that was changed for one viewer: nobody else's, so it has no validator."""
+    dropped = {b"etag", b"last-modified", b"cache-control", b"expires"}
+    return [*(each for each in fields if each[0].lower() not in dropped), (b"Cache-Control", b"private, no-cache")]
 
 
 def beside(length: int | None) -> int:

@@ -27,7 +27,7 @@ from tierkit.plugin import (
     UpstreamTimeout,
 )
 
-from ._answers import Answers
+from ._answers import Answers, for_one
 from ._fetch import Fetcher, Lead
 from ._objects import Meta
 from ._pass import Passer
@@ -330,6 +330,10 @@ class Flow:
         if not self.may_fetch():
             self._busy()
         response = await self.passer.pass_on(place, request)
+        if self.signing is not None and isinstance(response.body, bytes):  # a playlist; all else is still coming
+            address = request.connection.peer.host
+            response.body = self.signing.inherit(request.path, response.body, request.query, address)
+            response.headers = for_one(response.headers)
         self.counts["passed"] += 1
         return response
 

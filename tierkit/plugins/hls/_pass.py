@@ -9,7 +9,8 @@ import trio
 from attrs import frozen
 
 from tierkit.codecs.cache_status import Fwd
-from tierkit.codecs.http1 import Headers, content_length
+from tierkit.codecs.hls import classify
+from tierkit.codecs.http1 import Headers, content_length, get
 from tierkit.codecs.http_forward import forwarded_trailers
 from tierkit.http import BodySink, ClientResponse, Request, Response
 from tierkit.plugin import Address, Candidate
@@ -19,6 +20,7 @@ from ._answers import Answers
 from ._ask import Asker
 from ._places import Place
 from ._policy import Policy
+from ._reading import read_body
 from ._told import Why
 
 __all__ = ["Passer"]
@@ -64,6 +66,8 @@ class Passer:
         headers += place.host_field
         if self.asker.elsewhere.candidate(place.path) is not None:
             headers = without_credentials(headers)
+        if self.policy.knows_streams and classify(place.only) == "playlist":
+            headers = in_one_piece(headers)
         body = None if request.bodiless else _body(request)
         if body is not None and (length := request.get(b"content-length")) is not None:
             headers.append((b"Content-Length", length))
@@ -73,7 +77,12 @@ class Passer:
 
         async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
             nonlocal taken
+            playlist = await self._playlist(place, request, candidate, target, response)
             taken = True
+            if playlist is not None:
+                fields = self.answers.passing(response.headers, Why(why(request.method)))
+                give.send_nowait(Response(response.status, fields, playlist))
+                return
             self._afterwards.passed(place, request, response)
             fields = self.answers.passing(response.headers, Why(why(request.method)))
             # To HEAD, the length is that of the body which would have come.
@@ -112,6 +121,25 @@ class Passer:
         if isinstance(result, Exception):
             raise result
         return result
+
+
+    async def _playlist(
+        self, place: Place, request: Request, candidate: Candidate, target: Address, response: ClientResponse
+    ) -> bytes | None:
+        """A playlist as its viewer may have it, like one that is stored; None for all else."""
+        if not self.policy.knows_streams or request.method != "GET":
+            return None
+        kind = classify(place.path, (get(response.headers, b"content-type") or b"").decode("latin-1"))
+        if kind != "playlist":
+            return None
+        asker = self.asker
+        body, _ = await read_body(asker.ctx, asker.elsewhere, kind, place.path, candidate, target, response)
+        return body
+
+
+def in_one_piece(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Without Range: a piece of a playlist cannot be read, and the next one would be of another version."""
+    return [each for each in headers if each[0] not in (b"range", b"if-range")]
 
 
 def without_credentials(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
