@@ -17,6 +17,7 @@ from tierkit.codecs.signed_url import (
     SecureLink,
     SigningKey,
     Unsigned,
+    family,
     inherited,
     sign,
     verify,
@@ -280,3 +281,15 @@ def test_recipes_are_values() -> None:
         assert hash(recipe) == hash(pickle.loads(pickle.dumps(recipe)))
         assert "hunter2" not in repr(recipe)
         assert "secret one" not in repr(recipe)
+
+
+def test_tokens_that_are_inherited_are_of_one_family() -> None:
+    keys = {KEY.id: KEY}
+    token = sign("/live/s/p.m3u8", KEY, 2_000, start=1_000, address="192.0.2.1")
+    grant = verify(token, "/live/s/p.m3u8", keys, 1_500, address="192.0.2.1")
+    other = inherited(token, grant, "/audio/a.ts", key=KEY, address="192.0.2.1")
+    assert other not in ("", token)
+    assert family(token.encode()) == family(other.encode()) == f"1000-2000.{KEY.id}".encode()
+    assert family(sign("/live/s/p.m3u8", KEY, 2_001).encode()) == f"2001.{KEY.id}".encode()
+    for odd in (b"", b"x", token.encode()[:-1], token.encode() + b"x", b"a" * 200):
+        assert family(odd) is None

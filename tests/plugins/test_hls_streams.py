@@ -202,7 +202,7 @@ async def test_uris_at_the_origins_own_name_stay_at_the_edge() -> None:
 
 
 @pytest.mark.parametrize("field", ["Authorization: x", "X: y"])
-async def test_uris_at_the_origins_own_name_stay_at_the_edge_in_what_is_passed_on_too(field: str) -> None:
+async def test_uris_at_the_origins_own_name_stay_here_where_they_pass_too(field: str) -> None:
     async with open_edge(prefetch=False) as rig:
         written = run(1).replace(b"media_1", b"http://origin.example/live/s/media_1")
         rig.origin.paths[PLAYLIST] = plain(written, (b"Cache-Control", b"private"))

@@ -41,6 +41,7 @@ __all__ = [
     "SecureLink",
     "SigningKey",
     "Unsigned",
+    "family",
     "inherited",
     "sign",
     "verify",
@@ -57,6 +58,7 @@ _TOKEN = re.compile(
     rf"(?:({_NUMBER})-)?({_NUMBER})\.([A-Za-z0-9_-]{{1,32}})\.(0|[1-9][0-9]?)(a?)\.([A-Za-z0-9_-]{{43}})\Z"
 )
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
+_SHARED = re.compile(rb"((?:[0-9]+-)?[0-9]+\.[A-Za-z0-9_-]{1,32})\.[0-9]{1,2}a?\.[A-Za-z0-9_-]{43}\Z")
 _IN_PATH = re.compile(r"/token=([^/?]*)(/.*)\Z", re.DOTALL)
 
 
@@ -203,6 +205,15 @@ def inherited(token: str, grant: Grant, child: str, *, key: SigningKey | None = 
         return sign(child, key, grant.expires, address=address if grant.bound else "", start=grant.start)
     except LocalProtocolError:
         return ""
+
+
+def family(token: bytes) -> bytes | None:
+    """What a token has in common with those that are inherited from it, for other folders: its life and its key.
+
+    None for what has not the form of one.  Tokens of other viewers may have the same, where they end in the same second.
+    """
+    match = _SHARED.match(token)
+    return match[1] if match is not None else None
 
 
 def with_token(path: str, token: str) -> str:

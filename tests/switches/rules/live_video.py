@@ -1,5 +1,6 @@
 """What breaks live video behind a cache: each pitfall that caches are known for, and what is done about it here."""
 
+import re
 import time
 from typing import Any, Final
 
@@ -355,6 +356,27 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         ),
     ],
     "Counting viewers behind a cache": [
+        Switch(
+            rule="A token counts for its viewer, in whichever folder, and not for all who got one in that second",
+            source="one viewer counted for each folder, and a crowd that comes at once counted as one",
+            off={"tierkit.codecs.signed_url:family": lambda token: None},
+            tests=(
+                "plugins/test_hls_audience.py::test_who_is_handed_tokens_for_other_folders_is_one_viewer",
+                "plugins/test_hls_audience.py::test_viewers_whose_urls_were_signed_in_one_second_are_several",
+            ),
+        ),
+        Switch(
+            rule="What is signed for one path alone tells nobody apart",
+            source="a viewer counted for each segment",
+            off={"tierkit.plugins.hls._flow:_TOKEN": re.compile(rb"[?&](?:token|md5)=([^&]+)")},
+            tests=("plugins/test_hls_audience.py::test_who_has_a_link_of_nginxs_for_each_segment_is_one_viewer",),
+        ),
+        Switch(
+            rule="Viewers may be silent for as long as their segments last",
+            source="counts that drop to nothing between two requests",
+            off={"tierkit.codecs.audience:Audience.pace": lambda self, stream, target_duration, now: None},
+            tests=("plugins/test_hls_audience.py::test_viewers_of_long_segments_are_counted_between_them",),
+        ),
         Switch(
             rule="Who asks is seen",
             source="session counts that vanish behind a cache",

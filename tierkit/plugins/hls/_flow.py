@@ -13,6 +13,7 @@ from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
 from tierkit.codecs.http_vary import vary_key
+from tierkit.codecs.signed_url import family
 from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
 from tierkit.plugin import (
     Connection,
@@ -65,7 +66,8 @@ CONDITIONAL = frozenset({b"if-modified-since", b"if-none-match", b"if-range", b"
 LOOKS = 3
 
 
-_TOKEN = re.compile(rb"[?&](?:token|md5)=([^&]+)")
+# Not nginx's md5: it is another one for each path.
+_TOKEN = re.compile(rb"[?&]token=([^&]+)")
 
 
 @frozen(kw_only=True)
@@ -82,6 +84,9 @@ class Bounds:
 def identity(connection: Connection, target: bytes, fields: Fields) -> int:
     """A hash of what tells this viewer from others: token, CMCD session, or address and user agent."""
     if b"?" in target and (shown := token(target)) is not None:
+        if (kin := family(shown)) is not None:
+            # One of ours is the same for all whose URLs were signed in one second, and another in each folder.
+            return hash((b"token", kin, connection.peer.host))
         return hash((b"token", shown))
     field = get(fields.headers, b"cmcd-session") if b"cmcd-session" in fields.names else None
     if (sid := session_id(target, field)) is not None:
@@ -136,6 +141,11 @@ class Flow:
         self.leaving = False
         self.counts = dict.fromkeys(WAYS, 0)
         fetcher.may_fetch = self.may_fetch
+        fetcher.streams.paced = self._paced
+
+    def _paced(self, folder: str, target_duration: float) -> None:
+        """Its viewers may be silent for as long as its segments last."""
+        self.audience.pace(folder, target_duration, self.ctx.clock())
 
     # --- at hand ---------------------------------------------------------------------------------
 

@@ -67,6 +67,8 @@ class Streams:
         self._awaited: Memory[str, str] = Memory()
         #: Versions held back, and epochs that began anew, so far.
         self.held_back = self.restarts = 0
+        #: Told the folder and the target duration of a version that is shown.
+        self.paced: Callable[[str, float], None] = lambda folder, target_duration: None
 
     def values(self) -> Sequence[Programme]:
         """All of them, the oldest first."""
@@ -95,6 +97,7 @@ class Streams:
             if not facts.skipped:
                 programme.newest, programme.at = place.key, now
             self._find_by(programme.track, place.base)
+            self.paced(place.stream, facts.pace)
         self._programmes.put(place.base, programme)
         return Arrived(step, programme)
 
