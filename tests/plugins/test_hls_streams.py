@@ -425,3 +425,30 @@ async def test_a_resource_that_grows_is_fetched_anew_once_more_of_it_is_listed(
                 part = await rig.get(f"{FOLDER}/all.ts", f"Range: bytes={1000 * n}-{1000 * n + 999}")
                 assert (part.status, part.body) == (206, whole[1000 * n : 1000 * n + 1000])
         assert rig.origin.count(f"{FOLDER}/all.ts") == 3
+
+
+async def test_the_end_of_a_film_is_not_fetched_ahead(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        serve(rig, run(0, 20) + b"#EXT-X-ENDLIST\n")
+        await rig.get(PLAYLIST)
+        await trio.sleep(1)
+        assert [request.path for request in rig.origin.asked] == [PLAYLIST]
+
+
+async def test_the_end_of_what_was_live_is_fetched_ahead(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        serve(rig, run(0, 3))
+        await shown(rig)
+        serve(rig, run(0, 4) + b"#EXT-X-ENDLIST\n")
+        await shown(rig)
+        assert rig.origin.count(f"{FOLDER}/media_3.ts") == 1
+
+
+@pytest.mark.parametrize("told", ["EXT-X-PART-INF:PART-TARGET=0.0001", "EXT-X-TARGETDURATION:0.0001"])
+async def test_an_absurd_pace_is_no_load_upstream(told: str, autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        serve(rig, run(1).replace(b"#EXTINF", b"#" + told.encode() + b"\n#EXTINF", 1))
+        for _ in range(100):
+            await rig.get(PLAYLIST)
+            await trio.sleep(0.01)
+        assert rig.origin.count(PLAYLIST) <= 20

@@ -288,7 +288,8 @@ class Track:
         edge = before.edge if before is not None else (0, 0)
         inits = self._paths(uri for uri in facts.maps[-PREFETCH:] if uri not in self._others)
         parts = [each for each in facts.parts if (each.sequence, each.index) >= edge and not each.gap]
-        segments = [each for each in new if not each.gap]
+        # What has ended before anybody asked is watched from its start, not from its end.
+        segments = [each for each in new if not each.gap] if before is not None or not facts.ended else []
         # Parts behind the last segment are newer than it, and all others are in a segment that is listed.
         newest = [each.uri for each in reversed(parts) if each.sequence == facts.next_sequence]
         newest += [each.uri for each in reversed(segments)]

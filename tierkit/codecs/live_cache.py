@@ -43,6 +43,9 @@ __all__ = ["Lifetime", "decide", "for_viewers"]
 ASSUMED_TARGET = 6.0
 #: Longest target duration that counts: a misspelt one must not freeze a stream.
 LONGEST_TARGET = 60.0
+#: Seconds that a playlist is fresh for at least: parts are a tenth of a second at the shortest, and a misspelt
+#: PART-TARGET must not make each request of a viewer's one upstream.
+SHORTEST_FRESH = 0.05
 #: What is stale on arrival is fresh for this part of a target duration, and for this many seconds at most.
 MOMENT_SHARE = 1 / 8
 LONGEST_MOMENT = 1.0
@@ -181,7 +184,7 @@ def playlist_lifetime(
     if blocking:
         # Nobody asks for that version again but those who come for it now (RFC 8216bis appendix B.1).
         return max(6 * unit, age), 0.0, 0.0
-    half = min(facts.part_target or unit, unit) / 2
+    half = max(SHORTEST_FRESH, min(facts.part_target or unit, unit) / 2)
     # `max-age=0` is a wish that cannot be granted, like `no-cache`: it would mean a request for each viewer.
     fresh = min(60.0, max(half, told or half)) if facts.multivariant else min(half, told or half)
     return max(fresh, age + moment(2 * half)), half, 3 * unit

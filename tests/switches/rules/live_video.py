@@ -551,6 +551,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
     ],
     "Low-latency HLS": [
         Switch(
+            rule="A pace that no stream has is no load upstream",
+            source="a misspelt PART-TARGET",
+            off={"tierkit.codecs.live_cache:SHORTEST_FRESH": 0.0},
+            tests=("plugins/test_hls_streams.py::test_an_absurd_pace_is_no_load_upstream",),
+        ),
+        Switch(
             rule="What is long over answers no reload",
             source="a player that wakes up, or comes from a run that began anew",
             off={"tierkit.plugins.hls._flow:Flow._is_fresh": lambda self, stored: stored is not None},
