@@ -56,6 +56,35 @@ async def test_a_playlist_never_goes_back(autojump_clock: MockClock) -> None:
         assert rig.statistics().restarts == 0
 
 
+async def test_a_playlist_that_stands_still_does_not_go_back_either(autojump_clock: MockClock) -> None:
+    """Upstream has said all the while that nothing is newer, by 304."""
+    async with open_edge(prefetch=False) as rig:
+
+        def answer(request: Request) -> Response:
+            if request.get(b"if-none-match") == b'"a"':
+                return Response(304, [(b"ETag", b'"a"')])
+            return plain(run(100), (b"ETag", b'"a"'))
+
+        rig.origin.paths[PLAYLIST] = answer
+        for _ in range(12):
+            assert await shown(rig) == run(100)
+        serve(rig, run(98))
+        assert await shown(rig) == run(100)
+
+
+async def test_what_has_ended_goes_on_by_something_new_alone(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        ended = run(100) + b"#EXT-X-ENDLIST\n"
+        serve(rig, ended)
+        assert await shown(rig) == ended
+        serve(rig, run(100))  # as a parent has it that lags
+        await trio.sleep(61)
+        assert await shown(rig) == ended
+        serve(rig, run(101))
+        await trio.sleep(61)
+        assert await shown(rig) == run(101)
+
+
 async def test_a_parent_that_lags_is_not_shown_after_a_failover(autojump_clock: MockClock) -> None:
     network, second = MemoryNetwork(), FakeOrigin()
     async with open_server(network, second, "http://second.example:80"):
@@ -452,3 +481,18 @@ async def test_an_absurd_pace_is_no_load_upstream(told: str, autojump_clock: Moc
             await rig.get(PLAYLIST)
             await trio.sleep(0.01)
         assert rig.origin.count(PLAYLIST) <= 20
+
+
+async def test_names_that_are_used_again_never_mix_whatever_tokens_they_have(autojump_clock: MockClock) -> None:
+    """A packager that counts to ten and begins again, and writes another token with each version."""
+    async with open_edge(prefetch=False, ignore_query=("token",)) as rig:
+        for first in range(12):
+            numbers = range(first, first + 3)
+            segments = [Segment(uri=f"s{n % 10}.ts?token={first}", duration=float(TD)) for n in numbers]
+            body = MediaPlaylist(segments=segments, media_sequence=first, target_duration=TD).render()
+            serve(rig, body)
+            rig.origin.paths |= {f"{FOLDER}/s{n % 10}.ts": plain(b"%d" % n) for n in numbers}
+            assert await shown(rig) == body
+            for n in numbers:
+                assert (await rig.get(f"{FOLDER}/s{n % 10}.ts?token={first}")).body == b"%d" % n
+        assert rig.statistics().restarts == 0

@@ -121,8 +121,8 @@ class Track:
         self._moved_at = self._fed_at = self._interval = 0.0
         # Since the last version that was taken: what was held back, oldest first.
         self._held: deque[PlaylistFacts] = deque(maxlen=CONFIRMED)
-        # URIs of segments to their numbers, oldest first; of parts, init sections and keys to nothing.
-        self._names: dict[str, int] = {}
+        # What segments are called to their numbers and URIs, oldest first; URIs of parts, init sections and keys.
+        self._names: dict[str, tuple[int, str]] = {}
         self._others: dict[str, None] = {}
         self._previous: PlaylistFacts | None = None
         self._old_marks: deque[bytes] = deque(maxlen=MARKS)
@@ -152,6 +152,11 @@ class Track:
         if facts.segments and (reason := self._time_tells(shown, facts, now, idle)):
             return self._begin(facts, mark, now, reason)
         return self._hold_back(facts, f"reaches {facts.last_sequence}, and {shown.last_sequence} is shown")
+
+    def confirmed(self, now: float) -> None:
+        """Upstream has said that what is shown is what there is: the same as feeding it again."""
+        self._fed_at = now
+        self._held.clear()
 
     # --- what time tells -------------------------------------------------------------------------
 
@@ -219,7 +224,7 @@ class Track:
         assert self.facts is not None
         # An older copy of the same run lists the same things: nothing of them has to go.
         same = overlap(self.facts, facts, self._name) is Overlap.SAME and not self._ambiguous(facts)
-        old = () if same else (*self._names, *self._others)
+        old = () if same else (*self._uris(), *self._others)
         self._previous = None if same else self.facts
         self._old_marks.append(self._mark)
         self._names.clear()
@@ -244,7 +249,7 @@ class Track:
             self.epoch += 1
         elif self._ambiguous(facts):
             # It has caught up, as an older copy does, and as a run does that began again: to fetch twice is cheap.
-            purge += [*self._names, *self._others]
+            purge += [*self._uris(), *self._others]
         ahead = self._ahead(facts, new, before)
         if before is None or (facts.media_sequence, facts.edge) != (before.media_sequence, before.edge):
             self._interval = now - self._moved_at if before is not None else 0.0
@@ -281,8 +286,14 @@ class Track:
         return [
             each.uri
             for each in new
-            if each.byte_range is None and self._names.get(each.uri, facts.media_sequence) < facts.media_sequence
+            if each.byte_range is None
+            and (known := self._names.get(self._key(each.uri))) is not None
+            and known[0] < facts.media_sequence
         ]
+
+    def _uris(self, first: int = 0) -> list[str]:
+        """URIs of the segments that are remembered, from a number on."""
+        return [uri for sequence, uri in self._names.values() if sequence >= first]
 
     def _ahead(self, facts: PlaylistFacts, new: list[ListedSegment], before: PlaylistFacts | None) -> list[str]:
         edge = before.edge if before is not None else (0, 0)
@@ -297,8 +308,9 @@ class Track:
 
     def _remember(self, facts: PlaylistFacts, new: Iterable[ListedSegment]) -> None:
         for segment in new:
-            self._names.pop(segment.uri, None)  # the order is that of the last use
-            self._names[segment.uri] = segment.sequence
+            name = self._key(segment.uri)
+            self._names.pop(name, None)  # the order is that of the last use
+            self._names[name] = segment.sequence, segment.uri
         for uri in (*facts.maps, *facts.keys, *(part.uri for part in facts.parts)):
             self._others.pop(uri, None)
             self._others[uri] = None
@@ -339,9 +351,7 @@ class Track:
         """Paths of the segments that are shown, oldest first, and of what belongs to them.  Resolved on each call."""
         if self.facts is None:
             return ()
-        first = self.facts.media_sequence
-        uris = [uri for uri, sequence in self._names.items() if sequence >= first]
-        facts = self.facts
+        facts, uris = self.facts, self._uris(self.facts.media_sequence)
         return tuple(self._paths([*facts.maps, *facts.keys, *uris, *(part.uri for part in facts.parts)]))
 
     def is_next(self, path: str) -> bool:
@@ -378,6 +388,6 @@ def _newer(facts: PlaylistFacts, before: PlaylistFacts | None) -> list[ListedSeg
     return list(facts.segments[skipped:])
 
 
-def _forget(names: dict[str, int] | dict[str, None], most: int) -> None:
+def _forget(names: dict[str, tuple[int, str]] | dict[str, None], most: int) -> None:
     while len(names) > most:
         del names[next(iter(names))]

@@ -417,6 +417,20 @@ GROUPS: Final[dict[str, list[Switch]]] = {
     ],
     "A stream that starts again with old names": [
         Switch(
+            rule="Names that are used again are known whatever is ignored in them",
+            source="tokens that change with each version of a playlist",
+            off={"tierkit.plugins.hls._places:Gate.called": lambda self, target: self.name(target)},
+            tests=(
+                "plugins/test_hls_streams.py::test_names_that_are_used_again_never_mix_whatever_tokens_they_have",
+            ),
+        ),
+        Switch(
+            rule="A 304 says that what is shown is what there is",
+            source="an older copy taken for a run that began anew",
+            off={"tierkit.codecs.hls_track:Track.confirmed": lambda self, now: None},
+            tests=("plugins/test_hls_streams.py::test_a_playlist_that_stands_still_does_not_go_back_either",),
+        ),
+        Switch(
             rule="What is certain to be another run begins an epoch",
             source="the old run's 5.ts, OvenMediaEngine 769",
             off={"tierkit.codecs.hls_epoch:another_run": lambda shown, new, name: ""},

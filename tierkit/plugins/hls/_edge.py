@@ -11,7 +11,7 @@ from tierkit.http import HttpClient, Park, ServerTimeouts, serve_http
 from tierkit.plugin import Connection, Figures, NotServed, Pattern, Running, StoreStatistics, StreamState
 
 from ._flow import Flow
-from ._places import Refused
+from ._places import Refused, folder_of
 
 __all__ = ["Edge", "HLSStatistics"]
 
@@ -120,7 +120,7 @@ class Edge(Running):
             StreamState(
                 name=each.track.path,
                 on_air=not each.facts.ended and now - each.at < 3 * each.facts.pace,
-                viewers=self.flow.audience.count(now, each.track.path.rpartition("/")[0]),
+                viewers=self.flow.audience.count(now, folder_of(self.flow.gate.name(each.track.path))),
             )
             for each in self.flow.fetcher.streams.values()
         ]
@@ -151,7 +151,9 @@ class Edge(Running):
     def _spelt(self, wanted: Pattern) -> Pattern:
         """With a path in the spelling that it is stored under: ids of sessions and tokens are no part of that."""
         if not wanted.path:
-            return wanted
+            # A folder has ids of sessions in its name as well; what is cut off within a name is taken as it is.
+            whole = wanted.prefix.endswith("/")
+            return evolve(wanted, prefix=self.flow.gate.name(wanted.prefix)) if whole else wanted
         try:
             return evolve(wanted, path=self.flow.gate.child(wanted.path).key)
         except (Refused, NotServed):  # so would be whoever asked for it

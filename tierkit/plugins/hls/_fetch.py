@@ -127,7 +127,7 @@ class Fetcher:
         self.gate = gate
         self.prefetch = prefetch
         self.max_object = max_object
-        self.streams = Streams(gate.name)
+        self.streams = Streams(gate.called)
         self.varies: Memory[str, tuple[bytes, ...]] = Memory()
         self.revalidated = self.prefetched = 0
         #: Whether one more request may be under way; who counts them all says so.
@@ -255,6 +255,8 @@ class Fetcher:
         filler.old.meta = self.meta(asked, meta.status, fields, lifetime, meta.about)
         self._withhold(asked, lifetime, response.headers)
         self.revalidated += 1
+        if meta.about.media_playlist and asked.place.key == asked.place.base:
+            self.streams.confirmed(asked.place.base, self.ctx.clock())
         filler.confirm()
 
     async def _store(

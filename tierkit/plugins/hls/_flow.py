@@ -32,7 +32,7 @@ from ._answers import Answers, for_one
 from ._fetch import Fetcher, Lead
 from ._objects import Meta
 from ._pass import Passer
-from ._places import NOTHING, Gate, Place, Refused
+from ._places import NOTHING, Gate, Place, Refused, folder_of
 from ._policy import Policy
 from ._signing import Signing
 from ._told import MISSED, Why
@@ -370,7 +370,7 @@ class Flow:
         self.counts[way] += 1
         target = f"{request.path}?{request.query}".encode("ascii")
         who = identity(request.connection, target, request.head.fields)
-        self.audience.seen(who, request.path.rpartition("/")[0], self.ctx.clock())
+        self.audience.seen(who, folder_of(entry.key), self.ctx.clock())
         return response
 
     async def _own_playlist(self, signing: Signing, entry: Entry, request: Request, way: str) -> Response:

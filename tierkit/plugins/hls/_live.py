@@ -101,6 +101,11 @@ class Streams:
         self._programmes.put(place.base, programme)
         return Arrived(step, programme)
 
+    def confirmed(self, base: str, now: float) -> None:
+        """Upstream has nothing else than the version that is shown."""
+        if (programme := self._programmes.get(base)) is not None:
+            programme.track.confirmed(now)
+
     def _find_by(self, track: Track, base: str) -> None:
         """Have a playlist found by what it lists: in its own folder, or in one beside or above it."""
         for path in filter(None, (track.path, track.newest)):
