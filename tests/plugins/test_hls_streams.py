@@ -318,6 +318,35 @@ async def test_a_version_that_nobody_brings_is_503_after_three_target_durations(
         assert trio.current_time() - start == 6
 
 
+async def test_who_waits_gets_over_a_short_failure_upstream(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 1))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = Response(503, [], b"")
+        answers = []
+
+        async def wait() -> None:
+            answers.append(await rig.get(PLAYLIST + "?_HLS_msn=11&_HLS_part=1"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            nursery.start_soon(wait)
+            await trio.sleep(4.5)
+            assert rig.origin.count(PLAYLIST) == 6  # once a second, whoever waits
+            rig.origin.paths[PLAYLIST] = plain(low_latency(10, 2))
+        assert [(answer.status, answer.body) for answer in answers] == [(200, low_latency(10, 2))] * 2
+
+
+async def test_who_waits_through_a_long_failure_hears_of_it(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 1))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = Response(503, [], b"")
+        began = trio.current_time()
+        assert (await rig.get(PLAYLIST + "?_HLS_msn=11&_HLS_part=1")).status == 503
+        assert trio.current_time() - began == 6
+
+
 async def test_what_is_at_hand_answers_a_reload_that_need_not_wait() -> None:
     async with open_edge(prefetch=False) as rig:
         rig.origin.paths[PLAYLIST] = plain(low_latency(10, 2))

@@ -63,6 +63,11 @@ def _by_type(path: str, content_type: str = "") -> Kind:
     return _CLASSIFY(path) if kind == "other" else kind
 
 
+async def _at_the_first(self: Any, ask: Any) -> None:
+    """The first failure is the last."""
+    await ask()
+
+
 def _newest(self: Any) -> Entry | None:
     return next((each for each in reversed(self.entries.values()) if not each.readers), None)
 
@@ -564,6 +569,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         ),
     ],
     "Low-latency HLS": [
+        Switch(
+            rule="Who waits for what comes next gets over a short failure upstream",
+            source="a reload that cannot be satisfied though the edge has all there is, AetherEngine 446",
+            off={"tierkit.plugins.hls._fetch:Fetcher._through_failures": _at_the_first},
+            tests=("plugins/test_hls_streams.py::test_who_waits_gets_over_a_short_failure_upstream",),
+        ),
         Switch(
             rule="A pace that no stream has is no load upstream",
             source="a misspelt PART-TARGET",

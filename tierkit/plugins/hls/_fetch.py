@@ -229,7 +229,7 @@ class Fetcher:
         if place.directives.blocking:
             hold = longest_hold(programme.facts) if programme is not None else FIRST_HOLD
             with trio.move_on_after(hold) as scope:
-                await ask()
+                await (ask() if programme is None else self._through_failures(ask))
             if scope.cancelled_caught:
                 raise Refused(503, f"nothing new for {hold:g} s: the stream stands still", (b"Retry-After", b"1"))
             return None
@@ -240,6 +240,13 @@ class Fetcher:
                 # Whoever is early by a moment waits for a target duration at most, then hears that it is not there.
                 asked.patience = max(0.0, asked.patience - ASK_AGAIN)
                 await trio.sleep(ASK_AGAIN)
+
+    async def _through_failures(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask until it succeeds: who waits for what comes next has all that is there, and gets over a short failure."""
+        while True:
+            with suppress(UpstreamError):
+                return await ask()
+            await trio.sleep(FAIL_SECONDS)
 
     def _confirm(self, filler: Filler, asked: Asked, response: ClientResponse) -> None:
         """A 304: what is stored lives on, with what the new head says (RFC 9111 section 4.3.4)."""
