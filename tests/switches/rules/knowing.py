@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from ipaddress import IPv6Network
 from typing import Any, Final
 
 from tierkit.codecs import signed_url
@@ -13,6 +14,7 @@ from tierkit.plugins.hls._objects import Meta
 
 from ..switch import Switch
 
+_ALL = IPv6Network("::/0")
 _SIGNATURE: Any = signed_url.__dict__["_signature"]
 
 
@@ -177,6 +179,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Private, loopback, link-local, shared and multicast addresses are not public",
             source="169.254.169.254",
             off={"tierkit._networks:is_public": lambda address: True},
+            tests=("core/test_networks.py::test_not_public",),
+        ),
+        Switch(
+            rule="An address behind a gateway between IPv6 and IPv4 is as public as the one that it stands for",
+            source="NAT64 and 6to4 into a private network",
+            off={"tierkit._networks:translated": lambda address: None, "tierkit._networks:UNICAST": _ALL},
             tests=("core/test_networks.py::test_not_public",),
         ),
         Switch(
