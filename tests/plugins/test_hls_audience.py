@@ -113,4 +113,3 @@ async def test_viewers_of_long_segments_are_counted_between_them(autojump_clock:
                 assert stream.viewers == 1
         await trio.sleep(90)
         assert rig.statistics().audience == 0
-

@@ -11,8 +11,10 @@ request has (`Identities`):
 
 A token of the project's own counts with its end, its key and the viewer's address: it is the same for all whose URLs
 were signed in one second, and another in each folder that a playlist hands it on to (`signed_url.family`).  nginx's
-``md5`` is another one for each path, and says nothing.  So the last is low for a campus or a company, and a private window counts twice only by a new session id.  A script
-that makes up session ids can make any number of viewers, and two numbers made in different ways do not compare.  What
+``md5`` is another one for each path, and says nothing.
+
+So the last is low for a campus or a company, and a private window counts twice only by a new session id.  A script that
+makes up session ids can make any number of viewers, and two numbers made in different ways do not compare.  What
 advertisers are told has to come from the players; this is for people who run an edge.
 
 An identity is kept as a hash of 8 bytes with a salt of the process, so neither addresses nor tokens are stored, and two

@@ -37,7 +37,7 @@ from itertools import pairwise
 from attrs import field, frozen
 
 from .hls_epoch import Overlap, another_run, near_start, overlap, regressed
-from .hls_facts import MAX_LISTED, ListedSegment, PlaylistFacts
+from .hls_facts import MAX_LISTED, ListedPart, ListedSegment, PlaylistFacts
 from .hls_next import LOOKED_AT, next_name
 from .hls_uris import resolve
 
@@ -276,7 +276,8 @@ class Track:
         edge = before.edge if before is not None else (0, 0)
         parts = (each for each in facts.parts if (each.sequence, each.index) >= edge)
         ends: dict[str, int] = {}
-        for each in (*new, *parts):
+        ranges: tuple[ListedSegment | ListedPart, ...] = (*new, *parts)
+        for each in ranges:
             if each.byte_range is not None and not each.gap:
                 ends[each.uri] = max(ends.get(each.uri, 0), sum(each.byte_range))
         return [(path, end) for uri, end in ends.items() for path in self._all_paths([uri])]

@@ -425,9 +425,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Names that are used again are known whatever is ignored in them",
             source="tokens that change with each version of a playlist",
             off={"tierkit.plugins.hls._places:Gate.called": lambda self, target: self.name(target)},
-            tests=(
-                "plugins/test_hls_streams.py::test_names_that_are_used_again_never_mix_whatever_tokens_they_have",
-            ),
+            tests=("plugins/test_hls_streams.py::test_names_that_are_used_again_never_mix_whatever_tokens_they_have",),
         ),
         Switch(
             rule="A 304 says that what is shown is what there is",
@@ -553,7 +551,9 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A copy that is shorter than what is listed of it is fetched anew",
             source="EXT-X-BYTERANGE segments of one file that is being written",
             off={"tierkit.plugins.hls._fetch:Fetcher._forget_outgrown": lambda self, reach: None},
-            tests=("plugins/test_hls_streams.py::test_a_resource_that_grows_is_fetched_anew_once_more_of_it_is_listed",),
+            tests=(
+                "plugins/test_hls_streams.py::test_a_resource_that_grows_is_fetched_anew_once_more_of_it_is_listed",
+            ),
         ),
         Switch(
             rule="A range of what still grows waits for its last byte",

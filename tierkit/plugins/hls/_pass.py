@@ -122,7 +122,6 @@ class Passer:
             raise result
         return result
 
-
     async def _playlist(
         self, place: Place, request: Request, candidate: Candidate, target: Address, response: ClientResponse
     ) -> bytes | None:
