@@ -7,8 +7,8 @@
   everything below ``/live/s/``, 0 is everything.  With ``f`` it is good for that one path alone, which is then PREFIX.
   ``a`` binds it to the viewer's address.
 - SIGNATURE: HMAC-SHA256 (RFC 2104) of ``v1 LF PREFIX LF [START "-"] EXPIRES LF KEY LF ADDRESS``, in base64url without
-  padding.  The depth and the ``f`` are in it by the prefix, the ``a`` by the address.  Numbers have no zeros in front, and the text is
-  compared, not what it decodes to: no token has a second spelling.
+  padding.  The depth and the ``f`` are in it by the prefix, the ``a`` by the address.  Numbers have no zeros in front,
+  and the text is compared, not what it decodes to: no token has a second spelling.
 
 It stands in the query (``?token=TOKEN``), where an edge adds it to the URIs of a playlist (`inherited`), or in the
 first segment of the path (``/token=TOKEN/live/s/playlist.m3u8``, `with_token`), where relative URIs have it by
@@ -214,8 +214,8 @@ def inherited(token: str, grant: Grant, child: str, *, key: SigningKey | None = 
     Args:
         token: that of the request for the playlist, and `grant` what it allows.
         child: path at this edge that a URI of the playlist means, percent-encoded as players ask for it.
-        key: to sign with what is outside the prefix: for the child's folder, or for the child alone where that folder is
-            around the prefix, with the token's start and end, for the same address.  None to leave it without a token.
+        key: to sign with what is outside the prefix: for the child's folder, or where that is around the prefix for the
+            child alone, with the token's start and end, for the same address.  None to leave it without a token.
         address: the viewer's, for a token that is bound to it.
     """
     if grant.covers(child):
@@ -238,7 +238,7 @@ def inherited(token: str, grant: Grant, child: str, *, key: SigningKey | None = 
 def family(token: bytes) -> bytes | None:
     """What a token has in common with those that are inherited from it, for other folders: its life and its key.
 
-    None for what has not the form of one.  Tokens of other viewers may have the same, where they end in the same second.
+    None for what has not the form of one.  Tokens of other viewers have the same where they end in the same second.
     """
     match = _SHARED.match(token)
     return match[1] if match is not None else None
