@@ -718,7 +718,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A length is believed only where nothing else is said",
             source="response smuggling",
             off={"tierkit._http_answer:_plainly_framed": lambda fields: True},
-            tests=("http/test_client_answers.py::test_heads_are_what_h11_makes_of_them",),
+            tests=("http/test_client_answers.py::test_framing_that_can_be_read_in_two_ways_is_refused",),
         ),
         Switch(
             rule="Only safe requests are repeated",
@@ -926,7 +926,9 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Hedges have a budget",
             source="hedging that doubles the load",
             off={"tierkit.plugins.hls._hedge:HedgeBudget.take": lambda self: True},
-            tests=("plugins/test_hls_upstreams_hedge.py::test_hedges_are_a_share_of_requests_whatever_the_order",),
+            tests=(
+                "plugins/test_hls_upstreams_hedge.py::test_a_budget_that_is_spent_is_saved_up_again_and_no_further",
+            ),
         ),
         Switch(
             rule="A hedge is one request in ten",

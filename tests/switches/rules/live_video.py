@@ -388,7 +388,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="What is all that there is gets shown in the end",
             source="a stream that stands still for good",
             off={"tierkit.codecs.hls_track:Track._patience_is_over": lambda self, unmoved: ""},
-            tests=("codecs/test_hls_track.py::test_what_alone_goes_on_is_shown_in_the_end",),
+            tests=("codecs/test_hls_track.py::test_what_is_held_back_is_shown_when_nothing_newer_comes_for_long",),
         ),
         Switch(
             rule="A late copy of the epoch before is not shown",
