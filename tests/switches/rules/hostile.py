@@ -2,11 +2,13 @@
 
 import re
 from typing import Any, Final
+from urllib.parse import unquote
 
 import trio
 
 from tierkit._http_client import _Pooled
 from tierkit.codecs.http1 import ChunkedDecoder
+from tierkit.codecs.http_forward import forwarded
 from tierkit.http import ClientTimeouts, ServerTimeouts
 from tierkit.plugin import Connection
 
@@ -571,6 +573,50 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("plugins/test_hls_edge.py::test_odd_paths_go_nowhere",),
         ),
         Switch(
+            rule="What is stored has the one spelling by which upstream was asked for it",
+            source="`%2f`, `;`",
+            off={"tierkit.plugins.hls._places:Gate.name": lambda self, target: unquote(self.upstream.key(target))},
+            tests=("plugins/test_hls_plain.py::test_what_the_origin_may_tell_apart_is_stored_apart",),
+        ),
+        Switch(
+            rule="The query is a part of what is asked for",
+            source="web cache poisoning",
+            off={
+                "tierkit.plugins.hls._places:Gate.name": lambda self, target: self.upstream.key(target).partition("?")[
+                    0
+                ]
+            },
+            tests=(
+                "plugins/test_hls_query.py::test_what_is_not_ignored_is_another_thing",
+                "plugins/test_hls_plain.py::test_what_the_origin_may_tell_apart_is_stored_apart",
+            ),
+        ),
+        Switch(
+            rule="Of a viewer's fields none chooses what is stored of a stream",
+            source="web cache poisoning",
+            off={
+                "tierkit.plugins.hls._policy:Live.asks": lambda self, request, *, alone: [
+                    each for each in forwarded(request) if each[0] not in (b"host", b"via")
+                ]
+            },
+            tests=("plugins/test_hls_edge.py::test_what_goes_upstream_is_made_anew",),
+        ),
+        Switch(
+            rule="A request with credentials goes past what is stored of a stream",
+            source="RFC 9111, 3.5",
+            off={"tierkit.plugins.hls._policy:Live.bypasses": lambda self, names: False},
+            tests=("plugins/test_hls_edge.py::test_credentials_are_passed_on_and_nothing_is_stored",),
+        ),
+        Switch(
+            rule="A cache of streams takes GET, HEAD and OPTIONS alone",
+            source="-",
+            off={"tierkit.plugins.hls._flow:Flow._check_method": lambda self, method: None},
+            tests=(
+                "plugins/test_hls_edge.py::test_other_methods_are_not_for_a_cache",
+                "plugins/test_hls_plain_bodies.py::test_echoes_and_tunnels_are_refused",
+            ),
+        ),
+        Switch(
             rule="A host that is not answered for is misdirected",
             source="cache poisoning by Host",
             off={"tierkit.plugins.hls._places:Gate._answers_for": lambda self, host: True},
@@ -718,7 +764,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A length is believed only where nothing else is said",
             source="response smuggling",
             off={"tierkit._http_answer:_plainly_framed": lambda fields: True},
-            tests=("http/test_client_answers.py::test_framing_that_can_be_read_in_two_ways_is_refused",),
+            tests=("http/test_client_answers.py::test_a_head_with_odd_framing_is_no_head",),
         ),
         Switch(
             rule="Only safe requests are repeated",

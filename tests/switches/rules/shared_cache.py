@@ -5,12 +5,14 @@ from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any, Final
 
+from attrs import evolve
+
 from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.http_conditional import EntityTag
 from tierkit.codecs.http_fields import delta_seconds, directives, first, parse_date
 from tierkit.codecs.http_forward import forwarded
 from tierkit.codecs.http_lifetime import age_value, control_of
-from tierkit.codecs.http_reuse import fresh_enough, young_enough
+from tierkit.codecs.http_reuse import fresh_enough, request_directives, young_enough
 from tierkit.codecs.http_update import NOT_UPDATED, HeadEffect
 from tierkit.plugin import NotShared
 from tierkit.plugins.hls._fetch import Fetcher, OtherVersion
@@ -379,6 +381,16 @@ GROUPS: Final[dict[str, list[Switch]]] = {
                 "codecs/test_http_cache_reuse.py::test_what_a_request_asks",
                 "plugins/test_hls_plain.py::test_reuse",
             ),
+        ),
+        Switch(
+            rule="A request's no-store goes past what is stored",
+            source="RFC 9111, 5.2.1.5",
+            off={
+                "tierkit.plugins.hls._policy:Plain.wanted": lambda self, request: (
+                    None if (wanted := request_directives(request)) is None else evolve(wanted, no_store=False)
+                )
+            },
+            tests=("plugins/test_hls_plain.py::test_reuse",),
         ),
         Switch(
             rule="A request's max-age is heeded",
