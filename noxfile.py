@@ -74,7 +74,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmarks, peers side by side; they need nginx and Varnish on the machine."""
+    """The benchmarks, peers side by side; they need nginx, Varnish and npm on the machine."""
     session.install("-e", ".[all]")
     for script in sorted(Path("benchmarks").glob("[a-z]*.py")):
         session.run("python", str(script), *session.posargs)
@@ -83,7 +83,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def real(session: nox.Session) -> None:
     """The integration tests with their real parts (ffmpeg, Chromium), none of which may be missing."""
-    for part in ("ffmpeg", "ffprobe", "chromium", "chromedriver", "mpv", "gst-launch-1.0", "nginx", "npm"):
+    for part in ("ffmpeg", "ffprobe", "chromium", "chromedriver", "mpv", "gst-launch-1.0", "nginx", "node", "npm"):
         if shutil.which(part) is None:
             session.error(f"{part} is missing: .ci/run says which packages have it")
     session.install("-e", ".[all]", *TESTS, *WEB)

@@ -1,4 +1,4 @@
-"""The run of `http.py`: every peer takes its turn at every row, and a table comes of it."""
+"""A run of `http.py` or `rtmp.py`: every peer takes its turn at every row, and a table comes of it."""
 
 from __future__ import annotations
 
@@ -18,36 +18,47 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import _bursts, _memory, _peers, _procs, _steady
+from benchmarks import _peers, _procs, _rtmp_peers
 from benchmarks._figures import NAMES, Bench, Results, Row, table
 
-#: By the numbers that --rows takes.
-ROWS: dict[str, tuple[Row, ...]] = {
-    **_steady.ROWS,
-    "2": _steady.ROWS["2"] + (_memory.tls_viewers(),),
-    **_bursts.ROWS,
-    **_memory.ROWS,
-}
-BEGIN, END = "<!-- http.py: begin -->", "<!-- http.py: end -->"
-PROGRAMS = {"nginx": "nginx", "varnish": "varnishd"}
+#: What a peer needs to be compared: a program, or a file.
+NEEDS = {"nginx": "nginx", "varnish": "varnishd", "stock": _rtmp_peers.MODULE, "tuned": _rtmp_peers.MODULE}
 
 
-def arguments(description: str, given: Sequence[str] | None = None) -> argparse.Namespace:
+@attrs.frozen
+class Comparison:
+    """What one script compares."""
+
+    #: Its name: of its marks in the page that keeps the table, too.
+    name: str
+    #: By the numbers that --rows takes.
+    rows: dict[str, tuple[Row, ...]]
+    starters: dict[str, _peers.Starter]
+    #: Whether there is an origin behind the servers.
+    origin: bool = True
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self.starters)
+
+
+def arguments(what: Comparison, description: str, given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(ROWS), help="which rows, by number: %(default)s")
-    parser.add_argument("--peers", default=",".join(NAMES), help="which servers: %(default)s")
+    parser.add_argument("--rows", default=",".join(what.rows), help="which rows, by number: %(default)s")
+    parser.add_argument("--peers", default=",".join(what.peers), help="which servers: %(default)s")
     parser.add_argument("--runs", type=int, default=5, help="repetitions, of which the median counts")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement")
     parser.add_argument("--quick", action="store_true", help="a tenth of what takes minutes")
     parser.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of tierkit's HLS"
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of tierkit's service"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample here")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between its marks in this page")
     found = parser.parse_args(given)
     found.rows, found.peers = found.rows.split(","), found.peers.split(",")
-    for each, known in [(each, ROWS) for each in found.rows] + [(each, NAMES) for each in found.peers]:
+    for each, known in [(each, what.rows) for each in found.rows] + [(each, what.peers) for each in found.peers]:
         if each not in known:
             parser.error(f"there is no {each!r}: take from {', '.join(known)}")
     return found
@@ -56,9 +67,14 @@ def arguments(description: str, given: Sequence[str] | None = None) -> argparse.
 def here(peers: Sequence[str]) -> tuple[str, ...]:
     """Those whose programs are installed; the others are told."""
     for peer in peers:
-        if peer in PROGRAMS and shutil.which(PROGRAMS[peer]) is None:
-            print(f"{NAMES[peer]} is left out: {PROGRAMS[peer]} is not installed", file=sys.stderr)
-    return tuple(peer for peer in peers if peer not in PROGRAMS or shutil.which(PROGRAMS[peer]))
+        if not _is_here(peer):
+            print(f"{NAMES[peer]} is left out: {NEEDS[peer]} is not installed", file=sys.stderr)
+    return tuple(filter(_is_here, peers))
+
+
+def _is_here(peer: str) -> bool:
+    needed = NEEDS.get(peer, "")
+    return not needed or Path(needed).is_file() or shutil.which(needed) is not None
 
 
 def possible(rows: Iterable[Row]) -> list[Row]:
@@ -87,11 +103,11 @@ def measure(row: Row, peers: Sequence[_peers.Peer], bench: Bench, results: Resul
         print(f"{row.key} #{bench.repetition + 1} {peer.name}: {told}", file=sys.stderr, flush=True)
 
 
-def run(options: argparse.Namespace, bench: Bench, place: _peers.Place) -> Results:
+def run(what: Comparison, options: argparse.Namespace, bench: Bench, place: _peers.Place) -> Results:
     """All rows: those of peers that live through the run, then those that want them fresh."""
-    rows = possible(row for number in options.rows for row in ROWS[number])
+    rows = possible(row for number in options.rows for row in what.rows[number])
     results, names = Results(), here(options.peers)
-    with _peers.alive(names, place) as peers:
+    with _peers.alive(what.starters, names, place) as peers:
         for row in (row for row in rows if not row.fresh):
             for repetition in range(options.runs):
                 turn = attrs.evolve(bench, repetition=repetition)
@@ -102,17 +118,18 @@ def run(options: argparse.Namespace, bench: Bench, place: _peers.Place) -> Resul
             wanted = tuple(name for name in names if name in row.peers)
             for name in wanted:
                 own = attrs.evolve(place, options=place.options + row.options)
-                with _peers.alive((name,), own) as peers:
+                with _peers.alive(what.starters, (name,), own) as peers:
                     measure(row, peers, turn, results)
     return results
 
 
-def write_between(page: str, text: str) -> str:
-    """The page with its table replaced: what stands between the two marks."""
-    before, begun, rest = page.partition(BEGIN)
-    _, ended, after = rest.partition(END)
+def write_between(page: str, text: str, script: str) -> str:
+    """The page with a script's table replaced: what stands between its two marks."""
+    begin, end = f"<!-- {script}: begin -->", f"<!-- {script}: end -->"
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
     if not (begun and ended):
-        raise SystemExit(f"the page has no place for a table: {BEGIN!r} and {END!r}")
+        raise SystemExit(f"the page has no place for a table: {begin!r} and {end!r}")
     return f"{before}{begun}\n{text.rstrip()}\n{ended}{after}"
 
 
@@ -132,9 +149,9 @@ def machine() -> dict[str, str]:
     return found
 
 
-def main(description: str, given: Sequence[str] | None = None) -> None:
+def main(what: Comparison, description: str, given: Sequence[str] | None = None) -> None:
     """Run it."""
-    options = arguments(description, given)
+    options = arguments(what, description, given)
     server_core, load_core = _procs.cores()
     if server_core == load_core:
         raise SystemExit("two cores are needed: one for the server, one for load and origin")
@@ -143,23 +160,23 @@ def main(description: str, given: Sequence[str] | None = None) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-http-")))
-        origin = stack.enter_context(_procs.origin(load_core))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        origin = stack.enter_context(_procs.origin(load_core)) if what.origin else 0
         os.sched_setaffinity(0, {load_core})
         stack.callback(os.sched_setaffinity, 0, {server_core, load_core})
         bench = Bench(origin, load_core, options.seconds, options.quick)
         place = _peers.Place(folder, origin, server_core, tuple(options.option))
-        results = run(options, bench, place)
+        results = run(what, options, bench, place)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine(), "samples": results.samples}, indent=1) + "\n")
-    what = [f"{name}: {value}" for name, value in machine().items()]
-    what.append(f"medians of {options.runs} runs of {options.seconds:g} s")
+    told = [f"{name}: {value}" for name, value in machine().items()]
+    told.append(f"medians of {options.runs} runs of {options.seconds:g} s")
     if options.quick:
-        what.append("--quick: a tenth of the viewers, connections and gigabytes that rows of memory name")
-    rows = [row for number in options.rows for row in ROWS[number]]
-    text = f"{'; '.join(what)}.\n\n{table(results, rows, here(options.peers))}\n"
+        told.append("--quick: a tenth of the viewers, connections and gigabytes that rows of memory name")
+    rows = [row for number in options.rows for row in what.rows[number]]
+    text = f"{'; '.join(told)}.\n\n{table(results, rows, here(options.peers))}\n"
     print(text, end="")
     if options.write:
-        options.write.write_text(write_between(options.write.read_text(), f"\n{text}"))
+        options.write.write_text(write_between(options.write.read_text(), f"\n{text}", what.name))
     if results.voids:
         raise SystemExit(f"{len(results.voids)} measurements are void; why, stands above")

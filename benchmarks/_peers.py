@@ -158,11 +158,11 @@ STARTERS: dict[str, Starter] = {"tierkit": tierkit, "nginx": nginx, "varnish": v
 
 
 @contextmanager
-def alive(names: tuple[str, ...], place: Place) -> Iterator[list[Peer]]:
+def alive(starters: dict[str, Starter], names: tuple[str, ...], place: Place) -> Iterator[list[Peer]]:
     """These peers, all at once, each with a folder of its own."""
     with ExitStack() as stack:
         peers = []
         for name in names:
             own = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=place.folder, prefix=f"{name}-")))
-            peers.append(stack.enter_context(STARTERS[name](attrs.evolve(place, folder=own))))
+            peers.append(stack.enter_context(starters[name](attrs.evolve(place, folder=own))))
         yield peers

@@ -16,5 +16,6 @@ if __name__ == "__main__":
     # Python puts a script's folder first, where `import http` of any library would find this very file.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from benchmarks._compare import main
+    from benchmarks._http import COMPARISON
 
-    main(__doc__)
+    main(COMPARISON, __doc__)

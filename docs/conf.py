@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "tierkit_conformance",
     "tierkit_options",
     "tierkit_rules",
     "tierkit_statistics",

@@ -266,7 +266,8 @@ class Cursor:
         taken = self.send(data)
         if taken:  # else nothing has begun, and a newer prelude may take the place of this one
             self._own, self._own_bytes, self._prelude = [], 0, b""
-            self._rest = memoryview(data)[taken:]
+            # An empty view would keep alive all that has left.
+            self._rest = memoryview(data)[taken:] if taken < len(data) else _NOTHING
         return taken == len(data)
 
     def _send_ring(self, data: bytes | memoryview) -> bool:

@@ -6,8 +6,9 @@ Pure: messages are told, answers are values.  Rules:
   sound stands one frame behind the last that players have seen: for them a stream's time never goes back.
 * What carries no time of its own (headers, metadata, often stamped 0) is stamped like what is there already.
 * A kind of media whose clock leaps back by more than a second was started anew: the epoch is shifted again.
-* Players begin with *lead* media: pictures, else sound.  Nothing of an epoch is shown before the first message
-  that a decoder can begin with; pictures wait for a keyframe, also where sound was there first.
+* Players begin with *lead* media: pictures (of the lowest track that has keyframes), else sound.  Nothing of an epoch
+  is shown before the first message that a decoder can begin with; pictures wait for a keyframe, also where sound was
+  there first.
 * Sound leads where the metadata names no picture, or where two seconds of it came without one.
 """
 
@@ -63,6 +64,8 @@ class Epoch:
         self._came: dict[int, int] = {}
         self._pictures = False
         self._picture_shown = False
+        #: The video track whose keyframes players begin with.
+        self._lead: int | None = None
         self._may_have_pictures = True
         self._sound_since: int | None = None
         self._sound_sync: int | None = None
@@ -102,7 +105,9 @@ class Epoch:
 
     def _picture(self, kind: Kind) -> Place:
         self._pictures = True
-        sync = kind.is_keyframe and kind.track == 0
+        if kind.is_keyframe and (self._lead is None or kind.track < self._lead):
+            self._lead = kind.track
+        sync = kind.is_keyframe and kind.track == self._lead
         self._picture_shown = self._picture_shown or sync
         if sync:
             return Place.SYNC

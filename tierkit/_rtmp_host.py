@@ -9,7 +9,7 @@ from typing import Protocol
 
 import trio
 
-from ._fanout import Cursor
+from ._fanout import Cursor, Pump
 from ._plugin import Context
 from .codecs.rtmp_session import ConnectRequested
 from .codecs.rtmp_url import Route
@@ -101,6 +101,7 @@ class Sweeper:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
+        self._pump = ctx.shared(Pump)
         self.served: set[Served] = set()
         #: Those of them that wait for a stream which is not on air.
         self.waits: set[Served] = set()
@@ -137,8 +138,7 @@ class Sweeper:
                 served.look_at_wait(now)
             if now >= self._farewell_at:
                 self._farewell_at = math.inf
-                for served in self:
-                    served.say_farewell()
+                self._pump.in_turns([served.say_farewell for served in self])
             if looks % LOOKS_AT_ALL == 0:
                 for index, served in enumerate(self):
                     served.look(now)
@@ -149,8 +149,7 @@ class Sweeper:
         """Let nobody new begin, and tell the players that can go elsewhere to do so."""
         self.leaving = True
         self._farewell_at = self._ctx.clock() + self.farewell
-        for served in self:
-            served.drain()
+        self._pump.in_turns([served.drain for served in self])
 
     def kick(self, name: str, reason: str = "kicked") -> int:
         """End whoever plays or publishes a stream (or, with a ``*`` at its end, those that begin so)."""

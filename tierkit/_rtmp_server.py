@@ -14,6 +14,8 @@ Silence: a player is pinged every `PING_EVERY` seconds and dropped when it has n
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -127,6 +129,7 @@ class _Served:
                 session.closing = True
                 await self._say_last_words()
                 raise
+            del data  # a player may say no more for hours
             await self._flush()
             for publication in self.publications.values():
                 await publication.room()
@@ -281,6 +284,10 @@ class _Served:
 
     def end(self, code: str, reason: str) -> None:
         """Its stream has ended for good: tell it, and let it take what is on the way to it."""
+        with self._alone():
+            self._end(code, reason)
+
+    def _end(self, code: str, reason: str) -> None:
         if self._stream is None or self._ended:
             return
         if self.cursor is None:
@@ -292,7 +299,8 @@ class _Served:
 
     def resumed(self) -> None:
         """A publisher has begun.  Who plays already goes on with the ring; who waits may begin."""
-        self._begin_if_on_air()
+        with self._alone():
+            self._begin_if_on_air()
 
     def stop(self, reason: str) -> None:
         """End it now."""
@@ -302,8 +310,9 @@ class _Served:
     def drain(self) -> None:
         """Let it go elsewhere, if it knows how (Enhanced RTMP)."""
         if self.cursor is not None and self._request.can_reconnect:
-            self.session.request_reconnect()
-            self.cursor.reply(self.session.data_to_send())
+            with self._alone():
+                self.session.request_reconnect()
+                self.cursor.reply(self.session.data_to_send())
 
     def say_farewell(self) -> None:
         """End it in order: the tier is about to stop."""
@@ -312,6 +321,14 @@ class _Served:
         elif not self._ended:
             self.session.closing = self._ended = True
             self._scope.cancel()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """What goes wrong ends this connection, and not whoever has called all of them in turn."""
+        try:
+            yield
+        except Exception as error:
+            self.stop(f"{type(error).__name__}: {error}")
 
     def look(self, now: float) -> None:
         """Ping it, or drop it."""

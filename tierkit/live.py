@@ -14,6 +14,7 @@ Codecs are not understood, only told apart: keyframes, sequence headers, metadat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -173,14 +174,12 @@ class Stream:
         if not pulled:
             self._streams.ctx.emit(PublisherJoined(peer=publisher, stream=self.name))
         self._streams.ctx.emit(StreamStarted(stream=self.name, origin=publisher))
-        for player in tuple(self.players):
-            player.resumed()
+        self._streams.pump.in_turns([player.resumed for player in self.players])
         return self.publication
 
     def end(self, code: str, reason: str) -> None:
         """End every player with an RTMP status code."""
-        for player in tuple(self.players):
-            player.end(code, reason)
+        self._streams.pump.in_turns([partial(player.end, code, reason) for player in self.players])
 
     def statistics(self) -> StreamStatistics:
         """The stream now and so far."""

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import _figures, _load, _origin, _procs
-from benchmarks._compare import ROWS, arguments, write_between
+from benchmarks import _figures, _http, _load, _origin, _procs, _rtmp
+from benchmarks._compare import Comparison, arguments, write_between
 from benchmarks._figures import Figure, Goal, Results, Row
 from benchmarks._load_tls import ADDED, Records
 from benchmarks._procs import Void
@@ -101,24 +101,36 @@ def test_one_run_that_failed_voids_a_figure_and_no_other() -> None:
     )
 
 
-def test_every_row_has_a_key_of_its_own_and_every_figure_too() -> None:
-    rows = [row for several in ROWS.values() for row in several]
+COMPARISONS = (_http.COMPARISON, _rtmp.COMPARISON)
+
+
+@pytest.mark.parametrize("what", COMPARISONS, ids=lambda what: what.name)
+def test_every_row_has_a_key_of_its_own_and_every_figure_too(what: Comparison) -> None:
+    rows = [row for several in what.rows.values() for row in several]
     assert len({row.key for row in rows}) == len(rows)
     for row in rows:
         assert len({figure.key for figure in row.figures}) == len(row.figures)
 
 
+@pytest.mark.parametrize("what", COMPARISONS, ids=lambda what: what.name)
+def test_a_row_asks_none_but_the_servers_that_are_compared(what: Comparison) -> None:
+    rows = [row for several in what.rows.values() for row in several]
+    assert {peer for row in rows for peer in row.peers} == set(what.peers)
+    goals = [(row, goal) for row in rows for figure in row.figures for goal in figure.goals]
+    assert all(goal.peer in ("", *row.peers) for row, goal in goals)
+
+
 def test_unknown_rows_and_servers_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        arguments("", ["--rows", "1,77"])
+        arguments(_http.COMPARISON, "", ["--rows", "1,77"])
     assert "there is no '77'" in capsys.readouterr().err
 
 
 def test_a_table_goes_between_its_marks_and_nowhere_else() -> None:
     page = "a\n<!-- http.py: begin -->\nold\n<!-- http.py: end -->\nb\n"
-    assert write_between(page, "new") == "a\n<!-- http.py: begin -->\nnew\n<!-- http.py: end -->\nb\n"
+    assert write_between(page, "new", "http.py") == "a\n<!-- http.py: begin -->\nnew\n<!-- http.py: end -->\nb\n"
     with pytest.raises(SystemExit, match="begin"):
-        write_between("no marks", "new")
+        write_between("no marks", "new", "http.py")
 
 
 def test_the_origins_objects_are_as_long_as_they_say() -> None:

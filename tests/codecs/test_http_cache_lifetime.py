@@ -100,15 +100,16 @@ def test_expires_counts_from_arrival_without_a_date(date: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["0", "-1", "", "now", "Thu, 18 Aug 2050 02:01:18 EST", "Thu, 18 Aug 50 02:01:18 GMT"]
-)
+    "value", ["0", "-1", "", "now", "Thu, 18 Aug 2050 02:01:18 EST", "Thu, 18 Aug 2050 02:01:18 UTC",
+              "Thursday, 18-Aug-50 02:01:18 UTC", "Thu, 18 Aug 50 02:01:18 GMT"]
+)  # fmt: skip
 def test_an_invalid_expires_is_the_past(value: str) -> None:
     answer = fields(f"Expires: {value}", "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT")
     assert decide((), 200, answer, now=NOW, policy=Policy(heuristic=0.1)).fresh == 0
 
 
 @pytest.mark.parametrize(
-    "value", ["THU, 18 Aug 2050 02:01:18 GMT", "Thu, 18 AUG 2050 02:01:18 gMT", "Thu, 18 Aug 2050 02:01:18 UTC",
+    "value", ["THU, 18 Aug 2050 02:01:18 GMT", "Thu, 18 AUG 2050 02:01:18 gMT",
               "Thursday, 18-Aug-50 02:01:18 GMT", "Thu Aug 18 02:01:18 2050"]
 )  # fmt: skip
 def test_an_expires_in_any_form(value: str) -> None:

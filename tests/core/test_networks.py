@@ -30,6 +30,13 @@ def test_not_public(host: str) -> None:
     assert host not in Networks(["public"])
 
 
+def test_a_network_has_its_addresses_in_either_spelling() -> None:
+    ours = Networks(["10.0.0.0/8"])
+    for spelt in ("10.1.2.3", "::ffff:10.1.2.3", "::ffff:a01:203"):
+        assert spelt in ours
+    assert "::ffff:11.1.2.3" not in ours
+
+
 @given(st.ip_addresses(v=4))
 def test_an_ipv4_address_is_the_same_one_in_its_ipv6_spelling(address: IPv4Address) -> None:
     for spelt in (["public"], ["10.0.0.0/8", "127.0.0.0/8"], ["0.0.0.0/1"]):

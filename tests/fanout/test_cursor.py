@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+
 import pytest
 import trio
 from hypothesis import given
@@ -44,6 +47,17 @@ async def test_a_joiner_at_a_keyframe_that_has_just_come_gets_it(autojump_clock:
         for each in others:
             assert kinds(bytes(each.got)) == "HKppKp"
         assert kinds(bytes(tap.got)) == "HKp"
+
+
+async def test_what_has_left_is_not_kept(autojump_clock: MockClock) -> None:
+    async with bench() as b:
+        await b.gops(1)
+        tap = b.tap()
+        b.join(tap, first=message("R", 7, 5000))
+        (first,) = [each for each in tap.objects if isinstance(each, bytes) and len(each) > 5000]
+        tap.objects.clear()
+        assert not any(isinstance(each, (bytes, memoryview)) for each in gc.get_referrers(first))
+        assert sys.getrefcount(first) == 2
 
 
 async def test_all_who_join_in_one_gop_are_sent_one_prelude(autojump_clock: MockClock) -> None:

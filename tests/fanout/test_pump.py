@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
-from tierkit._fanout import FanoutPolicy
+from tierkit._fanout import FanoutPolicy, Pump
+from tierkit._fanout_pump import AT_ONCE
+from tierkit.testing import MemoryNetwork
 
 from .support import Tap, bench, parse
 
@@ -165,3 +169,23 @@ async def test_who_was_slow_before_the_pump_ran_is_not_forgotten(autojump_clock:
         tap.open(None)
         await trio.sleep(1)
         assert [part.kind for part in parse(bytes(tap.got))] == ["H", "K"]
+
+
+async def test_what_is_done_for_many_keeps_nobody_waiting(autojump_clock: MockClock) -> None:
+    done: list[int] = []
+    async with bench() as b:
+        b.pump.in_turns([partial(done.append, number) for number in range(100)])
+        assert done == list(range(AT_ONCE))  # a few need no task
+        await trio.testing.wait_all_tasks_blocked()
+        assert done == list(range(100))
+
+
+async def test_what_comes_before_the_pump_runs_is_done_when_it_does(autojump_clock: MockClock) -> None:
+    done: list[int] = []
+    pump = Pump(MemoryNetwork(), trio.current_time)
+    pump.in_turns([partial(done.append, number) for number in range(100)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pump.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert done == list(range(100))
+        nursery.cancel_scope.cancel()

@@ -69,6 +69,16 @@ async def test_what_comes_back_is_made_anew() -> None:
             assert answer.get(b"via") == b"1.1 shield, 1.1 tierkit-edge"
 
 
+@pytest.mark.parametrize("wish", ["Cache-Control: no-cache", "Cache-Control: max-age=0", "Pragma: no-cache"])
+async def test_reloads_past_the_cache_do_not_reach_the_origin(wish: str) -> None:
+    """A player that reloads so is one of many thousands."""
+    async with open_edge() as rig:
+        for _ in range(3):
+            assert (await rig.get(SEGMENT, wish)).status == 200
+        assert rig.origin.count(SEGMENT) == 1
+        assert rig.origin.asked[0].get(wish.partition(":")[0].lower().encode()) is None
+
+
 async def test_head_is_answered_from_what_get_would_store() -> None:
     async with open_edge() as rig:
         for _ in range(2):

@@ -180,6 +180,11 @@ async def mpv(url: str, seconds: float) -> Watched:
     return watched
 
 
+async def know_gstreamer() -> None:
+    """Have GStreamer look at its plugins: what it says of each when it first does so is no player's complaint."""
+    await trio.run_process(["gst-inspect-1.0", "--exists", "playbin"], capture_stdout=True, capture_stderr=True)
+
+
 async def gstreamer(url: str, seconds: float, *, playbin: str = "playbin") -> Watched:
     """GStreamer's player, its pictures and its sound in time; buffering after the start is a stall."""
     watched = Watched()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
 from attrs import frozen
 
 from .browser import open_browser
+from .npm import installed_or_skipped
 
 HERE = Path(__file__).with_name("hls_js")
 
@@ -43,33 +39,8 @@ def install_player(folder: Path, hls_js: Path) -> None:
 
 
 def fetch_hls_js() -> Path:
-    """hls.js from npm, as the lock file has it; kept outside the repository from one run to the next."""
-    lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:16]
-    kept = Path(tempfile.gettempdir()) / f"tierkit-tests-{os.getuid()}" / lock
-    script = kept / "node_modules" / "hls.js" / "dist" / "hls.min.js"
-    if script.exists():
-        return script
-    kept.parent.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent) as fresh:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, fresh)
-        failed = _npm_ci(fresh)
-        if failed and os.environ.get("TIERKIT_REAL") != "1":
-            pytest.skip(f"not run: npm cannot install hls.js: {failed}")
-        assert not failed
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(fresh, kept)
-    return script
-
-
-def _npm_ci(folder: str) -> str:
-    """Why npm cannot install what the lock file in a folder says; "" where it has."""
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
-    except subprocess.TimeoutExpired:
-        return "it takes too long"
-    return done.stderr[-300:] if done.returncode else ""
+    """hls.js from npm."""
+    return installed_or_skipped(HERE) / "node_modules" / "hls.js" / "dist" / "hls.min.js"
 
 
 async def watch_in_browser(page: str, players: Mapping[str, tuple[str, str]], seconds: float) -> dict[str, Viewed]:

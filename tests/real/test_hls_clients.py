@@ -26,7 +26,7 @@ from .hls_origins import (
     ts_publisher,
     until_listed,
 )
-from .hls_players import RATE, Truth, Watched, ffmpeg, gstreamer, mpv, parts_ways, truth
+from .hls_players import RATE, Truth, Watched, ffmpeg, gstreamer, know_gstreamer, mpv, parts_ways, truth
 from .hls_web import Viewed, fetch_hls_js, install_player, watch_in_browser
 from .ll_hls import TARGET, LowLatencyOrigin, kill, open_low_latency_origin
 from .media import make_clip, stretch
@@ -73,6 +73,7 @@ class Evening:
 async def watch_everything(folder: Path, hls_js: Path) -> Evening:
     clip = make_clip(folder / "clip.flv", seconds=PLAYED + 40, size="320x180")
     evening = Evening(truth(clip))
+    await know_gstreamer()
     logs = [folder / "edge.log", folder / "low-latency-edge.log"]
     async with (
         open_nginx(folder) as nginx,

@@ -116,3 +116,22 @@ def test_whatever_a_later_publisher_stamps_time_never_goes_back_behind_what_was_
     assert not kept or kept[0][0] in "KS"
     pictures = [each for each, _ in kept if each in "KP"]
     assert not pictures or pictures[0] == "K"
+
+
+def track(number: int, timestamp: int, *, keyframe: bool) -> Sent:
+    """A frame of one track of several (Enhanced RTMP v2): multitrack of one, coded frames."""
+    head = bytes([0x80 | (1 if keyframe else 2) << 4 | 6, 0x01]) + b"hvc1" + bytes([number])
+    return Sent(9, timestamp, head + bytes(3) + b"picture")
+
+
+def test_players_begin_with_the_only_track_that_there_is() -> None:
+    found = shown(Epoch(None), [metadata(), track(1, 0, keyframe=False), track(1, 40, keyframe=True), sound(50)])
+    assert [place for _, _, place in found] == [Place.HELD, Place.HELD, Place.SYNC, Place.SHOWN]
+
+
+def test_players_begin_with_the_first_of_several_tracks() -> None:
+    sent = [track(number, at, keyframe=at == 0) for at in (0, 40, 0x50) for number in (0, 1)]
+    sent += [track(number, 120, keyframe=True) for number in (1, 0)]
+    places = [place for _, _, place in shown(Epoch(None), [metadata(), *sent])]
+    assert places[1:3] == [Place.SYNC, Place.SHOWN]
+    assert places[-2:] == [Place.SHOWN, Place.SYNC]

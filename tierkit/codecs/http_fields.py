@@ -179,14 +179,11 @@ _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(_MONTHS, 1)
 _MONTH = b"(" + b"|".join(_MONTHS) + b")"
 _DAY = b"(?:" + b"|".join(_DAYS) + b")"
 _TIME = rb"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9]|60)"
-# A cache reads the names in any case, and takes UTC for GMT; every other zone is invalid (RFC 9111 section 4.2).
-_IMF = re.compile(_DAY + rb", ([0-9]{2}) " + _MONTH + rb" ([0-9]{4}) " + _TIME + rb" (?:GMT|UTC)\Z", re.IGNORECASE)
+# A cache reads the names in any case, and takes no other zone than GMT: UTC, which RFC 7234 allowed, is invalid as
+# well (RFC 9111 section 4.2).
+_IMF = re.compile(_DAY + rb", ([0-9]{2}) " + _MONTH + rb" ([0-9]{4}) " + _TIME + rb" GMT\Z", re.IGNORECASE)
 _RFC850 = re.compile(
-    rb"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, ([0-9]{2})-"
-    + _MONTH
-    + rb"-([0-9]{2}) "
-    + _TIME
-    + rb" (?:GMT|UTC)\Z",
+    rb"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, ([0-9]{2})-" + _MONTH + rb"-([0-9]{2}) " + _TIME + rb" GMT\Z",
     re.IGNORECASE,
 )
 _ASCTIME = re.compile(_DAY + rb" " + _MONTH + rb" ([0-9]{2}| [0-9]) " + _TIME + rb" ([0-9]{4})\Z", re.IGNORECASE)

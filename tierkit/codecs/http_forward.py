@@ -72,12 +72,14 @@ def stored_fields(headers: Headers, *, now: float, strip: frozenset[bytes] = fro
     return fields
 
 
-#: Fields by which a client makes frameworks believe in another URL, method or host than the one in the key: what they
-#: answer then would be stored for everybody ("Practical Web Cache Poisoning", Kettle, 2018).
+#: Fields by which a client makes frameworks believe in another URL, method, host or client than the one in the key:
+#: what they answer then would be stored for everybody ("Practical Web Cache Poisoning", Kettle, 2018).  An origin that
+#: shows more to 127.0.0.1 must not be made to fill a cache with that.
 UNKEYED: Final = frozenset(
     {
         b"forwarded",
         b"x-forwarded",
+        b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-port",
         b"x-forwarded-prefix",
@@ -86,6 +88,7 @@ UNKEYED: Final = frozenset(
     | {b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-ssl", b"x-forwarded-path", b"x-forwarded-uri"}
     | {b"x-host", b"x-http-host-override", b"x-original-host", b"x-original-url", b"x-rewrite-url", b"x-scheme"}
     | {b"x-http-method", b"x-http-method-override", b"x-method-override", b"front-end-https"}
+    | {b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip"}
 )
 
 

@@ -51,6 +51,10 @@ MOMENT_SHARE = 1 / 8
 LONGEST_MOMENT = 1.0
 #: Seconds for which a missing thing is believed to be missing: the next segment is a 404 until it is there.
 NEGATIVE = 1.0
+#: What is stored, besides what is missing: never an error of the server's.
+STORED = frozenset({200, 203})
+#: Say something to one request alone: what it has already, and that it must say who it is.
+ONE_REQUEST = frozenset({304, 401, 407})
 #: Never shared, on media or playlists: each viewer would be the one who asked first.
 COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
 #: Fields that say how long an answer may be kept, to somebody.
@@ -94,9 +98,9 @@ def decide(
     if missing:
         told = 0.0 if "no-store" in control else told
         return Lifetime(shared=True, fresh=min(NEGATIVE, NEGATIVE if told is None else told))
-    if 300 <= status < 500 and status not in (304, 401, 407):
+    if for_those_who_wait(status):
         return Lifetime(shared=True)
-    if status not in (200, 203):
+    if status not in STORED:
         return Lifetime(shared=False, reason=f"status {status}")
     age = age_value(headers) + max(0.0, delay)
     strip = COOKIES | field_names(control.get("private", "")) | field_names(control.get("no-cache", ""))
@@ -146,6 +150,11 @@ def viewers_control(kind: Kind, status: int, lifetime: Lifetime) -> bytes:
     if status == 200 and kind in ("playlist", "mpd"):
         return b"max-age=%d" % max(SHORTEST_TOLD, int(lifetime.fresh))
     return b""
+
+
+def for_those_who_wait(status: int) -> bool:
+    """Whether a redirection or a refusal answers all who wait for it, and nobody who comes later."""
+    return 300 <= status < 500 and status not in ONE_REQUEST
 
 
 def told_lifetime(control: Directives) -> float | None:

@@ -194,7 +194,10 @@ class ChunkReader:
         if self.error is not None:
             raise self.error
         try:
-            return self._next()
+            message = self._next()
+            if message is None and self._at >= len(self._data):
+                self._data, self._at = b"", 0  # thousands of players who have asked for what they get say no more
+            return message
         except RemoteProtocolError as exc:
             self.error = exc
             self._streams.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from attrs import field, frozen
@@ -72,7 +73,7 @@ class ConnectRequested:
 
     app: str
     tc_url: str
-    object: dict[str, Any] = field(factory=dict, repr=False)
+    object: Mapping[str, Any] = field(factory=dict, repr=False)
     args: tuple[Any, ...] = field(default=(), repr=False)
     flash_ver: str = ""
     caps_ex: int = 0

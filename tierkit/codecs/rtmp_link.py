@@ -41,6 +41,23 @@ _MEDIA: Final = frozenset((m.AUDIO, m.VIDEO))
 class Link:
     """One end of a connection; `ServerSession` and `ClientSession` say what the commands mean."""
 
+    __slots__ = (
+        "_acknowledged",
+        "_error",
+        "_handshake",
+        "_out",
+        "_pending",
+        "_pings",
+        "_reader",
+        "_window",
+        "_writer",
+        "bytes_received",
+        "closing",
+        "ignored",
+        "max_message",
+        "peer_acknowledged",
+    )
+
     def __init__(self, handshake: ServerHandshake | ClientHandshake, max_message: int) -> None:
         self.max_message = max_message
         self.closing = False
@@ -51,7 +68,7 @@ class Link:
         """The last sequence number that the peer acknowledged (modulo 2**32)."""
         self.ignored = 0
         """Messages that were understood and had no use here."""
-        self._handshake = handshake
+        self._handshake: ServerHandshake | ClientHandshake | None = handshake
         self._reader = ChunkReader(max_message=COMMAND_LIMIT, max_buffered=COMMAND_LIMIT)
         self._writer = ChunkWriter()
         self._out: list[bytes] = []
@@ -91,11 +108,11 @@ class Link:
     def _feed(self, data: bytes) -> None:
         if self._error is not None:
             raise self._error
-        if not self._handshake.done:
-            rest = self._shake(data)
+        if self._handshake is not None:
+            rest = self._shake(self._handshake, data)
             if rest is None:
                 return
-            data = rest
+            data, self._handshake = rest, None
             self._established()
         self._reader.feed(data)
         self.bytes_received += len(data)
@@ -103,9 +120,8 @@ class Link:
             self._acknowledged = self.bytes_received
             self._control(m.ACKNOWLEDGEMENT, self.bytes_received)
 
-    def _shake(self, data: bytes) -> bytes | None:
+    def _shake(self, handshake: ServerHandshake | ClientHandshake, data: bytes) -> bytes | None:
         """What came behind the handshake, None while it is not complete."""
-        handshake = self._handshake
         self._raw(handshake.receive(data))
         return handshake.leftover() if handshake.done else None
 

@@ -6,6 +6,7 @@ a value or with `RemoteProtocolError`.  Numbers are those of the RTMP specificat
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 from attrs import frozen
@@ -116,13 +117,16 @@ _SET_DATA_FRAME: Final = amf0.encode("@setDataFrame")
 _AGGREGATE_HEADER: Final = 11
 _SHORT_STRING: Final = 0x02
 _LONG_STRING: Final = 0x0C
+#: Longest command that is remembered: a connect has some 300 bytes.
+_OFTEN_SAID: Final = 1024
 
 
 @frozen
 class Command:
     """A remote call, or the answer to one (`name` is then `_result`, `_error` or `onStatus`).
 
-    `transaction` is 0 where no answer is wanted; `object` is the command object, usually None after `connect`.
+    `transaction` is 0 where no answer is wanted; `object` is the command object, usually None after `connect`.  What
+    was decoded is shared with others who said the same: it is not to be changed.
     """
 
     name: str
@@ -140,11 +144,7 @@ class Command:
         payload = message.payload
         if message.type_id == COMMAND_AMF3 and payload[:1] == b"\x00":
             payload = payload[1:]
-        values = amf0.decode_all(payload)
-        if not values or not isinstance(values[0], str):
-            raise RemoteProtocolError("an RTMP command has no name")
-        transaction = values[1] if len(values) > 1 and isinstance(values[1], float) else 0.0
-        return cls(str(values[0]), transaction, values[2] if len(values) > 2 else None, tuple(values[3:]))
+        return _command(payload) if len(payload) <= _OFTEN_SAID else _command.__wrapped__(payload)
 
     def arg(self, index: int, default: Any = None) -> Any:
         """The argument at `index`, or `default` where the peer left it out."""
@@ -153,6 +153,16 @@ class Command:
     def payload(self) -> bytes:
         """The payload of a message of type `COMMAND`."""
         return amf0.encode(self.name, self.transaction, self.object, *self.args)
+
+
+@lru_cache(maxsize=128)
+def _command(payload: bytes) -> Command:
+    """The command in a payload; players of one kind say the same to the byte, so thousands share what was read once."""
+    values = amf0.decode_all(payload)
+    if not values or not isinstance(values[0], str):
+        raise RemoteProtocolError("an RTMP command has no name")
+    transaction = values[1] if len(values) > 1 and isinstance(values[1], float) else 0.0
+    return Command(str(values[0]), transaction, values[2] if len(values) > 2 else None, tuple(values[3:]))
 
 
 def command_payload(name: str, transaction: float, command_object: Any, *args: Any) -> bytes:

@@ -69,6 +69,17 @@ class ServerSession(Link):
         max_message: longest message taken from a publisher.
     """
 
+    __slots__ = (
+        "_accepted",
+        "_connect",
+        "_out_chunk_size",
+        "_publishing",
+        "_streams",
+        "_transaction",
+        "app",
+        "tc_url",
+    )
+
     def __init__(
         self, nonce: bytes, now: float = 0.0, *, chunk_size: int = CHUNK_SIZE, max_message: int = MAX_MESSAGE
     ) -> None:
@@ -77,7 +88,7 @@ class ServerSession(Link):
         """The application of `connect`, as sent."""
         self.tc_url = ""
         self._out_chunk_size = chunk_size
-        self._connect: ConnectRequested | None = None
+        self._connect: ConnectRequested | None = None  # until it is answered
         self._transaction = 0.0  # of the connect that waits for an answer
         self._accepted = False
         self._streams: dict[int, _Stream] = {}
@@ -109,6 +120,7 @@ class ServerSession(Link):
             # The specification leaves open which of the two objects clients read these from.
             for place in (properties, info):
                 place |= {"videoFourCcInfoMap": _CAN_FORWARD, "audioFourCcInfoMap": _CAN_FORWARD, "capsEx": _CAPS_EX}
+        self._connect = None
         self._call(0, "_result", self._transaction, properties, info)
 
     def reject_connect(self, code: str = "NetConnection.Connect.Rejected", description: str = "", **more: Any) -> None:
@@ -222,9 +234,9 @@ class ServerSession(Link):
             yield CallReceived(stream_id, command)
 
     def _on_connect(self, command: m.Command) -> ConnectRequested:
-        if self._connect is not None:
+        if self._connect is not None or self._accepted:
             raise RemoteProtocolError("an RTMP client connects twice")
-        said = dict(command.object) if isinstance(command.object, dict) else {}
+        said = command.object if isinstance(command.object, dict) else {}
         self._transaction = command.transaction
         self.app = amf0.as_text(said.get("app"))
         self.tc_url = amf0.as_text(said.get("tcUrl") or said.get("tcurl"))

@@ -93,7 +93,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Seconds in playlists are decimals and bounded",
             source="`inf`, `nan`, `1e9`",
             off={"tierkit.codecs.hls_read:_seconds": lambda text, longest=1.0: float(text or 0)},
-            tests=("codecs/test_hls_read.py::test_garbage_gives_facts_or_the_one_error",),
+            tests=("codecs/test_hls_read.py::test_odd_seconds_are_none",),
         ),
         Switch(
             rule="Skipped segments are bounded",
@@ -191,7 +191,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="An IPv4 address in its IPv6 spelling is the same one",
             source="::ffff:127.0.0.1",
             off={"tierkit._networks:plain": lambda address: address},
-            tests=("core/test_networks.py::test_an_ipv4_address_is_the_same_one_in_its_ipv6_spelling",),
+            tests=("core/test_networks.py::test_a_network_has_its_addresses_in_either_spelling",),
         ),
         Switch(
             rule="Credentials for here are not for there",
@@ -235,7 +235,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A token is for its folder and what is below",
             source="-",
             off={"tierkit.codecs.signed_url:Grant.covers": lambda self, path: True},
-            tests=("codecs/test_signed_url.py::test_a_token_is_good_for_what_its_grant_covers",),
+            tests=("codecs/test_signed_url.py::test_a_playlist_hands_its_token_on",),
         ),
         Switch(
             rule="What lies in a folder around a token's own is signed for alone",

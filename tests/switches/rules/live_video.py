@@ -7,8 +7,12 @@ from typing import Any, Final
 from tierkit.codecs.audience import _Ring
 from tierkit.codecs.hls import Kind, classify
 from tierkit.codecs.hls_query import Directives
+from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_lifetime import initial_age
+from tierkit.codecs.http_reuse import request_directives
+from tierkit.codecs.live_cache import ASSUMED_TARGET, LONGEST_TARGET
 from tierkit.plugin import Entry, Filler, Flight, NotShared, Store
+from tierkit.plugins.hls._resume import copy_body
 
 from ..switch import Switch
 
@@ -30,6 +34,35 @@ async def _clean_end(self: Any, offset: int) -> int:
             return 0
         await self._grown.wait()
     return max(0, int(self.size) - offset)
+
+
+async def _when_whole(self: Any, offset: int) -> int:
+    """Nothing before all is there."""
+    while not self.complete:
+        if self.failure is not None:
+            raise self.failure
+        await self._grown.wait()
+    return max(0, int(self.size) - offset)
+
+
+def _always_by_range(self: Any, headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The rest, also where that is all of it."""
+    return [*headers, (b"Range", b"bytes=%d-" % self.at)]
+
+
+async def _without_end(filler: Any, name: str, response: Any, limit: int) -> None:
+    """A body, however long."""
+    await copy_body(filler, name, response, 1 << 60)
+
+
+def _in_targets(fresh: float = 0.5, behind: float = 0.5, if_error: float = 3.0) -> Any:
+    """Lifetimes of a playlist by its target duration alone, as shares of that."""
+
+    def lifetime(facts: Any, told: Any, age: float, target: float, *, blocking: bool) -> tuple[float, float, float]:
+        unit = min(facts.target_duration, LONGEST_TARGET) or target or ASSUMED_TARGET
+        return fresh * unit, behind * unit, if_error * unit
+
+    return lifetime
 
 
 def _for_readers_alone(self: Any, data: bytes) -> None:
@@ -105,6 +138,14 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("codecs/test_live_cache.py::test_what_is_old_on_arrival_is_fresh_for_a_moment",),
         ),
     ],
+    "Reloads past the cache": [
+        Switch(
+            rule="What viewers ask of caches does not reach the origin of a stream",
+            source="thousands of players that reload with no-cache",
+            off={"tierkit.plugins.hls._policy:Live.wanted": lambda self, request: request_directives(request)},
+            tests=("plugins/test_hls_edge.py::test_reloads_past_the_cache_do_not_reach_the_origin",),
+        ),
+    ],
     "Waiting for what cannot be shared": [
         Switch(
             rule="An answer that is not for others releases all who wait for it",
@@ -122,7 +163,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Who may wait for one object, and what may be fetched at once, is bounded",
             source="waiting lists without a cap, Varnish 3461",
             off={"tierkit.plugins.hls._flow:Flow._busy": lambda self: None},
-            tests=("plugins/test_hls_crowd.py::test_those_who_wait_are_bounded",),
+            tests=(
+                "plugins/test_hls_crowd.py::test_those_who_wait_are_bounded",
+                "plugins/test_hls_crowd.py::test_what_is_asked_upstream_is_bounded",
+            ),
         ),
         Switch(
             rule="What broke off upstream is reset for its readers, never ended in order",
@@ -152,6 +196,14 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("store/test_store.py::test_a_short_fill_is_a_failure",),
         ),
         Switch(
+            rule="A body that breaks off before its first byte is asked for from there",
+            source="-",
+            off={"tierkit.plugins.hls._resume:Copy.ask_for": _always_by_range},
+            tests=(
+                "plugins/test_hls_upstreams_resume.py::test_a_body_that_breaks_off_before_its_first_byte_is_asked_for_anew",
+            ),
+        ),
+        Switch(
             rule="A body that breaks off goes on from the byte that was reached",
             source="-",
             off={"tierkit.plugins.hls._resume:Copy.may_go_on": lambda self: False},
@@ -178,6 +230,18 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="404 for the next segment",
             off={"tierkit.plugins.hls._fetch:Fetcher.patience": lambda self, place: 0.0},
             tests=("plugins/test_hls_streams.py::test_the_segment_that_comes_next_is_waited_for",),
+        ),
+        Switch(
+            rule="It is waited for for a target duration and no longer",
+            source="a viewer who never hears that it is not there",
+            off={
+                "tierkit.plugins.hls._fetch:Fetcher.patience": lambda self, place: (
+                    60.0 if self.streams.awaits(place.only) else 0.0
+                )
+            },
+            tests=(
+                "plugins/test_hls_streams.py::test_who_waits_for_what_never_comes_hears_so_after_a_target_duration",
+            ),
         ),
         Switch(
             rule="Only what comes next is waited for",
@@ -213,9 +277,46 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("plugins/test_hls_edge.py::test_viewers_keep_no_refusal",),
         ),
         Switch(
-            rule="A status that nobody may share is not shared",
-            source="-",
+            rule="What the origin keeps for one viewer is not shared",
+            source="RFC 9111, 5.2.2",
             off={"tierkit.codecs.live_cache:refusal": lambda control, headers, *, missing: ""},
+            tests=("codecs/test_live_cache.py::test_what_is_not_for_others",),
+        ),
+        Switch(
+            rule="What varies by what viewers say is not shared",
+            source="RFC 9111, 4.1",
+            off={
+                "tierkit.codecs.live_cache:refusal": lambda control, headers, *, missing: (
+                    "private" if control.get("private") == "" else "no-store" * ("no-store" in control and not missing)
+                )
+            },
+            tests=(
+                "codecs/test_live_cache.py::test_what_is_not_for_others",
+                "plugins/test_hls_edge.py::test_what_is_not_for_others_is_passed_on_for_each",
+            ),
+        ),
+        Switch(
+            rule="An error of the server is never stored",
+            source="errors pinned at a CDN",
+            off={"tierkit.codecs.live_cache:STORED": frozenset({200, 203, 500, 502, 503, 504})},
+            tests=("codecs/test_live_cache.py::test_what_is_not_for_others",),
+        ),
+        Switch(
+            rule="Refusals and redirections are for those who wait, not for who comes later",
+            source="CPDoS, CCS 2019",
+            off={
+                "tierkit.codecs.live_cache:for_those_who_wait": lambda status: False,
+                "tierkit.codecs.live_cache:STORED": frozenset(range(200, 432)),
+            },
+            tests=(
+                "codecs/test_live_cache.py::test_refusals_and_redirections_are_for_those_who_wait",
+                "plugins/test_hls_edge.py::test_other_refusals_and_redirections_are_not_kept",
+            ),
+        ),
+        Switch(
+            rule="Who is to say who he is answers for nobody else",
+            source="RFC 9110, 15.5.2",
+            off={"tierkit.codecs.live_cache:ONE_REQUEST": frozenset()},
             tests=("codecs/test_live_cache.py::test_what_is_not_for_others",),
         ),
         Switch(
@@ -257,6 +358,47 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=(
                 "plugins/test_hls_edge.py::test_viewers_are_told_how_long_a_playlist_lives_whatever_the_origin_says",
             ),
+        ),
+        Switch(
+            rule="A playlist is fresh for half a target duration",
+            source="RFC 8216bis, B.1",
+            off={"tierkit.codecs.live_cache:playlist_lifetime": _in_targets(fresh=1)},
+            tests=(
+                "plugins/test_hls_edge.py::test_a_playlist_lives_for_half_its_target_duration",
+                "codecs/test_live_cache.py::test_lifetimes",
+            ),
+        ),
+        Switch(
+            rule="Half a target duration later it is not shown any more while upstream answers",
+            source="a grace of 10 s with playlists of 2 s; Varnish 1901",
+            off={"tierkit.codecs.live_cache:playlist_lifetime": _in_targets(behind=5)},
+            tests=(
+                "plugins/test_hls_edge.py::test_a_playlist_lives_for_half_its_target_duration",
+                "codecs/test_live_cache.py::test_lifetimes",
+            ),
+        ),
+        Switch(
+            rule="Where upstream fails it is shown for three target durations and no longer",
+            source="a lull that shows an old window",
+            off={"tierkit.codecs.live_cache:playlist_lifetime": _in_targets(if_error=600)},
+            tests=(
+                "codecs/test_live_cache.py::test_lifetimes",
+                "plugins/test_hls_edge.py::test_a_stale_playlist_is_served_while_upstream_fails",
+            ),
+        ),
+        Switch(
+            rule="A multivariant playlist lives as long as the origin says, from half a target duration to a minute",
+            source="-",
+            off={"tierkit.codecs.live_cache:playlist_lifetime": _in_targets()},
+            tests=(
+                "codecs/test_live_cache.py::test_a_multivariant_playlist_lives_from_half_a_target_duration_to_a_minute",
+            ),
+        ),
+        Switch(
+            rule="What was waited for is kept for six target durations",
+            source="RFC 8216bis, B.1",
+            off={"tierkit.codecs.live_cache:playlist_lifetime": _in_targets()},
+            tests=("codecs/test_live_cache.py::test_what_was_waited_for_is_kept_for_who_comes_for_it_now",),
         ),
         Switch(
             rule="A target duration that is misspelt freezes nothing",
@@ -467,7 +609,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="What is all that there is gets shown in the end",
             source="a stream that stands still for good",
             off={"tierkit.codecs.hls_track:Track._patience_is_over": lambda self, unmoved: ""},
-            tests=("codecs/test_hls_track.py::test_what_alone_goes_on_is_shown_in_the_end",),
+            tests=("codecs/test_hls_track.py::test_what_is_held_back_is_shown_when_nothing_newer_comes_for_long",),
         ),
         Switch(
             rule="A late copy of the epoch before is not shown",
@@ -553,6 +695,15 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             off={"tierkit.plugins.hls._fetch:Fetcher._forget_outgrown": lambda self, reach: None},
             tests=(
                 "plugins/test_hls_streams.py::test_a_resource_that_grows_is_fetched_anew_once_more_of_it_is_listed",
+            ),
+        ),
+        Switch(
+            rule="What still grows goes to who comes late from its first byte on, at once",
+            source="nginx 237",
+            off={"tierkit._store_entry:Entry.more": _when_whole},
+            tests=(
+                "plugins/test_hls_crowd.py::test_who_comes_late_to_a_growing_segment_has_its_beginning_at_once",
+                "plugins/test_hls_crowd.py::test_a_thousand_viewers_of_a_slow_cold_segment",
             ),
         ),
         Switch(
@@ -682,7 +833,17 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Everything that is held counts in one budget",
             source="Transient storage without a bound, Varnish 3234",
             off={"tierkit._store:Store._charge": lambda self, entry, size: None},
-            tests=("store/test_store.py::test_the_oldest_goes_first",),
+            tests=(
+                "store/test_store.py::test_the_oldest_goes_first",
+                "store/test_store.py::test_what_grows_beyond_its_room_fails",
+                "plugins/test_hls_edge.py::test_what_finds_no_room_passes_through",
+            ),
+        ),
+        Switch(
+            rule="An object has a bounded size",
+            source="bodies without an end",
+            off={"tierkit.plugins.hls._fetch:copy_body": _without_end},
+            tests=("faults/test_upstreams.py::test_more_than_it_was_to_be",),
         ),
         Switch(
             rule="Room for what is new is made of what is old",
