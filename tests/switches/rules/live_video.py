@@ -768,7 +768,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="What blocks is held for three target durations and no longer",
             source="a dead upstream that blocks for ever",
-            off={"tierkit.codecs.hls_query:longest_hold": lambda facts: 1e9},
+            off={"tierkit.codecs.hls_query:longest_hold": lambda facts: 100 * facts.pace},
             tests=(
                 "plugins/test_hls_streams.py::test_a_version_that_nobody_brings_is_503_after_three_target_durations",
             ),
@@ -806,7 +806,9 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="What is answered at once where it should wait is soon old",
             source="a reload storm, media3 2317",
-            off={"tierkit.plugins.hls._fetch:satisfied": lambda directives, facts: True},
+            off={
+                "tierkit.plugins.hls._fetch:was_waited_for": lambda wanted, facts: wanted.blocking and facts is not None
+            },
             tests=(
                 "plugins/test_hls_streams.py::test_what_is_answered_at_once_where_it_should_wait_is_soon_asked_for_again",
             ),

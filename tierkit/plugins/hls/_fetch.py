@@ -11,8 +11,8 @@ from functools import partial
 import trio
 from attrs import define, evolve
 
-from tierkit.codecs.hls import classify
-from tierkit.codecs.hls_query import longest_hold, satisfied
+from tierkit.codecs.hls import PlaylistFacts, classify
+from tierkit.codecs.hls_query import Directives, longest_hold, satisfied
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import Lifetime, age_value
 from tierkit.codecs.http_conditional import revalidation
@@ -427,6 +427,11 @@ class Fetcher:
             wall=self._wall(),
             delay=self.ctx.clock() - asked.at,
             stream=programme.facts if programme is not None else None,
-            # Some answer at once what they offer to wait for: that is soon old.
-            blocking=wanted.blocking and about.facts is not None and satisfied(wanted, about.facts),
+            blocking=was_waited_for(wanted, about.facts),
         )
+
+
+def was_waited_for(wanted: Directives, facts: PlaylistFacts | None) -> bool:
+    """Whether this is the version that was asked for: some answer at once what they offer to wait for, and that is soon
+    old."""
+    return wanted.blocking and facts is not None and satisfied(wanted, facts)
