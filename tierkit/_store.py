@@ -32,6 +32,7 @@ from attrs import field, frozen
 from ._blob import SMALL, pages
 from ._ports import Descriptors
 from ._store_entry import Entry, Flight, NotShared, StoreFull
+from ._store_groups import Groups
 from .errors import TierkitError
 
 __all__ = ["Entry", "Filler", "Flight", "NotShared", "Store", "StoreFull", "StoreStatistics", "open_store"]
@@ -126,28 +127,6 @@ class Filler:
 Fill = Callable[[Filler], Awaitable[None]]
 
 
-class _Group:
-    """The stored entries of one group, oldest first, and what they weigh."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
-        self.bytes = 0
-
-    def weight(self) -> int:
-        return self.bytes
-
-    def add(self, entry: Entry) -> None:
-        self.entries[entry.key] = entry
-        self.bytes += entry.charged
-
-    def remove(self, entry: Entry) -> None:
-        del self.entries[entry.key]
-        self.bytes -= entry.charged
-
-    def oldest(self) -> Entry | None:
-        return next((each for each in self.entries.values() if not each.readers), None)
-
-
 class Store:
     """See the head of this module.  Make it with `open_store`."""
 
@@ -157,13 +136,13 @@ class Store:
         self.used = 0
         self._nursery = nursery
         self._entries: dict[str, Entry] = {}
-        self._groups: dict[str, _Group] = {}
+        self._groups = Groups()
         self._flights: dict[str, Flight] = {}
         self._growing: set[Entry] = set()
         self._lingering: set[Entry] = set()
         self._dirty: set[Entry] = set()
         self._anything = trio.Event()
-        self._fills = self._failed = self._evicted = self._refused = 0
+        self._filling = self._fills = self._failed = self._evicted = self._refused = 0
 
     def get(self, key: str) -> Entry | None:
         """The object that is stored under a key, complete.  Acquire it before the next await."""
@@ -175,8 +154,8 @@ class Store:
 
     @property
     def filling(self) -> int:
-        """How many fills are under way."""
-        return len(self._flights)
+        """How many fills are under way, those among them that nobody may join any more."""
+        return self._filling
 
     def fill(self, key: str, fill: Fill, group: str = "") -> Flight:
         """The flight for a key: the one under way, or a new one that runs `fill`, for an object of `group`.
@@ -192,6 +171,7 @@ class Store:
                 old.acquire()
             flight = self._flights[key] = Flight(key, old, group)
             self._fills += 1
+            self._filling += 1
             self._nursery.start_soon(self._run, flight, fill, name=f"fill {key}")
         return flight
 
@@ -227,7 +207,7 @@ class Store:
             used=self.used,
             objects=len(self._entries) + len(self._growing),
             memfds=sum(entry.blob.in_kernel for entry in held),
-            filling=len(self._flights),
+            filling=self._filling,
             fills=self._fills,
             failed=self._failed,
             evicted=self._evicted,
@@ -246,6 +226,7 @@ class Store:
         except Exception as error:
             failure = error
         finally:
+            self._filling -= 1
             current = self._flights.get(flight.key) is flight
             if current:
                 del self._flights[flight.key]
@@ -277,7 +258,7 @@ class Store:
             if (old := self._entries.get(entry.key)) is not None:
                 self._drop(old)
             self._entries[entry.key] = entry
-            self._groups.setdefault(entry.group, _Group()).add(entry)
+            self._groups.add(entry)
         else:
             self._let_go(entry)
         entry.wake()
@@ -294,7 +275,7 @@ class Store:
             self._refused += 1
             raise StoreFull(f"{size} bytes do not fit into a budget of {self.budget}")
         while self.used + want - entry.charged > self.budget:
-            victim = self._victim()
+            victim = self._groups.victim()
             if victim is None:
                 self._refused += 1
                 raise StoreFull(f"no room for {size} bytes: {self.used} of {self.budget} are being read or filled")
@@ -303,24 +284,10 @@ class Store:
         self.used += want - entry.charged
         entry.charged = want
 
-    def _victim(self) -> Entry | None:
-        """The oldest that nobody reads, of the fullest group that has one."""
-        fullest = max(self._groups.values(), key=_Group.weight, default=None)
-        if fullest is not None and (found := fullest.oldest()) is not None:
-            return found
-        # All of the fullest is being read: rare, so the long way.
-        for group in sorted(self._groups.values(), key=_Group.weight, reverse=True):
-            if (found := group.oldest()) is not None:
-                return found
-        return None
-
     def _drop(self, entry: Entry) -> None:
         """Take an entry out of what is stored."""
         del self._entries[entry.key]
-        group = self._groups[entry.group]
-        group.remove(entry)
-        if not group.entries:
-            del self._groups[entry.group]
+        self._groups.remove(entry)
         self._let_go(entry)
 
     def _let_go(self, entry: Entry) -> None:

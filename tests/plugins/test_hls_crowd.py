@@ -311,6 +311,29 @@ async def test_what_is_asked_upstream_is_bounded(autojump_clock: MockClock) -> N
         assert (await rig.get("/live/8.ts")).status == 404
 
 
+async def test_what_is_fetched_for_one_alone_is_bounded_too(autojump_clock: MockClock) -> None:
+    """Nobody may join a fetch of what is private, but it is a request under way all the same, to its last byte."""
+    async with open_edge(policy="rfc9111", max_fetches=5) as rig:
+        statuses = []
+
+        def private(request: Request) -> Response:
+            answer = dripping(*[b"x"] * 10, pause=1, length=10)
+            answer.headers.append((b"Cache-Control", b"private"))
+            return answer
+
+        async def ask(number: int) -> None:
+            rig.origin.paths[f"/{number}"] = private
+            statuses.append((await rig.get(f"/{number}")).status)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(ask, number)
+                await trio.sleep(0.1)
+            assert rig.statistics().store.filling == 5
+        assert (statuses.count(200), statuses.count(503)) == (5, 15)
+        assert rig.statistics().store.filling == 0
+
+
 # --- ranges of what is still growing -------------------------------------------------------------
 
 

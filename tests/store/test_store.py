@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,12 +12,13 @@ import pytest
 import trio
 import trio.lowlevel
 import trio.testing
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from trio.testing import MockClock
 
 from tierkit._blob import SMALL, GrowingBlob, pages
+from tierkit._store_groups import Groups, _Group
 from tierkit.plugin import Descriptors, Entry, Filler, NotShared, Store, StoreFull, open_store
 
 MB = 1 << 20
@@ -374,6 +376,55 @@ async def test_the_fullest_group_gives_its_oldest() -> None:
         assert store.keys() == ("a1", "b2", "b3", "c")
         await stored(store, "d", bytes(3000))
         assert store.keys() == ("a1", "b3", "c", "d")
+
+
+async def test_a_victim_costs_the_same_among_ten_thousand_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain cache has as many folders as it has objects, and nobody may weigh them all for each that comes."""
+    weighed = 0
+    weight = _Group.weight
+
+    def counted(self: _Group) -> int:
+        nonlocal weighed
+        weighed += 1
+        return weight(self)
+
+    async with small_store(MB) as store:
+        for number in range(10_000):
+            store.put(f"{number}", None, bytes(100), f"group {number}")
+        monkeypatch.setattr(_Group, "weight", counted)
+        for number in range(10_000, 12_000):
+            store.put(f"{number}", None, bytes(100), f"group {number}")
+        assert store.statistics().evicted > 1000
+        assert weighed < 20 * 2000
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "remove", "read"]), st.integers(0, 7), st.integers(0, 2), st.integers(1, 9)),
+        max_size=60,
+    )
+)
+def test_the_victim_is_whom_weighing_all_would_find(steps: list[tuple[str, int, int, int]]) -> None:
+    groups, there, begun = Groups(), {}, {}
+    numbers = itertools.count()
+    for what, key, group, size in steps:
+        entry = there.get(key)
+        if what == "add" and entry is None:
+            entry = there[key] = Entry(str(key), None, size, Descriptors(), lambda _: None)
+            entry.group, entry.charged = str(group), size
+            if not any(each.group == entry.group for each in there.values() if each is not entry):
+                begun[entry.group] = next(numbers)
+            groups.add(entry)
+        elif what == "remove" and entry is not None:
+            groups.remove(there.pop(key))
+        elif what == "read" and entry is not None:
+            entry.readers = size % 2
+        idle = [each for each in there.values() if not each.readers]
+
+        def weight(each: Entry) -> tuple[int, int]:
+            return sum(other.charged for other in there.values() if other.group == each.group), -begun[each.group]
+
+        assert groups.victim() is max(idle, key=weight, default=None)
 
 
 async def test_where_all_of_the_fullest_is_read_the_next_gives() -> None:

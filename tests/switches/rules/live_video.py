@@ -579,19 +579,19 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="Room for what is new is made of what is old",
             source="in-transit objects of Squid",
-            off={"tierkit._store:Store._victim": lambda self: None},
+            off={"tierkit._store_groups:Groups.victim": lambda self: None},
             tests=("store/test_store.py::test_the_oldest_goes_first",),
         ),
         Switch(
             rule="The oldest of a stream goes first",
             source="-",
-            off={"tierkit._store:_Group.oldest": _newest},
+            off={"tierkit._store_groups:_Group.oldest": _newest},
             tests=("store/test_store.py::test_the_oldest_goes_first",),
         ),
         Switch(
             rule="The stream that holds most gives first",
             source="one stream that pushes the others out",
-            off={"tierkit._store:_Group.weight": lambda self: 0},
+            off={"tierkit._store_groups:_Group.weight": lambda self: 0},
             tests=("store/test_store.py::test_the_fullest_group_gives_its_oldest",),
         ),
         Switch(
