@@ -373,6 +373,19 @@ async def test_what_is_kept_beside_small_objects_counts() -> None:
         assert store.used > 50 * 4000  # an entry, its fields and its heads are some kilobytes
 
 
+@pytest.mark.parametrize(("query", "field"), [("q" * 6000, b""), ("", b"x" * 6000)])
+async def test_long_names_and_long_fields_count(query: str, field: bytes) -> None:
+    """A stranger chooses the name, and an origin the fields: neither is a way around the bound."""
+    async with open_edge() as rig:
+        rig.origin.paths[SEGMENT] = plain(b"x", (b"X-Long", field))
+        await rig.get(SEGMENT)
+        before = rig.statistics().store.used
+        for number in range(10):
+            await rig.get(f"{SEGMENT}?{number}{query}")
+        each = (rig.statistics().store.used - before) / 10
+        assert each > 4096 + 2 * 5000  # once as it came and once as it goes out, but for what is usual
+
+
 def test_what_strangers_can_have_remembered_is_bounded() -> None:
     memory: Memory[int, int] = Memory()
     for number in range(5000):

@@ -296,6 +296,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("codecs/test_path_rule.py::test_what_may_be_slow_or_is_not_understood_is_refused",),
         ),
         Switch(
+            rule="What an answer to the edge itself says for one user goes to no viewer",
+            source="Set-Cookie on media",
+            off={"tierkit.plugins.hls._policy:Live.asks_as_viewer": True},
+            tests=("plugins/test_hls_edge.py::test_a_set_cookie_reaches_only_whom_it_was_for",),
+        ),
+        Switch(
             rule="Cookies reach nobody but whom they were for",
             source="Set-Cookie on media",
             off={"tierkit.codecs.live_cache:COOKIES": frozenset()},
@@ -599,6 +605,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="heads of small objects",
             off={"tierkit.plugins.hls._answers:BESIDE": 0, "tierkit.plugins.hls._answers:JOINED": 0},
             tests=("plugins/test_hls_edge.py::test_what_is_kept_beside_small_objects_counts",),
+        ),
+        Switch(
+            rule="Long names and fields count as what they take",
+            source="a cache that is full of URLs",
+            off={"tierkit.plugins.hls._answers:USUAL": 1 << 40},
+            tests=("plugins/test_hls_edge.py::test_long_names_and_long_fields_count",),
         ),
         Switch(
             rule="Evicted bytes count until their last reader has them",

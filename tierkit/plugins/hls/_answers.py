@@ -22,8 +22,10 @@ __all__ = ["Answers", "beside"]
 
 #: Bodies up to this size are kept once more, behind their head, so that both leave in one call.
 JOINED = 8192
-#: Bytes that are counted for what is kept beside an object: its entry, fields and head.
+#: Bytes that are counted for what is kept beside an object: its entry, and its name, fields and head where these are as
+#: short as most; longer ones count twice, because they are kept as they came and as they go out.
 BESIDE = 4096
+USUAL = 1024
 
 
 class Answers:
@@ -166,9 +168,10 @@ class Answers:
         return with_spans(entry, spans, headers)
 
 
-def beside(length: int | None) -> int:
-    """Bytes of memory that an object of this length takes besides its own."""
-    return BESIDE + (length if length is not None and length <= JOINED else 0)
+def beside(key: str, meta: Meta, length: int | None) -> int:
+    """Bytes of memory that an object of this name, these fields and this length takes besides its own."""
+    text = len(key) + sum(len(name) + len(value) for name, value in meta.fields)
+    return BESIDE + 2 * max(0, text - USUAL) + (length if length is not None and length <= JOINED else 0)
 
 
 def _cors(origin: str) -> list[tuple[bytes, bytes]]:

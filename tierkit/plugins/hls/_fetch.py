@@ -282,7 +282,7 @@ class Fetcher:
             self._withhold(asked, lifetime, response.headers)
             key = self._variant(asked, lifetime)
         length = response.length if text is None else len(text)
-        filler.start(meta, length, beside=beside(length), key=key)
+        filler.start(meta, length, beside=beside(key, meta, length), key=key)
         if text is not None:
             filler.write(text)
             return
@@ -299,7 +299,7 @@ class Fetcher:
 
     def _withhold(self, asked: Asked, lifetime: Lifetime, headers: Headers) -> None:
         """What is stored without some fields goes to the one who asked with them: they are his, or validated now."""
-        if asked.lead is not None and lifetime.strip:
+        if asked.lead is not None and lifetime.strip and self.policy.asks_as_viewer:
             passed = self.answers.forward(headers, alone=True)
             asked.lead.own = tuple(each for each in passed if each[0] in lifetime.strip)
 
@@ -379,7 +379,8 @@ class Fetcher:
         if lifetime.shared:
             meta = self.meta(asked, response.status, response.headers, lifetime, about.brief())
             with suppress(StoreFull):
-                self.store.put(asked.place.key, meta, text, asked.place.stream, beside=beside(len(text)))
+                key = asked.place.key
+                self.store.put(key, meta, text, asked.place.stream, beside=beside(key, meta, len(text)))
 
     def _fetch_ahead(self, place: Place) -> None:
         if self.store.get(place.key) is None and self.store.flight(place.key) is None and self.may_fetch():
