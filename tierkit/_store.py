@@ -134,6 +134,9 @@ class Store:
         self.budget = budget
         self.descriptors = descriptors
         self.used = 0
+        #: Told of each object when it is stored, and when it is stored no longer: for who keeps an index.  Synchronous.
+        self.on_stored: Callable[[Entry], None] = _unheard
+        self.on_dropped: Callable[[Entry], None] = _unheard
         self._nursery = nursery
         self._entries: dict[str, Entry] = {}
         self._groups = Groups()
@@ -199,6 +202,10 @@ class Store:
         """The keys of what is stored, oldest first, then those of what is under way."""
         return tuple(dict.fromkeys((*self._entries, *self._flights)))
 
+    def under_way(self) -> tuple[str, ...]:
+        """The keys of the fills that may be joined."""
+        return tuple(self._flights)
+
     def statistics(self) -> StoreStatistics:
         """The store now and so far."""
         held = (*self._entries.values(), *self._growing, *self._lingering)
@@ -259,6 +266,7 @@ class Store:
                 self._drop(old)
             self._entries[entry.key] = entry
             self._groups.add(entry)
+            self.on_stored(entry)
         else:
             self._let_go(entry)
         entry.wake()
@@ -288,6 +296,7 @@ class Store:
         """Take an entry out of what is stored."""
         del self._entries[entry.key]
         self._groups.remove(entry)
+        self.on_dropped(entry)
         self._let_go(entry)
 
     def _let_go(self, entry: Entry) -> None:
@@ -317,6 +326,10 @@ class Store:
             entry.blob.close()
         self._entries.clear()
         self._groups.clear()
+
+
+def _unheard(entry: Entry) -> None:
+    """Nobody keeps an index."""
 
 
 @asynccontextmanager

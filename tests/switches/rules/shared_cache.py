@@ -388,6 +388,18 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("codecs/test_http_cache_vary.py::test_the_key_is_stable_under_case_and_order_of_vary",),
         ),
         Switch(
+            rule="What an object varies by is known for as long as a variant is stored",
+            source="-",
+            off={"tierkit.plugins.hls._variants:Variants._took": lambda self, entry: None},
+            tests=("plugins/test_hls_plain.py::test_what_varies_is_found_for_as_long_as_it_is_stored",),
+        ),
+        Switch(
+            rule="What it varies by goes with its last variant",
+            source="-",
+            off={"tierkit.plugins.hls._variants:Variants._gave_up": lambda self, entry: None},
+            tests=("plugins/test_hls_plain.py::test_what_it_varies_by_goes_with_what_is_stored",),
+        ),
+        Switch(
             rule="What varies by too many fields is not shared",
             source="bounded keys",
             off={"tierkit.codecs.http_vary:MAX_VARY_NAMES": 1 << 30},

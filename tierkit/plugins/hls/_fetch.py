@@ -40,6 +40,7 @@ from ._places import NOTHING, Gate, Place, Refused
 from ._policy import Arrival, Policy
 from ._reading import read_body
 from ._resume import TooLarge, copy_body
+from ._variants import Variants
 
 __all__ = ["Asked", "Fetcher", "Lead"]
 
@@ -127,7 +128,7 @@ class Fetcher:
         self.prefetch = prefetch
         self.max_object = max_object
         self.streams = Streams(gate.name)
-        self.varies: Memory[str, tuple[bytes, ...]] = Memory()
+        self.varies = Variants(store)
         self.revalidated = self.prefetched = 0
         #: Whether one more request may be under way; who counts them all says so.
         self.may_fetch: Callable[[], bool] = lambda: True
@@ -161,8 +162,8 @@ class Fetcher:
     def forget(self, key: str) -> int:
         """Forget what is stored under a key, and all that varies there; returns how many objects that were."""
         count = int(self.store.remove(key))
-        if self.varies.get(key) is not None:
-            count += sum(self.store.remove(each) for each in self.store.keys() if each.startswith(key + "\n"))  # noqa: SIM118
+        arriving = [each for each in self.store.under_way() if each.startswith(f"{key}\n")]
+        count += sum(self.store.remove(each) for each in {*self.varies.keys(key), *arriving})
         self.unlearn(key)
         return count
 
