@@ -13,7 +13,8 @@ from attrs import fields
 from trio.testing import MockClock
 
 from tierkit.codecs.hls import MAX_PLAYLIST
-from tierkit.events import UpstreamBack, UpstreamLost
+from tierkit.errors import ConnectionLost
+from tierkit.events import ConnectionFailed, StreamFault, UpstreamBack, UpstreamLost
 from tierkit.http import Request, Response
 from tierkit.plugin import StoreStatistics
 from tierkit.plugins.hls import HLS, HLSStatistics, tierkit_services
@@ -400,6 +401,42 @@ async def test_what_finds_no_room_passes_through() -> None:
         rig.origin.paths[SEGMENT] = plain(body)
         assert (await rig.get()).body == body
         assert rig.statistics().store.refused == 1
+
+
+@pytest.mark.parametrize("options", [{"max_object": 1 << 20}, {"cache_bytes": 1 << 20}])
+async def test_what_outgrows_the_store_without_a_length_is_told_once_and_passes_from_then_on(
+    options: dict[str, int], autojump_clock: MockClock
+) -> None:
+    """Whoever reads it is reset, because it has begun; so that must not come again with each pause."""
+    async with open_edge(**options) as rig:
+        body = [bytes(100_000)] * 20
+        rig.origin.paths[SEGMENT] = dripping(*body, pause=0.01)
+        lost = []
+
+        async def ask() -> None:
+            with pytest.raises(ConnectionLost):
+                await rig.get()
+            lost.append(1)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(ask)
+        assert (len(lost), rig.statistics().broken) == (3, 1)
+        (told,) = rig.events.of(StreamFault)
+        assert re.search("raise (max_object|cache_bytes)", told.reason)
+        assert not rig.events.of(ConnectionFailed)
+        for _ in range(5):
+            await trio.sleep(60)
+            assert (await rig.get()).body == b"".join(body)
+
+
+async def test_a_range_that_waits_for_an_end_there_is_no_room_for(autojump_clock: MockClock) -> None:
+    async with open_edge(cache_bytes=1 << 20) as rig:
+        rig.origin.paths[SEGMENT] = dripping(*[bytes(100_000)] * 20, pause=0.01)
+        answer = await rig.get(SEGMENT, "Range: bytes=0-1900000")
+        assert (answer.status, answer.get(b"retry-after")) == (503, b"1")
+        assert not rig.events.of(ConnectionFailed)
+        assert (await rig.get(SEGMENT, "Range: bytes=0-1900000")).status == 200
 
 
 # --- validators ----------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 import h11
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from tests.support_http import open_door
 from tierkit import Origin
 from tierkit.errors import ConnectionLost
+from tierkit.events import ConnectionFailed, StreamFault, UpstreamLost
 from tierkit.http import BodySink, Request, Response
 from tierkit.plugin import Connection
 from tierkit.testing import MemoryNetwork
@@ -220,3 +222,30 @@ async def test_interim_answers_and_trailers(line: str, passes: bool, late: bool,
         for gone in (b"max-age", b"x-hop"):
             assert gone not in said
         assert rig.statistics().store.objects == 0
+
+
+async def test_a_passed_answer_that_breaks_off_is_the_upstreams_fault_and_told_once(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        rig.origin.paths[PATH] = dripping(b"01234", length=10, fail=ConnectionLost("gone"))
+        for number in (1, 2):
+            with pytest.raises(ConnectionLost):
+                await rig.get(PATH, method="POST")
+            await trio.testing.wait_all_tasks_blocked()
+            counted = rig.statistics()
+            assert (counted.passed, counted.upstream_errors, counted.broken) == (number, number, number)
+        assert len(rig.events.of(UpstreamLost)) == 1
+        assert [each.stream for each in rig.events.of(StreamFault)] == [PATH]
+        assert not rig.events.of(ConnectionFailed)
+
+
+async def test_a_viewer_who_leaves_a_passed_answer_is_nobodys_fault(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        rig.origin.paths[PATH] = dripping(*[bytes(100_000)] * 10, pause=1)
+        viewer = await rig.viewer()
+        await viewer.say(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+        await viewer.connection.recv()
+        viewer.connection.abort()
+        await trio.sleep(20)
+        counted = rig.statistics()
+        assert (counted.upstream_errors, counted.broken, counted.upstream_connections) == (0, 0, 0)
+        assert not rig.events.of(UpstreamLost)

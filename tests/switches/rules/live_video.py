@@ -613,6 +613,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("plugins/test_hls_edge.py::test_long_names_and_long_fields_count",),
         ),
         Switch(
+            rule="What has outgrown the store passes through for long",
+            source="endless streams over HTTP",
+            off={"tierkit.plugins.hls._fetch:OUTGREW_SECONDS": 10.0},
+            tests=("plugins/test_hls_edge.py::test_what_outgrows_the_store_without_a_length_is_told_once_and_passes_from_then_on",),
+        ),
+        Switch(
             rule="Evicted bytes count until their last reader has them",
             source="-",
             off={

@@ -48,6 +48,9 @@ __all__ = ["Asked", "Fetcher", "Lead"]
 #: stream changes its mind sooner), and that one found no room.
 PASS_SECONDS = 10.0
 FULL_SECONDS = 1.0
+#: The same of one that did not say how long it is, and outgrew what may be stored while it was read: each time that is
+#: found out all its readers are reset, and what is endless once stays so.
+OUTGREW_SECONDS = 600.0
 #: Seconds for which a key that failed is not asked for again while something stale can be served instead.
 FAIL_SECONDS = 1.0
 #: Seconds between two questions for something that is not there yet: a viewer who waits for a segment of 2 s notices
@@ -213,11 +216,12 @@ class Fetcher:
         try:
             await self._patiently(ask, asked)
         except StoreFull:
-            self._passing.put(place.key, self.ctx.clock() + FULL_SECONDS)
+            rest = FULL_SECONDS if filler.entry is None else OUTGREW_SECONDS
+            self._passing.put(place.key, self.ctx.clock() + rest)
             raise
         except UpstreamError as error:
             if isinstance(error, TooLarge):
-                self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
+                self._passing.put(place.key, self.ctx.clock() + OUTGREW_SECONDS)
             self._failing.put(key, self.ctx.clock() + FAIL_SECONDS)
             raise
         self._failing.forget(key)

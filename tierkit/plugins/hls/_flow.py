@@ -188,6 +188,8 @@ class Flow:
         except UpstreamError as error:
             status = 504 if isinstance(error, UpstreamTimeout) else 502
             response = self._error(status, f"{error}: see that it runs and is reached from {self.ctx.tier}")
+        except StoreFull as error:  # while one waited for the end of a range
+            response = self._error(503, f"{error}: try again", (b"Retry-After", b"1"))
         response.close = response.close or self.leaving
         return response
 

@@ -9,7 +9,7 @@ from functools import partial
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_range import MultipartRanges, Span, content_range, requested_spans
 from tierkit.http import BodySink, Ready, Response
-from tierkit.plugin import ConnectionLost, Entry, UpstreamError
+from tierkit.plugin import ConnectionLost, Entry, TierkitError
 
 from ._objects import Meta
 
@@ -93,7 +93,7 @@ async def _copy(entry: Entry, start: int, end: int | None, sink: BodySink) -> No
     while end is None or at < end:
         try:
             ready = await entry.more(at)
-        except UpstreamError as error:
+        except TierkitError as error:
             raise ConnectionLost(f"the object broke off: {error}") from None
         if not ready:
             return

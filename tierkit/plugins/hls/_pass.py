@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import partial
 
 import trio
 from attrs import frozen
@@ -12,7 +11,7 @@ from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.http1 import Headers, content_length
 from tierkit.codecs.http_forward import forwarded_trailers
 from tierkit.http import BodySink, ClientResponse, Request, Response
-from tierkit.plugin import Address, Candidate
+from tierkit.plugin import Address, Candidate, ConnectionLost, UpstreamError
 
 from ._afterwards import Afterwards
 from ._answers import Answers
@@ -70,17 +69,28 @@ class Passer:
         give, answer = trio.open_memory_channel[Response | Exception | _Hint](MOST_HINTS)
         sent = trio.Event()
         taken = False
+        broke: UpstreamError | None = None
 
         async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
             nonlocal taken
-            taken = True
             self._afterwards.passed(place, request, response)
             fields = self.answers.passing(response.headers, Why(why(request.method)))
             # To HEAD, the length is that of the body which would have come.
             length = content_length(response.headers) if request.method == "HEAD" else response.length
-            relay = partial(_relay, response, trailers=takes_trailers(request))
+
+            async def relay(sink: BodySink) -> None:
+                nonlocal broke
+                try:
+                    await _relay(response, sink, trailers=takes_trailers(request))
+                except UpstreamError as error:
+                    broke = error
+                    raise ConnectionLost(f"the answer broke off: {error}") from None
+
+            taken = True
             give.send_nowait(Response(response.status, fields, relay, length, release=sent.set))
             await sent.wait()
+            if broke is not None:
+                raise broke  # whose fault it was is told once, and not by the viewer's connection
 
         def inform(status: int, fields: Headers) -> None:
             if answer.statistics().current_buffer_used < MOST_HINTS - 1:  # the last place is the answer's
