@@ -357,6 +357,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
     ],
     "What else a request may not do": [
         Switch(
+            rule="An answer says so where what is left of a request's body ends the connection",
+            source="a request that is lost behind a refused upload",
+            off={"tierkit._http_body:BodyReader.drains": True},
+            tests=("http/test_server.py::test_a_large_body_that_was_left_is_not_read_to_its_end",),
+        ),
+        Switch(
             rule="A body that nobody wanted is drained, or the connection is closed",
             source="the next request is in it",
             off={"tierkit._http_body:BodyReader.drain": _undrained},
