@@ -118,6 +118,25 @@ async def test_other_methods_pass(method: str) -> None:
         assert rig.origin.count(PATH) == 2
 
 
+@pytest.mark.parametrize(("said", "goes"), [("1", "0"), ("10", "9"), ("many", "many"), ("0", None)])
+async def test_options_is_forwarded_so_often_and_no_more(said: str, goes: str | None) -> None:
+    """RFC 9110 section 7.6.2: who wants to know what is on the way asks each hop in turn."""
+    async with open_edge(policy="rfc9111") as rig:
+        echoing(rig)
+        answer = await rig.get(PATH, f"Max-Forwards: {said}", method="OPTIONS")
+        if goes is None:
+            assert (answer.status, rig.origin.asked) == (204, [])
+        else:
+            assert answer.status == 200
+            assert rig.origin.asked[0].get(b"max-forwards") == goes.encode()
+
+
+async def test_options_of_the_server_is_answered_by_the_server() -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        assert (await rig.get("*", method="OPTIONS")).status == 204
+        assert rig.origin.asked == []
+
+
 async def test_an_upgrade_is_not_made(autojump_clock: MockClock) -> None:
     async with open_edge(policy="rfc9111") as rig:
         echoing(rig)

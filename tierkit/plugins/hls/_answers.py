@@ -70,9 +70,9 @@ class Answers:
         """An error that a player's script may read too."""
         return text_response(status, text, *headers, *self.cors)
 
-    def options(self) -> Response:
-        """The answer to OPTIONS: a preflight, or somebody who is curious."""
-        return Response(204, [*self.cors, (b"Allow", b"GET, HEAD, OPTIONS")])
+    def options(self, *, all_methods: bool) -> Response:
+        """The answer to OPTIONS: a preflight, or somebody who is curious.  Where all methods pass, none is named."""
+        return Response(204, [*self.cors, *([] if all_methods else [(b"Allow", b"GET, HEAD, OPTIONS")])])
 
     def own_fields(self, entry: Entry, what: str, now: float) -> list[tuple[bytes, bytes]]:
         """The fields of an answer that was made of what is stored, for one viewer alone."""

@@ -11,6 +11,7 @@ from tierkit.codecs.audience import Audience, session_id
 from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
+from tierkit.codecs.http_forward import forwards_left
 from tierkit.codecs.http_vary import vary_key
 from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
 from tierkit.plugin import (
@@ -195,8 +196,8 @@ class Flow:
 
     async def _respond(self, request: Request) -> Response:
         method = request.method
-        if method == "OPTIONS" and not self.policy.all_methods:
-            return self.answers.options()
+        if method == "OPTIONS" and self._asks_us(request):
+            return self.answers.options(all_methods=self.policy.all_methods)
         if method not in ("GET", "HEAD"):
             self._check_method(method)
             return await self._pass(self.gate.place(request.head), request)
@@ -207,6 +208,10 @@ class Flow:
         if self.policy.bypasses(request.head.fields.names) or (wanted is not None and wanted.no_store):
             return await self._pass(place, request)
         return await self._find(place, request, wanted)
+
+    def _asks_us(self, request: Request) -> bool:
+        """Whether OPTIONS is about this server: by `*`, by Max-Forwards, or because others do not get it."""
+        return not self.policy.all_methods or request.path == "*" or forwards_left(request.headers) == 0
 
     def _check_method(self, method: str) -> None:
         allowed = (b"Allow", b"GET, HEAD, OPTIONS")

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.http1 import Headers, content_length
-from tierkit.codecs.http_forward import forwarded_trailers
+from tierkit.codecs.http_forward import forwarded_trailers, one_forward_less
 from tierkit.http import BodySink, ClientResponse, Request, Response
 from tierkit.plugin import Address, Candidate, ConnectionLost, UpstreamError
 
@@ -61,6 +61,8 @@ class Passer:
         """The answer to this request, its body still coming.  Raises UpstreamError or NotServed."""
         headers = [*self.policy.asks(request.headers, alone=True), self.answers.via(request.headers)]
         headers += place.host_field
+        if request.method == "OPTIONS":
+            headers = one_forward_less(headers)
         if self.asker.elsewhere.candidate(place.path) is not None:
             headers = without_credentials(headers)
         body = None if request.bodiless else _body(request)
