@@ -16,9 +16,12 @@ from tierkit.codecs.hls import MAX_PLAYLIST
 from tierkit.errors import ConnectionLost
 from tierkit.events import ConnectionFailed, StreamFault, UpstreamBack, UpstreamLost
 from tierkit.http import Request, Response
-from tierkit.plugin import StoreStatistics
+from tierkit._blob import GrowingBlob
+from tierkit.plugin import Descriptors, StoreStatistics
 from tierkit.plugins.hls import HLS, HLSStatistics, tierkit_services
 from tierkit.plugins.hls._objects import Memory
+
+from tierkit.testing import MemoryNetwork
 
 from .edge_rig import PLAYLIST, SEGMENT, TD, dripping, open_edge, plain, playlist
 
@@ -437,6 +440,47 @@ async def test_a_range_that_waits_for_an_end_there_is_no_room_for(autojump_clock
         assert (answer.status, answer.get(b"retry-after")) == (503, b"1")
         assert not rig.events.of(ConnectionFailed)
         assert (await rig.get(SEGMENT, "Range: bytes=0-1900000")).status == 200
+
+
+async def test_who_stalls_holds_what_he_is_sent_at_hand_or_not(autojump_clock: MockClock) -> None:
+    """Evicted or not: it is in memory for as long as it has not left."""
+    async with open_edge(network=MemoryNetwork(buffer_bytes=20_000)) as rig:
+        rig.origin.paths[SEGMENT] = plain(bytes(60_000))
+        reader = await rig.viewer()
+        for _ in range(2):  # a head that is known is answered from what is at hand
+            await reader.ask(SEGMENT)
+        stalled = await rig.viewer()
+        await stalled.say(f"GET {SEGMENT} HTTP/1.1\r\nHost: server\r\n\r\n".encode())
+        await trio.testing.wait_all_tasks_blocked()
+        assert rig.statistics().hits == 2
+        rig.handle.running("edge")["hls"].purge(SEGMENT)
+        assert rig.statistics().store.used >= 60_000
+        stalled.connection.abort()
+        await trio.testing.wait_all_tasks_blocked()
+        assert rig.statistics().store.used == 0
+
+
+async def test_who_stalls_has_no_copy_of_a_large_object_that_is_no_memfd(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memfds are used up large objects are bytes, and a range of those is not the viewer's own."""
+    copied = []
+    read = GrowingBlob.read
+
+    def counted(self: GrowingBlob, offset: int, count: int) -> bytes:
+        data = read(self, offset, count)
+        copied.append(len(data))
+        return data
+
+    async with open_edge(network=MemoryNetwork(descriptors=Descriptors(limit=400, memfds=100))) as rig:
+        rig.origin.paths[SEGMENT] = plain(bytes(1 << 20))
+        await rig.get()
+        monkeypatch.setattr(GrowingBlob, "read", counted)
+        stalled = await rig.viewer()
+        await stalled.say(f"GET {SEGMENT} HTTP/1.1\r\nHost: x\r\nVia: 1.0 x\r\nRange: bytes=1-\r\n\r\n".encode())
+        await trio.testing.wait_all_tasks_blocked()
+        assert 0 < max(copied) <= 30 * 1024
+        assert len((await stalled.answer()).body) == (1 << 20) - 1
 
 
 # --- validators ----------------------------------------------------------------------------------

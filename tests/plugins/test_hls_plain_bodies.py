@@ -12,7 +12,7 @@ from tests.support_http import open_door
 from tierkit import Origin
 from tierkit.errors import ConnectionLost
 from tierkit.events import ConnectionFailed, StreamFault, UpstreamLost
-from tierkit.http import BodySink, Request, Response
+from tierkit.http import BodySink, ClientResponse, Request, Response
 from tierkit.plugin import Connection
 from tierkit.testing import MemoryNetwork
 
@@ -268,3 +268,31 @@ async def test_a_viewer_who_leaves_a_passed_answer_is_nobodys_fault(autojump_clo
         counted = rig.statistics()
         assert (counted.upstream_errors, counted.broken, counted.upstream_connections) == (0, 0, 0)
         assert not rig.events.of(UpstreamLost)
+
+
+async def test_nothing_is_read_from_upstream_for_who_takes_nothing(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_some = ClientResponse.read_some
+    early = 0
+
+    async def watched(self: ClientResponse) -> bytes:
+        nonlocal early
+        with trio.move_on_after(0) as scope:
+            await near.wait_writable()
+        early += scope.cancelled_caught
+        return await read_some(self)
+
+    network = MemoryNetwork(buffer_bytes=20_000)
+    async with open_edge(policy="rfc9111", network=network) as rig:
+        rig.origin.paths[PATH] = dripping(*[bytes(5000)] * 20, pause=0.001)
+        viewer = await rig.viewer()
+        await viewer.say(head(f"POST {PATH} HTTP/1.1", "Content-Length: 0"))
+        await trio.testing.wait_all_tasks_blocked()
+        (near,) = rig.handle.running("edge")["hls"]._viewers
+        monkeypatch.setattr(ClientResponse, "read_some", watched)
+        await trio.sleep(1)
+        for _ in range(6000):  # at some time a piece has left to its last byte, and there is no room for the next
+            await viewer.connection.recv(1)
+            await trio.testing.wait_all_tasks_blocked()
+        assert early == 0

@@ -47,6 +47,10 @@ def _newest(self: Any) -> Entry | None:
     return next((each for each in reversed(self.entries.values()) if not each.readers), None)
 
 
+async def _at_once(self: Any) -> None:
+    pass
+
+
 GROUPS: Final[dict[str, list[Switch]]] = {
     "A herd when a playlist expires": [
         Switch(
@@ -617,6 +621,18 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="endless streams over HTTP",
             off={"tierkit.plugins.hls._fetch:OUTGREW_SECONDS": 10.0},
             tests=("plugins/test_hls_edge.py::test_what_outgrows_the_store_without_a_length_is_told_once_and_passes_from_then_on",),
+        ),
+        Switch(
+            rule="A viewer who stalls has a small copy of what is no memfd",
+            source="4 MB for each stalled viewer of a range",
+            off={"tierkit.plugins.hls._parts:PIECE": 1 << 40},
+            tests=("plugins/test_hls_edge.py::test_who_stalls_has_no_copy_of_a_large_object_that_is_no_memfd",),
+        ),
+        Switch(
+            rule="Nothing is fetched for a viewer who takes nothing",
+            source="64 KiB for each stalled viewer of what passes",
+            off={"tierkit._http_response:BodySink.room": _at_once},
+            tests=("plugins/test_hls_plain_bodies.py::test_nothing_is_read_from_upstream_for_who_takes_nothing",),
         ),
         Switch(
             rule="Evicted bytes count until their last reader has them",

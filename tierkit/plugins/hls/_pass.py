@@ -147,7 +147,10 @@ def takes_trailers(request: Request) -> bool:
 
 
 async def _relay(response: ClientResponse, sink: BodySink, *, trailers: bool) -> None:
-    while data := await response.read_some():
+    while True:
+        await sink.room()
+        if not (data := await response.read_some()):
+            break
         await sink.write(data)
     if trailers:
         sink.trailers = forwarded_trailers(response.trailers)
