@@ -629,6 +629,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("plugins/test_hls_edge.py::test_who_stalls_has_no_copy_of_a_large_object_that_is_no_memfd",),
         ),
         Switch(
+            rule="What passes leaves room for what is fetched for all",
+            source="slow readers who hold every upstream connection",
+            off={"tierkit.plugins.hls._flow:KEPT_FOR_FETCHES": 0},
+            tests=("plugins/test_hls_crowd.py::test_those_who_drain_what_passes_slowly_leave_room_for_what_all_want",),
+        ),
+        Switch(
             rule="Nothing is fetched for a viewer who takes nothing",
             source="64 KiB for each stalled viewer of what passes",
             off={"tierkit._http_response:BodySink.room": _at_once},

@@ -61,6 +61,9 @@ NOT_PLAIN = frozenset(
 )
 #: Those of them that what is stored can be held against.
 CONDITIONAL = frozenset({b"if-modified-since", b"if-none-match", b"if-range", b"range"})
+#: The part of the requests under way to upstreams that is kept for fetches: what passes goes at its viewer's pace, and
+#: whoever is slow on purpose would else hold every place for as long as an answer may take.
+KEPT_FOR_FETCHES = 1 / 4
 #: Times that a request looks again, where what it waited for turned out to be for other requests.
 LOOKS = 3
 
@@ -323,12 +326,17 @@ class Flow:
         """Whether one more request may be under way to upstreams."""
         return self.store.filling + self.passer.passing < self.bounds.fetches
 
+    def may_pass(self) -> bool:
+        """Whether one more request may be passed on for one viewer."""
+        most = self.bounds.fetches - int(self.bounds.fetches * KEPT_FOR_FETCHES)
+        return self.passer.passing < most and self.may_fetch()
+
     def _busy(self) -> None:
         retry = (b"Retry-After", b"1")
         raise Refused(503, f"too many wait for {self.ctx.tier}'s upstreams: try again", retry)
 
     async def _pass(self, place: Place, request: Request) -> Response:
-        if not self.may_fetch():
+        if not self.may_pass():
             self._busy()
         response = await self.passer.pass_on(place, request)
         self.counts["passed"] += 1
