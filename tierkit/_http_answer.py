@@ -203,7 +203,8 @@ class ClientResponse:
         if self._left is None:  # until the connection ends (RFC 9112 section 6.3, item 8)
             if not data and is_cut(self._connection):
                 raise UpstreamError(
-                    self._where, "ended a body without a length by cutting TLS off, so nobody knows if that is all of it"
+                    self._where,
+                    "ended a body without a length by cutting TLS off, so nobody knows if that is all of it",
                 )
             self.finished = not data
             return data

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import trio
 from attrs import field, frozen
@@ -93,7 +93,7 @@ class Filler:
             key: to be stored under, where that is another than was asked for.
         """
         flight, store = self._flight, self._store
-        entry = Entry(key or flight.key, meta, length, store.descriptors, store._maybe_free)
+        entry = Entry(key or flight.key, meta, length, store.descriptors, store._turned)
         entry.group, entry.beside = flight.group, beside
         self._store._charge(entry, length or 0)
         self._store._growing.add(entry)
@@ -134,6 +134,8 @@ class Store:
         self.budget = budget
         self.descriptors = descriptors
         self.used = 0
+        #: Bytes of these that eviction could give: of what is stored and read by nobody.
+        self._idle = 0
         #: Told of each object when it is stored, and when it is stored no longer: for who keeps an index.  Synchronous.
         self.on_stored: Callable[[Entry], None] = _unheard
         self.on_dropped: Callable[[Entry], None] = _unheard
@@ -183,7 +185,7 @@ class Store:
 
         A fill that is under way for the key goes on, and what it brings takes the place of this.
         """
-        entry = Entry(key, meta, len(data), self.descriptors, self._maybe_free)
+        entry = Entry(key, meta, len(data), self.descriptors, self._turned)
         entry.group, entry.beside = group, beside
         self._charge(entry, len(data))
         entry.blob.append(data)
@@ -266,6 +268,8 @@ class Store:
                 self._drop(old)
             self._entries[entry.key] = entry
             self._groups.add(entry)
+            entry.stored = True
+            self._idle += 0 if entry.readers else entry.charged
             self.on_stored(entry)
         else:
             self._let_go(entry)
@@ -282,19 +286,31 @@ class Store:
         if want > self.budget:
             self._refused += 1
             raise StoreFull(f"{size} bytes do not fit into a budget of {self.budget}")
+        if want - entry.charged > self._could_give():
+            self._refuse(size)
         while self.used + want - entry.charged > self.budget:
             victim = self._groups.victim()
             if victim is None:
-                self._refused += 1
-                raise StoreFull(f"no room for {size} bytes: {self.used} of {self.budget} are being read or filled")
+                self._refuse(size)
             self._evicted += 1
             self._drop(victim)
         self.used += want - entry.charged
         entry.charged = want
 
+    def _could_give(self) -> int:
+        """Bytes that are free or could be made so: nothing is evicted for what will not fit all the same."""
+        return self.budget - self.used + self._idle
+
+    def _refuse(self, size: int) -> NoReturn:
+        self._refused += 1
+        busy = self.used - self._idle
+        raise StoreFull(f"no room for {size} bytes: {busy} of {self.budget} are being read or filled")
+
     def _drop(self, entry: Entry) -> None:
         """Take an entry out of what is stored."""
         del self._entries[entry.key]
+        entry.stored = False
+        self._idle -= 0 if entry.readers else entry.charged
         self._groups.remove(entry)
         self.on_dropped(entry)
         self._let_go(entry)
@@ -303,6 +319,13 @@ class Store:
         entry.gone = True
         self._lingering.add(entry)
         self._maybe_free(entry)
+
+    def _turned(self, entry: Entry) -> None:
+        """Its first reader has come, or its last has gone."""
+        if entry.stored:
+            self._idle += -entry.charged if entry.readers else entry.charged
+        else:
+            self._maybe_free(entry)
 
     def _maybe_free(self, entry: Entry) -> None:
         if entry.gone and not entry.readers and entry in self._lingering:

@@ -12,15 +12,14 @@ import trio.testing
 from attrs import fields
 from trio.testing import MockClock
 
+from tierkit._blob import GrowingBlob
 from tierkit.codecs.hls import MAX_PLAYLIST
 from tierkit.errors import ConnectionLost
 from tierkit.events import ConnectionFailed, StreamFault, UpstreamBack, UpstreamLost
 from tierkit.http import Request, Response
-from tierkit._blob import GrowingBlob
 from tierkit.plugin import Descriptors, StoreStatistics
 from tierkit.plugins.hls import HLS, HLSStatistics, tierkit_services
 from tierkit.plugins.hls._objects import Memory
-
 from tierkit.testing import MemoryNetwork
 
 from .edge_rig import PLAYLIST, SEGMENT, TD, dripping, open_edge, plain, playlist

@@ -480,7 +480,9 @@ async def test_digests_stay_with_the_bytes_that_they_are_of(autojump_clock: Mock
     async with open_edge(policy="rfc9111") as rig:
         say(rig, "Cache-Control: max-age=1", 'ETag: "a"', "Content-Digest: sha-256=:old:", "Content-MD5: old", "X: old")
         await ask(rig)
-        say(rig, "Cache-Control: max-age=60", 'ETag: "a"', "Content-Digest: sha-256=:new:", "Content-MD5: new", "X: new")
+        say(
+            rig, "Cache-Control: max-age=60", 'ETag: "a"', "Content-Digest: sha-256=:new:", "Content-MD5: new", "X: new"
+        )
         await trio.sleep(2)
         how, got = await ask(rig)
         assert (how, got.get(b"x")) == ("etag_validated", b"new")

@@ -454,6 +454,22 @@ async def test_what_is_read_is_not_evicted_for_nothing() -> None:
             entry.release()
 
 
+async def test_nothing_is_evicted_for_what_will_not_fit_all_the_same() -> None:
+    async with small_store(budget=10_000) as store:
+        for number in range(4):
+            await stored(store, f"{number}", bytes(1000))
+        held = await stored(store, "held", bytes(5000))
+        held.acquire()
+        with pytest.raises(StoreFull, match="no room for 6000 bytes: 5000 of 10000"):
+            await store.fill("more", filling(bytes(6000), length=6000)).head()
+        assert store.keys() == ("0", "1", "2", "3", "held")
+        await stored(store, "more", bytes(5000))
+        assert store.keys() == ("held", "more")
+        held.release()
+        await stored(store, "6000", bytes(6000))
+        assert store.keys() == ("6000",)
+
+
 async def test_what_grows_beyond_its_room_fails() -> None:
     async with small_store(budget=10_000) as store:
         entry = await store.fill("k", filling(*[bytes(1000)] * 11)).head()
@@ -590,6 +606,7 @@ class StoreMachine(RuleBasedStateMachine):
         store = self.store
         kept = {*store._entries.values(), *store._growing, *store._lingering}
         assert store.used == sum(entry.charged for entry in kept) <= BUDGET
+        assert store._idle == sum(entry.charged for entry in store._entries.values() if not entry.readers)
         assert all(entry.blob.cost <= entry.charged for entry in kept)
         assert {entry for entry, _ in self.held} <= kept
         assert store.descriptors.memfds == sum(entry.blob.in_kernel for entry in kept) <= self.descriptors.limit // 4

@@ -593,6 +593,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("store/test_store.py::test_the_oldest_goes_first",),
         ),
         Switch(
+            rule="Nothing is evicted for what will not fit all the same",
+            source="a full cache that empties itself for nothing",
+            off={"tierkit._store:Store._could_give": lambda self: self.budget},
+            tests=("store/test_store.py::test_nothing_is_evicted_for_what_will_not_fit_all_the_same",),
+        ),
+        Switch(
             rule="The oldest of a stream goes first",
             source="-",
             off={"tierkit._store_groups:_Group.oldest": _newest},
@@ -620,7 +626,9 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="What has outgrown the store passes through for long",
             source="endless streams over HTTP",
             off={"tierkit.plugins.hls._fetch:OUTGREW_SECONDS": 10.0},
-            tests=("plugins/test_hls_edge.py::test_what_outgrows_the_store_without_a_length_is_told_once_and_passes_from_then_on",),
+            tests=(
+                "plugins/test_hls_edge.py::test_what_outgrows_the_store_without_a_length_is_told_once_and_passes_from_then_on",
+            ),
         ),
         Switch(
             rule="A viewer who stalls has a small copy of what is no memfd",

@@ -352,9 +352,7 @@ class Flow:
             return Fwd.URI_MISS if key == place.key else Fwd.VARY_MISS
         return Fwd.REQUEST if stored.meta.fresh(self.ctx.clock()) else Fwd.STALE
 
-    async def _held(
-        self, entry: Entry, request: Request, way: str, why: Why = MISSED, own: Headers = ()
-    ) -> Response:
+    async def _held(self, entry: Entry, request: Request, way: str, why: Why = MISSED, own: Headers = ()) -> Response:
         """The answer from an entry that is held for it, with fields of the viewer's `own`."""
         if self.signing is not None and entry.meta.about.facts is not None and entry.meta.status == 200:
             response = await self._own_playlist(self.signing, entry, request, way)

@@ -69,7 +69,7 @@ class Policy(ABC):
     knows_streams: bool
     #: Whether our own CORS fields take the place of upstream's.
     own_cors: bool
-    #: Whether upstream is asked with the fields of the viewer who began a fetch, so that its answer may hold some of his.
+    #: Whether upstream is asked with the fields of the viewer who began a fetch: its answer may then hold some of his.
     asks_as_viewer: bool
 
     @abstractmethod
