@@ -12,9 +12,16 @@ from __future__ import annotations
 from typing import Final
 
 from .http1 import Headers
-from .http_fields import first, format_date, is_cache_control, members
+from .http_fields import delta_seconds, first, format_date, is_cache_control, members
 
-__all__ = ["forwarded", "forwarded_trailers", "stored_fields", "without_unkeyed"]
+__all__ = [
+    "forwarded",
+    "forwarded_trailers",
+    "forwards_left",
+    "one_forward_less",
+    "stored_fields",
+    "without_unkeyed",
+]
 
 #: End at each hop: RFC 9110 section 7.6.1, and RFC 7540 section 3.2.1 for HTTP2-Settings.
 HOP_BY_HOP: Final = frozenset(
@@ -70,6 +77,21 @@ def stored_fields(headers: Headers, *, now: float, strip: frozenset[bytes] = fro
     if first(fields, b"date") is None:
         fields.append((b"date", format_date(now)))
     return fields
+
+
+def forwards_left(request: Headers) -> int | None:
+    """How many more times an OPTIONS request may be forwarded (RFC 9110 section 7.6.2); None where it does not say."""
+    value = first(request, b"max-forwards")
+    return None if value is None else delta_seconds(value)
+
+
+def one_forward_less(request: Headers) -> list[tuple[bytes, bytes]]:
+    """A request with its Max-Forwards, where it has one that can be read, as the next hop gets it."""
+    left = forwards_left(request)
+    if left is None:
+        return list(request)
+    fields = [each for each in request if each[0] != b"max-forwards"]
+    return [*fields, (b"max-forwards", b"%d" % max(0, left - 1))]
 
 
 #: Fields by which a client makes frameworks believe in another URL, method, host or client than the one in the key:

@@ -555,6 +555,18 @@ GROUPS: Final[dict[str, list[Switch]]] = {
     ],
     "What else a request may not do": [
         Switch(
+            rule="An answer says so where what is left of a request's body ends the connection",
+            source="a request that is lost behind a refused upload",
+            off={"tierkit._http_body:BodyReader.drains": True},
+            tests=("http/test_server.py::test_a_large_body_that_was_left_is_not_read_to_its_end",),
+        ),
+        Switch(
+            rule="A body without a length is whole with TLS's goodbye alone",
+            source="RFC 9112 section 9.8",
+            off={"tierkit._http_answer:is_cut": lambda connection: False},
+            tests=("net/test_tls.py::test_a_body_without_a_length_is_whole_with_the_goodbye_alone",),
+        ),
+        Switch(
             rule="A body that nobody wanted is drained, or the connection is closed",
             source="the next request is in it",
             off={"tierkit._http_body:BodyReader.drain": _undrained},

@@ -105,6 +105,10 @@ def _newest(self: Any) -> Entry | None:
     return next((each for each in reversed(self.entries.values()) if not each.readers), None)
 
 
+async def _at_once(self: Any) -> None:
+    pass
+
+
 GROUPS: Final[dict[str, list[Switch]]] = {
     "A herd when a playlist expires": [
         Switch(
@@ -484,6 +488,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("codecs/test_path_rule.py::test_what_may_be_slow_or_is_not_understood_is_refused",),
         ),
         Switch(
+            rule="What an answer to the edge itself says for one user goes to no viewer",
+            source="Set-Cookie on media",
+            off={"tierkit.plugins.hls._policy:Live.asks_as_viewer": True},
+            tests=("plugins/test_hls_edge.py::test_a_set_cookie_reaches_only_whom_it_was_for",),
+        ),
+        Switch(
             rule="Cookies reach nobody but whom they were for",
             source="Set-Cookie on media",
             off={"tierkit.codecs.live_cache:COOKIES": frozenset()},
@@ -850,19 +860,25 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="Room for what is new is made of what is old",
             source="in-transit objects of Squid",
-            off={"tierkit._store:Store._victim": lambda self: None},
+            off={"tierkit._store_groups:Groups.victim": lambda self: None},
             tests=("store/test_store.py::test_the_oldest_goes_first",),
+        ),
+        Switch(
+            rule="Nothing is evicted for what will not fit all the same",
+            source="a full cache that empties itself for nothing",
+            off={"tierkit._store:Store._could_give": lambda self: self.budget},
+            tests=("store/test_store.py::test_nothing_is_evicted_for_what_will_not_fit_all_the_same",),
         ),
         Switch(
             rule="The oldest of a stream goes first",
             source="-",
-            off={"tierkit._store:_Group.oldest": _newest},
+            off={"tierkit._store_groups:_Group.oldest": _newest},
             tests=("store/test_store.py::test_the_oldest_goes_first",),
         ),
         Switch(
             rule="The stream that holds most gives first",
             source="one stream that pushes the others out",
-            off={"tierkit._store:_Group.weight": lambda self: 0},
+            off={"tierkit._store_groups:_Group.weight": lambda self: 0},
             tests=("store/test_store.py::test_the_fullest_group_gives_its_oldest",),
         ),
         Switch(
@@ -870,6 +886,38 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="heads of small objects",
             off={"tierkit.plugins.hls._answers:BESIDE": 0, "tierkit.plugins.hls._answers:JOINED": 0},
             tests=("plugins/test_hls_edge.py::test_what_is_kept_beside_small_objects_counts",),
+        ),
+        Switch(
+            rule="Long names and fields count as what they take",
+            source="a cache that is full of URLs",
+            off={"tierkit.plugins.hls._answers:USUAL": 1 << 40},
+            tests=("plugins/test_hls_edge.py::test_long_names_and_long_fields_count",),
+        ),
+        Switch(
+            rule="What has outgrown the store passes through for long",
+            source="endless streams over HTTP",
+            off={"tierkit.plugins.hls._fetch:OUTGREW_SECONDS": 10.0},
+            tests=(
+                "plugins/test_hls_edge.py::test_what_outgrows_the_store_without_a_length_is_told_once_and_passes_from_then_on",
+            ),
+        ),
+        Switch(
+            rule="A viewer who stalls has a small copy of what is no memfd",
+            source="4 MB for each stalled viewer of a range",
+            off={"tierkit.plugins.hls._parts:PIECE": 1 << 40},
+            tests=("plugins/test_hls_edge.py::test_who_stalls_has_no_copy_of_a_large_object_that_is_no_memfd",),
+        ),
+        Switch(
+            rule="What passes leaves room for what is fetched for all",
+            source="slow readers who hold every upstream connection",
+            off={"tierkit.plugins.hls._flow:KEPT_FOR_FETCHES": 0},
+            tests=("plugins/test_hls_crowd.py::test_those_who_drain_what_passes_slowly_leave_room_for_what_all_want",),
+        ),
+        Switch(
+            rule="Nothing is fetched for a viewer who takes nothing",
+            source="64 KiB for each stalled viewer of what passes",
+            off={"tierkit._http_response:BodySink.room": _at_once},
+            tests=("plugins/test_hls_plain_bodies.py::test_nothing_is_read_from_upstream_for_who_takes_nothing",),
         ),
         Switch(
             rule="Evicted bytes count until their last reader has them",

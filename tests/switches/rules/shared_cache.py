@@ -536,6 +536,24 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("plugins/test_hls_plain.py::test_variants_live_beside_each_other",),
         ),
         Switch(
+            rule="What an object varies by is known for as long as a variant is stored",
+            source="-",
+            off={"tierkit.plugins.hls._variants:Variants._took": lambda self, entry: None},
+            tests=("plugins/test_hls_plain.py::test_what_varies_is_found_for_as_long_as_it_is_stored",),
+        ),
+        Switch(
+            rule="What it varies by goes with its last variant",
+            source="-",
+            off={"tierkit.plugins.hls._variants:Variants._gave_up": lambda self, entry: None},
+            tests=("plugins/test_hls_plain.py::test_what_it_varies_by_goes_with_what_is_stored",),
+        ),
+        Switch(
+            rule="OPTIONS is not forwarded more often than it may be",
+            source="RFC 9110 section 7.6.2",
+            off={"tierkit.codecs.http_forward:one_forward_less": list},
+            tests=("plugins/test_hls_plain_bodies.py::test_options_is_forwarded_so_often_and_no_more",),
+        ),
+        Switch(
             rule="What varies by too many fields is not shared",
             source="bounded keys",
             off={"tierkit.codecs.http_vary:MAX_VARY_NAMES": 1 << 30},

@@ -41,6 +41,7 @@ from ._places import NOTHING, Gate, Place, Refused, check_path
 from ._policy import Arrival, Policy
 from ._reading import read_body
 from ._resume import TooLarge, copy_body
+from ._variants import Variants
 
 __all__ = ["Asked", "Fetcher", "Lead"]
 
@@ -48,6 +49,9 @@ __all__ = ["Asked", "Fetcher", "Lead"]
 #: stream changes its mind sooner), and that one found no room.
 PASS_SECONDS = 10.0
 FULL_SECONDS = 1.0
+#: The same of one that did not say how long it is, and outgrew what may be stored while it was read: each time that is
+#: found out all its readers are reset, and what is endless once stays so.
+OUTGREW_SECONDS = 600.0
 #: Seconds for which a key that failed is not asked for again while something stale can be served instead.
 FAIL_SECONDS = 1.0
 #: Seconds between two questions for something that is not there yet: a viewer who waits for a segment of 2 s notices
@@ -128,7 +132,7 @@ class Fetcher:
         self.prefetch = prefetch
         self.max_object = max_object
         self.streams = Streams(gate.called)
-        self.varies: Memory[str, tuple[bytes, ...]] = Memory()
+        self.varies = Variants(store)
         self.revalidated = self.prefetched = 0
         #: Whether one more request may be under way; who counts them all says so.
         self.may_fetch: Callable[[], bool] = lambda: True
@@ -162,8 +166,8 @@ class Fetcher:
     def forget(self, key: str) -> int:
         """Forget what is stored under a key, and all that varies there; returns how many objects that were."""
         count = int(self.store.remove(key))
-        if self.varies.get(key) is not None:
-            count += sum(self.store.remove(each) for each in self.store.keys() if each.startswith(key + "\n"))  # noqa: SIM118
+        arriving = [each for each in self.store.under_way() if each.startswith(f"{key}\n")]
+        count += sum(self.store.remove(each) for each in {*self.varies.keys(key), *arriving})
         self.unlearn(key)
         return count
 
@@ -213,11 +217,12 @@ class Fetcher:
         try:
             await self._patiently(ask, asked)
         except StoreFull:
-            self._passing.put(place.key, self.ctx.clock() + FULL_SECONDS)
+            rest = FULL_SECONDS if filler.entry is None else OUTGREW_SECONDS
+            self._passing.put(place.key, self.ctx.clock() + rest)
             raise
         except UpstreamError as error:
             if isinstance(error, TooLarge):
-                self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
+                self._passing.put(place.key, self.ctx.clock() + OUTGREW_SECONDS)
             self._failing.put(key, self.ctx.clock() + FAIL_SECONDS)
             raise
         self._failing.forget(key)
@@ -292,7 +297,7 @@ class Fetcher:
             self._withhold(asked, lifetime, response.headers)
             key = self._variant(asked, lifetime)
         length = response.length if text is None else len(text)
-        filler.start(meta, length, beside=beside(length), key=key)
+        filler.start(meta, length, beside=beside(key, meta, length), key=key)
         if text is not None:
             filler.write(text)
             return
@@ -309,7 +314,7 @@ class Fetcher:
 
     def _withhold(self, asked: Asked, lifetime: Lifetime, headers: Headers) -> None:
         """What is stored without some fields goes to the one who asked with them: they are his, or validated now."""
-        if self.policy.in_his_name and asked.lead is not None and lifetime.strip:
+        if asked.lead is not None and lifetime.strip and self.policy.asks_as_viewer:
             passed = self.answers.forward(headers, alone=True)
             asked.lead.own = tuple(each for each in passed if each[0] in lifetime.strip)
 
@@ -405,7 +410,8 @@ class Fetcher:
         if lifetime.shared:
             meta = self.meta(asked, response.status, response.headers, lifetime, about.brief())
             with suppress(StoreFull):
-                self.store.put(asked.place.key, meta, text, asked.place.stream, beside=beside(len(text)))
+                key = asked.place.key
+                self.store.put(key, meta, text, asked.place.stream, beside=beside(key, meta, len(text)))
 
     def _fetch_ahead(self, place: Place) -> None:
         if self.store.get(place.key) is None and self.store.flight(place.key) is None and self.may_fetch():

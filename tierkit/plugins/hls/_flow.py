@@ -12,6 +12,7 @@ from tierkit.codecs.audience import Audience, session_id
 from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
+from tierkit.codecs.http_forward import forwards_left
 from tierkit.codecs.http_vary import vary_key
 from tierkit.codecs.signed_url import family
 from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
@@ -62,6 +63,9 @@ NOT_PLAIN = frozenset(
 )
 #: Those of them that what is stored can be held against.
 CONDITIONAL = frozenset({b"if-modified-since", b"if-none-match", b"if-range", b"range"})
+#: The part of the requests under way to upstreams that is kept for fetches: what passes goes at its viewer's pace, and
+#: whoever is slow on purpose would else hold every place for as long as an answer may take.
+KEPT_FOR_FETCHES = 1 / 4
 #: Times that a request looks again, where what it waited for turned out to be for other requests.
 LOOKS = 3
 
@@ -199,13 +203,15 @@ class Flow:
         except UpstreamError as error:
             status = 504 if isinstance(error, UpstreamTimeout) else 502
             response = self._error(status, f"{error}: see that it runs and is reached from {self.ctx.tier}")
+        except StoreFull as error:  # while one waited for the end of a range
+            response = self._error(503, f"{error}: try again", (b"Retry-After", b"1"))
         response.close = response.close or self.leaving
         return response
 
     async def _respond(self, request: Request) -> Response:
         method = request.method
-        if method == "OPTIONS" and not self.policy.all_methods:
-            return self.answers.options()
+        if method == "OPTIONS" and self._asks_us(request):
+            return self.answers.options(all_methods=self.policy.all_methods)
         if method not in ("GET", "HEAD"):
             self._check_method(method)
             return await self._pass(self.gate.place(request.head), request)
@@ -216,6 +222,10 @@ class Flow:
         if self.policy.bypasses(request.head.fields.names) or (wanted is not None and wanted.no_store):
             return await self._pass(place, request)
         return await self._find(place, request, wanted)
+
+    def _asks_us(self, request: Request) -> bool:
+        """Whether OPTIONS is about this server: by `*`, by Max-Forwards, or because others do not get it."""
+        return not self.policy.all_methods or request.path == "*" or forwards_left(request.headers) == 0
 
     def _check_method(self, method: str) -> None:
         allowed = (b"Allow", b"GET, HEAD, OPTIONS")
@@ -332,12 +342,17 @@ class Flow:
         """Whether one more request may be under way to upstreams."""
         return self.store.filling + self.passer.passing < self.bounds.fetches
 
+    def may_pass(self) -> bool:
+        """Whether one more request may be passed on for one viewer."""
+        most = self.bounds.fetches - int(self.bounds.fetches * KEPT_FOR_FETCHES)
+        return self.passer.passing < most and self.may_fetch()
+
     def _busy(self) -> None:
         retry = (b"Retry-After", b"1")
         raise Refused(503, f"too many wait for {self.ctx.tier}'s upstreams: try again", retry)
 
     async def _pass(self, place: Place, request: Request) -> Response:
-        if not self.may_fetch():
+        if not self.may_pass():
             self._busy()
         response = await self.passer.pass_on(place, request)
         if self.signing is not None and isinstance(response.body, bytes):  # a playlist; all else is still coming

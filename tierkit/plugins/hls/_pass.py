@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import partial
 
 import trio
 from attrs import frozen
@@ -11,9 +10,9 @@ from attrs import frozen
 from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.hls import classify
 from tierkit.codecs.http1 import Headers, content_length, get
-from tierkit.codecs.http_forward import forwarded_trailers
+from tierkit.codecs.http_forward import forwarded_trailers, one_forward_less
 from tierkit.http import BodySink, ClientResponse, Request, Response
-from tierkit.plugin import Address, Candidate
+from tierkit.plugin import Address, Candidate, ConnectionLost, UpstreamError
 
 from ._afterwards import Afterwards
 from ._answers import Answers
@@ -64,6 +63,8 @@ class Passer:
         """The answer to this request, its body still coming.  Raises UpstreamError or NotServed."""
         headers = [*self.policy.asks(request.headers, alone=True), self.answers.via(request.headers)]
         headers += place.host_field
+        if request.method == "OPTIONS":
+            headers = one_forward_less(headers)
         if self.asker.elsewhere.candidate(place.path) is not None:
             headers = without_credentials(headers)
         if self.policy.knows_streams and classify(place.only) == "playlist":
@@ -74,12 +75,13 @@ class Passer:
         give, answer = trio.open_memory_channel[Response | Exception | _Hint](MOST_HINTS)
         sent = trio.Event()
         taken = False
+        broke: UpstreamError | None = None
 
         async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
             nonlocal taken
             playlist = await self._playlist(place, request, candidate, target, response)
-            taken = True
             if playlist is not None:
+                taken = True
                 fields = self.answers.passing(response.headers, Why(why(request.method)))
                 give.send_nowait(Response(response.status, fields, playlist))
                 return
@@ -87,9 +89,20 @@ class Passer:
             fields = self.answers.passing(response.headers, Why(why(request.method)))
             # To HEAD, the length is that of the body which would have come.
             length = content_length(response.headers) if request.method == "HEAD" else response.length
-            relay = partial(_relay, response, trailers=takes_trailers(request))
+
+            async def relay(sink: BodySink) -> None:
+                nonlocal broke
+                try:
+                    await _relay(response, sink, trailers=takes_trailers(request))
+                except UpstreamError as error:
+                    broke = error
+                    raise ConnectionLost(f"the answer broke off: {error}") from None
+
+            taken = True
             give.send_nowait(Response(response.status, fields, relay, length, release=sent.set))
             await sent.wait()
+            if broke is not None:
+                raise broke  # whose fault it was is told once, and not by the viewer's connection
 
         def inform(status: int, fields: Headers) -> None:
             if answer.statistics().current_buffer_used < MOST_HINTS - 1:  # the last place is the answer's
@@ -162,7 +175,10 @@ def takes_trailers(request: Request) -> bool:
 
 
 async def _relay(response: ClientResponse, sink: BodySink, *, trailers: bool) -> None:
-    while data := await response.read_some():
+    while True:
+        await sink.room()
+        if not (data := await response.read_some()):
+            break
         await sink.write(data)
     if trailers:
         sink.trailers = forwarded_trailers(response.trailers)

@@ -69,9 +69,8 @@ class Policy(ABC):
     knows_streams: bool
     #: Whether our own CORS fields take the place of upstream's.
     own_cors: bool
-    #: Whether a fetch that fills the store is in the name of the viewer who began it, so that what is withheld from
-    #: others is his.
-    in_his_name: bool
+    #: Whether upstream is asked with the fields of the viewer who began a fetch: its answer may then hold some of his.
+    asks_as_viewer: bool
 
     @abstractmethod
     def lifetime(self, arrival: Arrival) -> Lifetime:
@@ -105,7 +104,7 @@ class Live(Policy):
     relays_errors = False
     knows_streams = True
     own_cors = True
-    in_his_name = False
+    asks_as_viewer = False
 
     def lifetime(self, arrival: Arrival) -> Lifetime:
         about, stream = arrival.about, arrival.stream
@@ -147,7 +146,7 @@ class Plain(Policy):
     relays_errors = True
     knows_streams = False
     own_cors = False
-    in_his_name = True
+    asks_as_viewer = True
 
     def __init__(self, rules: http_cache.Policy) -> None:
         self.rules = rules
