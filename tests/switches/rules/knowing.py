@@ -299,7 +299,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="A playlist that is for one viewer alone is made fit for him like any other",
             source="signed streams whose origin says `private`",
-            off={"tierkit.plugins.hls._pass:Passer._playlist": _as_it_came},
+            off={"tierkit.plugins.hls._pass:Passer.playlist": _as_it_came},
             tests=(
                 "plugins/test_hls_signing.py::test_a_playlist_that_is_nobody_elses_hands_its_token_on_as_well",
                 "plugins/test_hls_streams.py::test_uris_at_the_origins_own_name_stay_here_where_they_pass_too",

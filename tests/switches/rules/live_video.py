@@ -525,7 +525,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="What is signed for one path alone tells nobody apart",
             source="a viewer counted for each segment",
-            off={"tierkit.plugins.hls._flow:_TOKEN": re.compile(rb"[?&](?:token|md5)=([^&]+)")},
+            off={"tierkit.plugins.hls._viewers:_TOKEN": re.compile(rb"[?&](?:token|md5)=([^&]+)")},
             tests=("plugins/test_hls_audience.py::test_who_has_a_link_of_nginxs_for_each_segment_is_one_viewer",),
         ),
         Switch(
@@ -544,7 +544,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A token or a session tells viewers at one address apart",
             source="carrier-grade NAT",
             off={
-                "tierkit.plugins.hls._flow:token": lambda target: None,
+                "tierkit.plugins.hls._viewers:token": lambda target: None,
                 "tierkit.plugins.hls._flow:session_id": lambda target, field=None: None,
             },
             tests=("plugins/test_hls_audience.py::test_viewers_are_told_apart_by_what_they_show",),
@@ -817,7 +817,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="What is answered at once where it should wait is soon old",
             source="a reload storm, media3 2317",
             off={
-                "tierkit.plugins.hls._fetch:was_waited_for": lambda wanted, facts: wanted.blocking and facts is not None
+                "tierkit.plugins.hls._terms:was_waited_for": lambda wanted, facts: wanted.blocking and facts is not None
             },
             tests=(
                 "plugins/test_hls_streams.py::test_what_is_answered_at_once_where_it_should_wait_is_soon_asked_for_again",

@@ -9,14 +9,13 @@ from contextlib import suppress
 from functools import partial
 
 import trio
-from attrs import define, evolve
+from attrs import evolve
 
-from tierkit.codecs.hls import PlaylistFacts, classify
-from tierkit.codecs.hls_query import Directives, longest_hold, satisfied
+from tierkit.codecs.hls import classify
+from tierkit.codecs.hls_query import longest_hold
 from tierkit.codecs.http1 import Headers, get
-from tierkit.codecs.http_cache import Lifetime, age_value
+from tierkit.codecs.http_cache import Lifetime
 from tierkit.codecs.http_conditional import revalidation
-from tierkit.codecs.http_forward import stored_fields
 from tierkit.codecs.http_update import merged, selected
 from tierkit.codecs.http_vary import vary_key
 from tierkit.http import ClientResponse
@@ -38,12 +37,13 @@ from ._ask import Asker, BadAnswer
 from ._live import Streams
 from ._objects import Memory, Meta
 from ._places import NOTHING, Gate, Place, Refused, check_path
-from ._policy import Arrival, Policy
+from ._policy import Policy
 from ._reading import read_body
 from ._resume import TooLarge, copy_body
+from ._terms import Asked, Lead, Terms
 from ._variants import Variants
 
-__all__ = ["Asked", "Fetcher", "Lead"]
+__all__ = ["Fetcher"]
 
 #: Seconds for which it is remembered that an answer is not for others (Varnish's hit-for-miss: 120 s; a live
 #: stream changes its mind sooner), and that one found no room.
@@ -61,38 +61,12 @@ ASK_AGAIN = 0.25
 FIRST_HOLD = 18.0
 
 
-@define(eq=False)
-class Lead:
-    """The viewer whose request began a fetch.
-
-    Attributes:
-        here: while he waits for its answer.
-        own: fields of that answer which nobody else gets.
-    """
-
-    here: bool = True
-    own: Headers = ()
-
-
 class NotYet(NotShared):
     """Upstream does not have what comes next."""
 
 
 class OtherVersion(NotShared):
     """A 304 about something else than what was asked about."""
-
-
-@define(eq=False)
-class Asked:
-    """What upstream is asked for, with which fields of whose request, and when."""
-
-    place: Place
-    request: Headers
-    at: float
-    #: Seconds for which "not there" is not believed.
-    patience: float = 0.0
-    #: The viewer whose request it is, where one waits for it.
-    lead: Lead | None = None
 
 
 class Fetcher:
@@ -133,6 +107,7 @@ class Fetcher:
         self.max_object = max_object
         self.streams = Streams(gate.called)
         self.varies = Variants(store)
+        self.terms = Terms(ctx.clock, wall, policy, answers, self.streams)
         self.revalidated = self.prefetched = 0
         #: Whether one more request may be under way; who counts them all says so.
         self.may_fetch: Callable[[], bool] = lambda: True
@@ -260,11 +235,11 @@ class Fetcher:
         if not selected([meta.fields], response.headers, self._wall()):
             raise OtherVersion(f"{asked.place.path} is another by now")
         fields = merged(meta.fields, response.headers)
-        lifetime = self.lifetime(asked, meta.status, fields, meta.about)
+        lifetime = self.terms.lifetime(asked, meta.status, fields, meta.about)
         if not lifetime.shared:  # it was, and is not any more
             self.forget(asked.place.key)
             raise NotShared(lifetime.reason)
-        filler.old.meta = self.meta(asked, meta.status, fields, lifetime, meta.about)
+        filler.old.meta = self.terms.meta(asked, meta.status, fields, lifetime, meta.about)
         self._withhold(asked, lifetime, response.headers)
         self.revalidated += 1
         if meta.about.media_playlist and asked.place.key == asked.place.base:
@@ -284,16 +259,16 @@ class Fetcher:
             text, about = await read_body(self.ctx, self.gate.elsewhere, kind, place.path, candidate, target, response)
             if not self._shown(filler, asked, response, about, text):
                 return
-        lifetime = self.lifetime(asked, response.status, response.headers, about)
+        lifetime = self.terms.lifetime(asked, response.status, response.headers, about)
         if not lifetime.shared or (response.length or 0) > self.max_object:
             if response.status in (200, 203):  # a refusal says nothing about what will come
                 self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
             if not self._for_the_lead(filler, asked, response):
                 raise NotShared(lifetime.reason or f"larger than {self.max_object} bytes")
-            meta, key = self._own_meta(response, about), place.key
+            meta, key = self.terms.of_one(response, about), place.key
         else:
             filler.keep = lifetime.kept
-            meta = self.meta(asked, response.status, response.headers, lifetime, about.brief())
+            meta = self.terms.meta(asked, response.status, response.headers, lifetime, about.brief())
             self._withhold(asked, lifetime, response.headers)
             key = self._variant(asked, lifetime)
         length = response.length if text is None else len(text)
@@ -302,15 +277,6 @@ class Fetcher:
             filler.write(text)
             return
         await copy_body(filler, candidate.name, response, self.max_object)
-
-    def meta(self, asked: Asked, status: int, fields: Headers, lifetime: Lifetime, about: About) -> Meta:
-        """What is kept beside an object of upstream's, from the fields of its answer."""
-        kept = tuple(stored_fields(fields, now=self._wall(), strip=lifetime.strip))
-        arrival = self._arrival(asked, status, fields, about)
-        headers = tuple(self.policy.tells(arrival, lifetime, self.answers.forward(kept)))
-        return Meta(
-            status=status, fields=kept, headers=headers, lifetime=lifetime, arrived=self.ctx.clock(), about=about
-        )
 
     def _withhold(self, asked: Asked, lifetime: Lifetime, headers: Headers) -> None:
         """What is stored without some fields goes to the one who asked with them: they are his, or validated now."""
@@ -327,18 +293,6 @@ class Fetcher:
             return False
         filler.keep = False
         return filler.alone()
-
-    def _own_meta(self, response: ClientResponse, about: About) -> Meta:
-        fields = tuple(each for each in self.answers.forward(response.headers, alone=True) if each[0] != b"age")
-        lifetime = Lifetime(shared=False, age=age_value(response.headers))
-        return Meta(
-            status=response.status,
-            fields=fields,
-            headers=fields,
-            lifetime=lifetime,
-            arrived=self.ctx.clock(),
-            about=about,
-        )
 
     def _variant(self, asked: Asked, lifetime: Lifetime) -> str:
         """The key that an answer is stored under: with what the request said, where it varies by that."""
@@ -368,8 +322,8 @@ class Fetcher:
             return True
         old: Meta = current.meta
         asked = evolve(asked, place=asked.place.directed(NOTHING))
-        lifetime = self.lifetime(asked, old.status, response.headers, old.about)
-        current.meta = self.meta(asked, old.status, old.fields, lifetime, old.about)
+        lifetime = self.terms.lifetime(asked, old.status, response.headers, old.about)
+        current.meta = self.terms.meta(asked, old.status, old.fields, lifetime, old.about)
         filler.confirm(current)
         return False
 
@@ -405,10 +359,10 @@ class Fetcher:
     def _show_plainly(self, asked: Asked, response: ClientResponse, about: About, text: bytes) -> None:
         """Who asks for a playlist without waiting gets what was waited for, but not for as long: it will go on."""
         asked = evolve(asked, place=asked.place.directed(NOTHING))
-        lifetime = self.lifetime(asked, response.status, response.headers, about)
+        lifetime = self.terms.lifetime(asked, response.status, response.headers, about)
         self.store.remove(asked.place.key)  # whatever is stored or under way is older: nobody's playlist may go back
         if lifetime.shared:
-            meta = self.meta(asked, response.status, response.headers, lifetime, about.brief())
+            meta = self.terms.meta(asked, response.status, response.headers, lifetime, about.brief())
             with suppress(StoreFull):
                 key = asked.place.key
                 self.store.put(key, meta, text, asked.place.stream, beside=beside(key, meta, len(text)))
@@ -417,27 +371,3 @@ class Fetcher:
         if self.store.get(place.key) is None and self.store.flight(place.key) is None and self.may_fetch():
             self.prefetched += 1
             self.store.fill(place.key, partial(self.fill, place=place, request=()), place.stream)
-
-    def lifetime(self, asked: Asked, status: int, headers: Headers, about: About) -> Lifetime:
-        """What may be done with an answer of upstream's."""
-        return self.policy.lifetime(self._arrival(asked, status, headers, about))
-
-    def _arrival(self, asked: Asked, status: int, headers: Headers, about: About) -> Arrival:
-        programme = self.streams.of(asked.place.only)
-        wanted = asked.place.directives
-        return Arrival(
-            about=about,
-            status=status,
-            headers=headers,
-            request=asked.request,
-            wall=self._wall(),
-            delay=self.ctx.clock() - asked.at,
-            stream=programme.facts if programme is not None else None,
-            blocking=was_waited_for(wanted, about.facts),
-        )
-
-
-def was_waited_for(wanted: Directives, facts: PlaylistFacts | None) -> bool:
-    """Whether this is the version that was asked for: some answer at once what they offer to wait for, and that is soon
-    old."""
-    return wanted.blocking and facts is not None and satisfied(wanted, facts)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TypeGuard
 
 from attrs import frozen
 
-from tierkit.codecs.audience import Audience, session_id
+from tierkit.codecs.audience import Audience
 from tierkit.codecs.cache_status import Fwd
-from tierkit.codecs.http1 import Headers, get
+from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
 from tierkit.codecs.http_forward import forwards_left
 from tierkit.codecs.http_vary import vary_key
-from tierkit.codecs.signed_url import family
 from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
 from tierkit.plugin import (
     Connection,
@@ -30,13 +28,15 @@ from tierkit.plugin import (
 )
 
 from ._answers import Answers, for_one
-from ._fetch import Fetcher, Lead
+from ._fetch import Fetcher
 from ._objects import Meta
 from ._pass import Passer
 from ._places import NOTHING, Gate, Place, Refused, folder_of
 from ._policy import Policy
 from ._signing import Signing
+from ._terms import Lead
 from ._told import MISSED, Why
+from ._viewers import identity
 
 __all__ = ["Bounds", "Flow", "WAYS"]
 
@@ -70,10 +70,6 @@ KEPT_FOR_FETCHES = 1 / 4
 LOOKS = 3
 
 
-# Not nginx's md5: it is another one for each path.
-_TOKEN = re.compile(rb"[?&]token=([^&]+)")
-
-
 @frozen(kw_only=True)
 class Bounds:
     """What one edge allows."""
@@ -83,28 +79,6 @@ class Bounds:
     waiters: int
     #: Requests under way to upstreams.
     fetches: int
-
-
-def identity(connection: Connection, target: bytes, fields: Fields) -> int:
-    """A hash of what tells this viewer from others: token, CMCD session, or address and user agent."""
-    if b"?" in target and (shown := token(target)) is not None:
-        if (kin := family(shown)) is not None:
-            # One of ours is the same for all whose URLs were signed in one second, and another in each folder.
-            return hash((b"token", kin, connection.peer.host))
-        return hash((b"token", shown))
-    field = get(fields.headers, b"cmcd-session") if b"cmcd-session" in fields.names else None
-    if (sid := session_id(target, field)) is not None:
-        return hash((b"sid", sid))
-    agent = fields.notes.get("agent")
-    if agent is None:
-        agent = fields.notes["agent"] = hash(get(fields.headers, b"user-agent"))
-    return hash((connection.peer.host, agent))
-
-
-def token(target: bytes) -> bytes | None:
-    """The token of a signed URL in a target."""
-    match = _TOKEN.search(target)
-    return match.group(1) if match is not None else None
 
 
 def must_be_confirmed(meta: Meta) -> bool:

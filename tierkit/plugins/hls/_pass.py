@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import trio
 from attrs import frozen
@@ -57,10 +58,19 @@ class Passer:
         self.policy = policy
         self.passing = 0
         self._nursery = nursery
-        self._afterwards = afterwards
+        self.afterwards = afterwards
 
     async def pass_on(self, place: Place, request: Request) -> Response:
         """The answer to this request, its body still coming.  Raises UpstreamError or NotServed."""
+        exchange = _Exchange(self, place, request)
+        self.passing += 1
+        # The upstream's connection must stay open until the viewer has the body, so a task of its own holds
+        # it, ended by `release` however the sending ends.
+        self._nursery.start_soon(exchange.run, name=f"{self.name} passes {place.key}")
+        return await exchange.answer()
+
+    def fields(self, place: Place, request: Request) -> list[tuple[bytes, bytes]]:
+        """Of the request upstream."""
         headers = [*self.policy.asks(request.headers, alone=True), self.answers.via(request.headers)]
         headers += place.host_field
         if request.method == "OPTIONS":
@@ -69,73 +79,11 @@ class Passer:
             headers = without_credentials(headers)
         if self.policy.knows_streams and classify(place.only) == "playlist":
             headers = in_one_piece(headers)
-        body = None if request.bodiless else _body(request)
-        if body is not None and (length := request.get(b"content-length")) is not None:
+        if not request.bodiless and (length := request.get(b"content-length")) is not None:
             headers.append((b"Content-Length", length))
-        give, answer = trio.open_memory_channel[Response | Exception | _Hint](MOST_HINTS)
-        sent = trio.Event()
-        taken = False
-        broke: UpstreamError | None = None
+        return headers
 
-        async def take(candidate: Candidate, target: Address, response: ClientResponse) -> None:
-            nonlocal taken
-            playlist = await self._playlist(place, request, candidate, target, response)
-            if playlist is not None:
-                taken = True
-                fields = self.answers.passing(response.headers, Why(why(request.method)))
-                give.send_nowait(Response(response.status, fields, playlist))
-                return
-            self._afterwards.passed(place, request, response)
-            fields = self.answers.passing(response.headers, Why(why(request.method)))
-            # To HEAD, the length is that of the body which would have come.
-            length = content_length(response.headers) if request.method == "HEAD" else response.length
-
-            async def relay(sink: BodySink) -> None:
-                nonlocal broke
-                try:
-                    await _relay(response, sink, trailers=takes_trailers(request))
-                except UpstreamError as error:
-                    broke = error
-                    raise ConnectionLost(f"the answer broke off: {error}") from None
-
-            taken = True
-            give.send_nowait(Response(response.status, fields, relay, length, release=sent.set))
-            await sent.wait()
-            if broke is not None:
-                raise broke  # whose fault it was is told once, and not by the viewer's connection
-
-        def inform(status: int, fields: Headers) -> None:
-            if answer.statistics().current_buffer_used < MOST_HINTS - 1:  # the last place is the answer's
-                give.send_nowait(_Hint(status, self.answers.forward(fields, alone=True)))
-
-        async def ask() -> None:
-            try:
-                await self.asker.ask(
-                    request.method, place.path, place.key, headers, take, begun=lambda: taken, body=body,
-                    relays_errors=self.policy.relays_errors,
-                    inform=inform if self.policy.all_methods else None,
-                )  # fmt: skip
-            except Exception as error:  # this is a task of the tier's: what went wrong is the viewer's to tell
-                if not taken:
-                    give.send_nowait(error)
-            finally:
-                self.passing -= 1
-
-        self.passing += 1
-        # The upstream's connection must stay open until the viewer has the body, so a task of its own holds
-        # it, ended by `release` however the sending ends.
-        self._nursery.start_soon(ask, name=f"{self.name} passes {place.key}")
-        try:
-            while isinstance(result := await answer.receive(), _Hint):
-                await request.inform(result.status, result.fields)
-        except BaseException:
-            sent.set()
-            raise
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    async def _playlist(
+    async def playlist(
         self, place: Place, request: Request, candidate: Candidate, target: Address, response: ClientResponse
     ) -> bytes | None:
         """A playlist as its viewer may have it, like one that is stored; None for all else."""
@@ -147,6 +95,75 @@ class Passer:
         asker = self.asker
         body, _ = await read_body(asker.ctx, asker.elsewhere, kind, place.path, candidate, target, response)
         return body
+
+
+class _Exchange:
+    """One request that is passed on: a task of the tier's asks, and the viewer's own takes the answer."""
+
+    def __init__(self, passer: Passer, place: Place, request: Request) -> None:
+        self._passer = passer
+        self._place = place
+        self._request = request
+        self._give, self._answer = trio.open_memory_channel[Response | Exception | _Hint](MOST_HINTS)
+        self._sent = trio.Event()
+        self._taken = False
+        self._broke: UpstreamError | None = None
+
+    async def answer(self) -> Response:
+        """The answer, after the interim ones that come before it."""
+        try:
+            while isinstance(result := await self._answer.receive(), _Hint):
+                await self._request.inform(result.status, result.fields)
+        except BaseException:
+            self._sent.set()
+            raise
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def run(self) -> None:
+        """Ask upstream."""
+        passer, place, request = self._passer, self._place, self._request
+        body = None if request.bodiless else _body(request)
+        try:
+            await passer.asker.ask(
+                request.method, place.path, place.key, passer.fields(place, request), self._take,
+                begun=lambda: self._taken, body=body, relays_errors=passer.policy.relays_errors,
+                inform=self._inform if passer.policy.all_methods else None,
+            )  # fmt: skip
+        except Exception as error:  # this is a task of the tier's: what went wrong is the viewer's to tell
+            if not self._taken:
+                self._give.send_nowait(error)
+        finally:
+            passer.passing -= 1
+
+    async def _take(self, candidate: Candidate, target: Address, response: ClientResponse) -> None:
+        passer, request = self._passer, self._request
+        playlist = await passer.playlist(self._place, request, candidate, target, response)
+        fields = passer.answers.passing(response.headers, Why(why(request.method)))
+        self._taken = True
+        if playlist is not None:
+            self._give.send_nowait(Response(response.status, fields, playlist))
+            return
+        passer.afterwards.passed(self._place, request, response)
+        # To HEAD, the length is that of the body which would have come.
+        length = content_length(response.headers) if request.method == "HEAD" else response.length
+        relay = partial(self._relay, response)
+        self._give.send_nowait(Response(response.status, fields, relay, length, release=self._sent.set))
+        await self._sent.wait()
+        if self._broke is not None:
+            raise self._broke  # whose fault it was is told once, and not by the viewer's connection
+
+    def _inform(self, status: int, fields: Headers) -> None:
+        if self._answer.statistics().current_buffer_used < MOST_HINTS - 1:  # the last place is the answer's
+            self._give.send_nowait(_Hint(status, self._passer.answers.forward(fields, alone=True)))
+
+    async def _relay(self, response: ClientResponse, sink: BodySink) -> None:
+        try:
+            await _relay(response, sink, trailers=takes_trailers(self._request))
+        except UpstreamError as error:
+            self._broke = error
+            raise ConnectionLost(f"the answer broke off: {error}") from None
 
 
 def in_one_piece(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
