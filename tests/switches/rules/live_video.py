@@ -545,7 +545,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="carrier-grade NAT",
             off={
                 "tierkit.plugins.hls._viewers:token": lambda target: None,
-                "tierkit.plugins.hls._flow:session_id": lambda target, field=None: None,
+                "tierkit.plugins.hls._viewers:session_id": lambda target, field=None: None,
             },
             tests=("plugins/test_hls_audience.py::test_viewers_are_told_apart_by_what_they_show",),
         ),
