@@ -60,7 +60,7 @@ def parse_clip(data: bytes) -> Clip:
     """
     tags = FLVReader().receive(data)
     media = [tag for tag in tags if tag.type_id in _WORDS and tag.payload]
-    frames = [tag for tag in media if not tag.kind.is_pinned and not tag.kind.is_end_of_sequence]
+    frames = [tag for tag in media if _is_frame(tag)]
     codecs = _codecs(frames)
     if not codecs:
         raise RemoteProtocolError("it has neither sound nor pictures")
@@ -74,6 +74,12 @@ def parse_clip(data: bytes) -> Clip:
         bounds = f"{SHORTEST_CLIP:g} to {LONGEST_CLIP:g} s"
         raise RemoteProtocolError(f"it lasts {duration / 1000:g} s, and a clip lasts {bounds}")
     return Clip((*_metadata(tags), *headers), tuple(frames), duration, codecs)
+
+
+def _is_frame(tag: Tag) -> bool:
+    # What has no codec is a command to the player ("seek begins"), or nothing that we know.
+    kind = tag.kind
+    return bool(kind.codec) and not kind.is_pinned and not kind.is_end_of_sequence
 
 
 def _codecs(frames: Iterable[Tag]) -> dict[int, str]:
@@ -90,10 +96,10 @@ def _headers(media: Sequence[Tag], codecs: Mapping[int, str]) -> list[Tag]:
         if kind.is_pinned:
             before = found.setdefault((tag.type_id, kind.role, kind.track), tag)
             if before.payload != tag.payload:
-                raise RemoteProtocolError(f"its {_WORDS[tag.type_id]} change their configuration in the middle")
+                raise RemoteProtocolError(f"the configuration of its {_WORDS[tag.type_id]} changes in the middle")
     for type_id, codec in codecs.items():
         if codec in _HEADED and not any(key[:2] == (type_id, "header") for key in found):
-            raise RemoteProtocolError(f"its {_WORDS[type_id]} have no sequence header")
+            raise RemoteProtocolError(f"there is no sequence header for its {_WORDS[type_id]}")
     return [evolve(tag, timestamp=0) for tag in found.values()]
 
 
