@@ -63,7 +63,7 @@ class OffAirOptions:
         found = [
             f"option off_air_for={each!r} is no name of a stream: give for instance 'live/hall'"
             for each in self.standing
-            if not each.strip("/") or not {"*", "?", " "}.isdisjoint(each)
+            if not each.strip("/") or not {"*", "?"}.isdisjoint(each)
         ]
         if self.standing and not self.path:
             found.append("option off_air_for is for off_air: give the clip, too")
@@ -152,6 +152,7 @@ class OffAir:
         while True:
             if self._read != self._options.path:
                 await self._read_again()
+                continue
             if self.clip is None and not self._showing:
                 self._changed = trio.Event()
                 await self._changed.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ async def test_a_recess(autojump_clock: MockClock, clip: str) -> None:
         assert player.letters.count("V") == 2  # of the publisher and of the clip, once each
         pictures = [each.timestamp for each in player.media if each.type_id == 9 and each.payload[1]]
         # 40 ms from picture to picture; 60 where the clip joins live (behind its last sound) and itself.
-        assert {after - before for before, after in zip(pictures, pictures[1:])} == {40, 60}
+        assert {after - before for before, after in pairwise(pictures)} == {40, 60}
         async with on_air(rig, 2):
             await player.until(lambda v: makers(v) == "1C2")
             assert shown(rig) == [("live/s", True, "live")]
