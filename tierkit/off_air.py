@@ -15,7 +15,9 @@ kit, so that whoever reads a stream (players, pushes, packagers) sees one that g
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 
 import trio
 from attrs import frozen
@@ -31,6 +33,7 @@ __all__ = ["MAX_CLIP_BYTES", "OffAir", "OffAirOptions", "clip_problem", "load_cl
 
 #: Largest file: it stands in memory.
 MAX_CLIP_BYTES = 64 << 20
+PIECE = 1 << 20
 #: Seconds between two looks, and so by how much a message may come late.
 STEP = 0.1
 #: Seconds by which the clip may be behind before what is missing is left out: the process was asleep.
@@ -82,11 +85,13 @@ def read_clip(path: str) -> Clip:
         TierkitError: one line: what is wrong with the file and how to make a right one.
     """
     try:
+        about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode):
+            raise RemoteProtocolError("it is no file")  # a pipe would have us wait for ever
+        if about.st_size > MAX_CLIP_BYTES:
+            raise RemoteProtocolError(f"it has {about.st_size >> 20} MiB, and a clip {MAX_CLIP_BYTES >> 20} at most")
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_CLIP_BYTES:
-                raise RemoteProtocolError(f"it has {size >> 20} MiB, and a clip {MAX_CLIP_BYTES >> 20} at most")
-            return parse_clip(file.read(MAX_CLIP_BYTES))
+            return parse_clip(iter(partial(file.read, PIECE), b""))
     except OSError as error:
         raise TierkitError(f"off_air={path}: {error.strerror}: {_ADVICE}") from None
     except RemoteProtocolError as error:

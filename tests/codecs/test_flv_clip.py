@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 from tests.off_air.clips import CLIP, flv, opening, seconds
 from tests.rtmp.media import Sent, audio_header, frame, gop, key, letter, metadata, sound, video_header
 from tierkit.codecs import amf0
-from tierkit.codecs.flv_clip import LONGEST_CLIP, Clip, parse_clip
+from tierkit.codecs.flv_clip import LONGEST_CLIP, MOST_TAGS, Clip, parse_clip
 from tierkit.errors import RemoteProtocolError
 
 GOOD = [*opening(CLIP), *seconds(3, CLIP)]
 END = Sent(9, 3000, b"\x17\x02\x00\x00\x00")
+
+
+def clip_of(file: bytes) -> Clip:
+    return parse_clip([file])
 
 
 def letters(clip: Clip) -> str:
@@ -25,7 +29,7 @@ def letters(clip: Clip) -> str:
 
 
 def test_a_clip_begins_with_its_headers_and_a_keyframe() -> None:
-    clip = parse_clip(flv(GOOD))
+    clip = clip_of(flv(GOOD))
     assert letters(clip) == "MVA" + ("KS" + "PS" * 24) * 3
     assert [each.payload for each in clip.headers[1:]] == [each.payload for each in GOOD[1:3]]
     assert [(each.type_id, each.timestamp, each.payload) for each in clip.frames] == GOOD[3:]
@@ -34,31 +38,37 @@ def test_a_clip_begins_with_its_headers_and_a_keyframe() -> None:
     assert clip.duration == 3020  # the last sound, at 2980, lasts 40
 
 
+def test_pieces_of_any_size() -> None:
+    file = flv(GOOD)
+    assert parse_clip(file[at : at + 1] for at in range(len(file))) == clip_of(file)
+    assert len(clip_of(file + b"garbage").frames) == len(GOOD) - 3
+
+
 def test_time_begins_at_nought() -> None:
     late = [*opening(CLIP), *seconds(2, CLIP, start=5_000_000)]
-    assert parse_clip(flv(late)).frames[0].timestamp == 0
-    assert parse_clip(flv(late)).duration == 2020
+    assert clip_of(flv(late)).frames[0].timestamp == 0
+    assert clip_of(flv(late)).duration == 2020
 
 
 def test_what_is_true_of_a_file_alone_is_left_out() -> None:
     said = {"duration": 3.0, "filesize": 9.0, "keyframes": {"times": [0.0]}, "width": 640.0, "videocodecid": 7.0}
     file = [Sent(18, 0, amf0.encode("onMetaData", amf0.ECMAArray(said))), *GOOD[1:], END]
-    clip = parse_clip(flv(file))
+    clip = clip_of(flv(file))
     assert amf0.decode_all(clip.headers[0].payload) == ["onMetaData", {"width": 640.0, "videocodecid": 7.0}]
     assert clip.frames[-1].payload == GOOD[-1].payload
 
 
 def test_sound_or_pictures_alone() -> None:
     sounds = [metadata(video=False), audio_header(), *(sound(at) for at in range(0, 2000, 40))]
-    assert parse_clip(flv(sounds)).codecs == {8: "mp4a"}
+    assert clip_of(flv(sounds)).codecs == {8: "mp4a"}
     pictures = [video_header(), *(each for each in gop(0, 50) if each.type_id == 9)]
-    assert parse_clip(flv(pictures)).codecs == {9: "avc1"}
-    assert parse_clip(flv(pictures)).duration == 2000
+    assert clip_of(flv(pictures)).codecs == {9: "avc1"}
+    assert clip_of(flv(pictures)).duration == 2000
 
 
 def test_a_file_that_is_cut_off_is_a_clip_up_to_there() -> None:
     whole = flv(GOOD)
-    assert len(parse_clip(whole[:-30]).frames) == len(GOOD) - 3 - 1
+    assert len(clip_of(whole[:-30]).frames) == len(GOOD) - 3 - 1
 
 
 @pytest.mark.parametrize(
@@ -73,13 +83,14 @@ def test_a_file_that_is_cut_off_is_a_clip_up_to_there() -> None:
         (flv([*GOOD[:2], *GOOD[3:]]), "no sequence header for its sound"),
         (flv([*GOOD, video_header(3000, mark=9)]), "the configuration of its pictures changes"),
         (flv([*GOOD, key(500)]), "the time of its pictures goes back"),
+        (flv(GOOD) + bytes(15) * MOST_TAGS, "it has more than 200,000 tags"),
         (flv([*GOOD[:3], *gop(0, 10)]), "it lasts 0.42 s"),
         (flv([*GOOD, key(601_000)]), "and a clip lasts 1 to 600 s"),
     ],
 )
 def test_what_is_no_clip(file: bytes, why: str) -> None:
     with pytest.raises(RemoteProtocolError, match=re.escape(why)):
-        parse_clip(file)
+        clip_of(file)
 
 
 SENT = st.one_of(
@@ -92,7 +103,7 @@ SENT = st.one_of(
 @given(st.lists(SENT, max_size=30))
 def test_whatever_is_in_a_file_it_is_a_clip_that_can_be_looped_or_none(sent: Sequence[Sent]) -> None:
     try:
-        clip = parse_clip(flv(sent))
+        clip = clip_of(flv(sent))
     except RemoteProtocolError:
         return
     assert 1000 <= clip.duration <= LONGEST_CLIP * 1000
@@ -108,6 +119,6 @@ def test_whatever_is_in_a_file_it_is_a_clip_that_can_be_looped_or_none(sent: Seq
 def test_any_bytes(garbage: bytes) -> None:
     for data in (garbage, flv([])[:13] + garbage, flv(GOOD) + garbage):
         try:
-            parse_clip(data)
+            clip_of(data)
         except RemoteProtocolError:
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -218,6 +219,23 @@ async def test_a_relay_that_pulls_shows_it_until_the_upstream_is_back(autojump_c
         assert shown(rig) == []
 
 
+async def test_a_programme_by_name_is_on_while_its_upstream_is_down(autojump_clock: MockClock, clip: str) -> None:
+    graph = Graph.of(relay(upstream=studio(), serves=RTMP(off_air=clip, off_air_for=("live/s",))))
+    async with opened(graph) as rig:
+        rig.network.fault("studio.example:1935", refuse=True)
+        async with viewer(rig.network, url("relay")) as player:
+            await player.until(lambda v: makers(v) == "C")
+            await trio.sleep(30)
+            rig.network.heal("studio.example:1935")
+            async with on_air(rig, 1, "studio"):
+                await trio.sleep(10)
+            assert makers(player).startswith("C1")
+        # Where the upstream has it, nobody is shown the clip first.
+        async with on_air(rig, 2, "studio"), viewer(rig.network, url("relay")) as player:
+            await player.until(lambda v: "K" in v.letters)
+            assert makers(player) == "2"
+
+
 async def test_a_pushs_players_are_players_too(autojump_clock: MockClock, clip: str) -> None:
     graph = Graph.of(relay(push=studio(), serves=RTMP(off_air=clip)))
     async with opened(graph) as rig, viewer(rig.network, url("relay")):
@@ -289,6 +307,13 @@ async def test_a_file_that_is_no_clip_is_told_in_one_line(tmp_path: Path, conten
         async with opened(relay(serves=serves)):
             pass
     assert str(caught.value) == line
+
+
+def test_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "slate.flv"
+    os.mkfifo(path)
+    (line,) = RTMP(off_air=str(path)).problems_here()
+    assert f"off_air={path}: it is no file" in line
 
 
 @pytest.mark.parametrize(

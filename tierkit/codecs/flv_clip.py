@@ -17,12 +17,14 @@ from . import amf0
 from .flv import FLVReader, Tag
 from .rtmp_message import AUDIO, DATA, VIDEO
 
-__all__ = ["LONGEST_CLIP", "SHORTEST_CLIP", "Clip", "parse_clip"]
+__all__ = ["LONGEST_CLIP", "MOST_TAGS", "SHORTEST_CLIP", "Clip", "parse_clip"]
 
 SHORTEST_CLIP: Final = 1.0
 """Seconds: what is shorter is most probably one picture by mistake."""
 LONGEST_CLIP: Final = 600.0
 """Seconds: it stands in memory as a whole."""
+MOST_TAGS: Final = 200_000
+"""Ten minutes have 60,000 with 50 pictures a second; this many are read in a second."""
 
 #: Milliseconds by which a kind of media may step back in a file that is in order: muxers interleave.
 _STEP_BACK: Final = 1000
@@ -52,13 +54,17 @@ class Clip:
     codecs: Mapping[int, str]
 
 
-def parse_clip(data: bytes) -> Clip:
-    """The clip in an FLV file.  What is cut off at its end is left out.
+def parse_clip(pieces: Iterable[bytes]) -> Clip:
+    """The clip in an FLV file, which comes in pieces of any size.  What is cut off at its end is left out.
 
     Raises:
         RemoteProtocolError: no FLV, or none that can be looped; the text says why.
     """
-    tags = FLVReader().receive(data)
+    reader, tags = FLVReader(), list[Tag]()
+    for piece in pieces:
+        tags += reader.receive(piece)
+        if len(tags) > MOST_TAGS:
+            raise RemoteProtocolError(f"it has more than {MOST_TAGS:,} tags")
     media = [tag for tag in tags if tag.type_id in _WORDS and tag.payload]
     frames = [tag for tag in media if _is_frame(tag)]
     codecs = _codecs(frames)
