@@ -41,6 +41,7 @@ class Stage(Protocol):
     codecs: Mapping[int, str]
     #: Of the newest message that was shown, ms.
     last_timestamp: int
+    last_shown: float
     messages: int
     bytes_in: int
     held: int
@@ -92,6 +93,10 @@ class Publication:
         """Whether it has not ended."""
         return (self.stream.slate if self._slate else self.stream.publication) is self
 
+    def begin_again(self) -> None:
+        """Something else is shown from now on: this one waits for a keyframe of its own, as if it had just come."""
+        self._epoch, self._later = Epoch(self.stream.last_timestamp), True
+
     def send(self, type_id: int, timestamp: int, payload: bytes) -> None:
         """One message from the publisher, its timestamp as it was sent.  Follow a burst of them by `room`."""
         if not self.live or type_id not in (AUDIO, VIDEO, DATA):
@@ -117,12 +122,15 @@ class Publication:
         stream.last_timestamp = epoch.last
         if alone and not epoch.alone:
             stream.ring.close_syncs()  # pictures have joined the sound: players begin with those
+        if epoch.open and not began and not self._slate:
+            stream.codecs = self._codecs
         if epoch.open and not began and self._later:
             # Players that have stayed need the new headers, and before the keyframe.
             stream.ring.append(stream.headers(shown), shown)
         if place is Place.HELD:
             stream.held += not kind.is_pinned
         else:
+            stream.last_shown = self.last
             stamp = METADATA_TIME if kind.is_metadata and type_id == DATA else shown
             stream.ring.append(encode_media(type_id, stamp, payload), shown, sync=place is Place.SYNC)
         stream.tell(type_id, shown, payload)
@@ -152,8 +160,6 @@ class Publication:
         """The publisher has gone; players stay for a while.  Idempotent."""
         if not self.live:
             return
-        if self._epoch.open and not self._slate:
-            self.stream.codecs = self._codecs
         self.stream.gone(self)
         if self._slate:
             return

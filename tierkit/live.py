@@ -120,8 +120,9 @@ class Stream:
         self._watches: list[Callable[[], bool]] = []
         #: Whose media is shown, or was last.
         self.shown: Publication | None = None
-        #: Of the newest message as players see it, ms.
+        #: Of the newest message as players see it, ms; and when one was last shown, on the tier's clock.
         self.last_timestamp = 0
+        self.last_shown = streams.clock()
         self._playable = trio.Event()
 
     @property
@@ -217,8 +218,14 @@ class Stream:
         return self.publication
 
     def show_off_air(self) -> Publication:
-        """Begin to show a clip, while nobody publishes; what is sent by it is shown until a publisher's keyframe."""
-        assert not self.playable, "a clip takes nobody's place"
+        """Begin to show a clip: what is sent by it is shown until the next keyframe of a publisher.
+
+        For while nobody publishes; or whoever does has fallen silent, and is to begin again as if it had just come.
+        """
+        assert self.slate is None, "one clip at a time"
+        self.ring.close_syncs()  # who joins now is not shown the last GOP of what has fallen silent
+        if self.publication is not None:
+            self.publication.begin_again()
         self.slate = Publication(self, "", self._streams, slate=True)
         self._show(self.slate)
         self._let_in()
@@ -249,6 +256,7 @@ class Stream:
         self.shown = publication
         self.splices += 1
         self.off_since = None
+        self.last_shown = self._streams.clock()
         for type_id, payload in self.pinned():
             self.tell(type_id, self.last_timestamp, payload)
 

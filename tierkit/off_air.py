@@ -10,6 +10,8 @@ kit, so that whoever reads a stream (players, pushes, packagers) sees one that g
   on otherwise.  A stream that it does not fit is told of, once, and waits as it would without a clip.
 * It begins `after` seconds off air, so that an encoder which comes straight back, or the next upstream, is not
   preceded by a flash of it; and it goes on until the publisher's first keyframe is there.
+* It also stands in for a publisher who is there and has had nothing to show for SILENT seconds, until the next
+  keyframe.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ MAX_CLIP_BYTES = 64 << 20
 PIECE = 1 << 20
 #: Seconds between two looks, and so by how much a message may come late.
 STEP = 0.1
+#: Seconds without anything to show after which a publisher who is still there has fallen silent: his line is cut, and
+#: nobody will know for a minute, or the upstream waits for him.  A stall of TCP on a mobile line takes one or two.
+SILENT = 5.0
 #: Seconds by which the clip may be behind before what is missing is left out: the process was asleep.
 LATE = 2.0
 _ADVICE = (
@@ -147,7 +152,7 @@ class OffAir:
         self._changed.set()
 
     def covers(self, stream: Stream) -> bool:
-        """Whether a stream that nobody publishes is shown the clip, now or in a moment."""
+        """Whether a stream is shown the clip while there is nothing else to show."""
         clip = self.clip
         known = stream.epochs > 0 or stream.standing
         return clip is not None and known and stream.watched and self._fits(clip, stream)
@@ -185,11 +190,15 @@ class OffAir:
                 showing.publication.end("nobody watches")
                 del self._showing[name]
         for stream in self._live:
-            off_since = stream.off_since
-            if off_since is not None and now - off_since >= self._options.after and self.covers(stream):
+            if self._is_due(stream, now) and self.covers(stream):
                 self._begin(stream, now)
         for name in [each for each in self._told if self._live.get(each) is None]:
             del self._told[name]
+
+    def _is_due(self, stream: Stream, now: float) -> bool:
+        if stream.off_since is not None:
+            return now - stream.off_since >= self._options.after
+        return stream.slate is None and now - stream.last_shown >= SILENT
 
     def _begin(self, stream: Stream, now: float) -> None:
         assert self.clip is not None, "covers() has said so"
@@ -202,7 +211,7 @@ class OffAir:
         if not had or had == clip.codecs:
             return True
         if self._told.get(stream.name) != had:
-            self._told[stream.name] = had
+            self._told[stream.name] = dict(had)
             reason = f"the off-air clip has {_said(clip.codecs)} and the stream {_said(had)}: it is not shown"
             self._ctx.emit(StreamFault(stream=stream.name, reason=f"{reason}; make one in the same codecs"))
         return False

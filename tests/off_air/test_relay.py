@@ -120,6 +120,52 @@ async def test_the_clip_goes_on_until_the_publishers_keyframe(autojump_clock: Mo
             assert shown(rig) == [("live/s", True, "live")]
 
 
+async def test_a_publisher_whose_line_is_cut(autojump_clock: MockClock, clip: str) -> None:
+    async with (
+        opened(relay(serves=RTMP(off_air=clip))) as rig,
+        viewer(rig.network, url("relay")) as player,
+        on_air(rig, 1) as publisher,
+    ):
+        silent = trio.current_time()
+        await trio.sleep(4.8)
+        assert makers(player) == "1"
+        await player.until(lambda v: makers(v) == "1C")
+        assert 5.0 <= trio.current_time() - silent <= 5.3
+        await trio.sleep(20)
+        assert shown(rig) == [("live/s", True, "off_air")]
+        await send(publisher, signed([frame(26_000), sound(26_020)], 1))
+        await trio.sleep(1)
+        assert makers(player) == "1C"
+        await send(publisher, seconds(1, 1, start=27_000), pace=True)
+        await player.until(lambda v: makers(v) == "1C1")
+        assert in_order(player)
+        assert (rig.events.of(StreamEnded), len(rig.events.of(StreamStarted))) == ([], 1)
+
+
+async def test_who_has_waited_for_long_is_not_shown_the_clip_before_the_publisher(
+    autojump_clock: MockClock, clip: str
+) -> None:
+    async with opened(relay(serves=RTMP(off_air=clip))) as rig, viewer(rig.network, url("relay")) as player:
+        await trio.sleep(9)
+        async with published(rig.network, url("relay"), opening(1)) as publisher:
+            await trio.sleep(2)  # an encoder takes its time
+            await send(publisher, seconds(1, 1), pace=True)
+            await player.until(lambda v: "K" in v.letters)
+            assert makers(player) == "1"
+
+
+async def test_an_upstream_that_waits_for_its_publisher_is_silent(autojump_clock: MockClock, clip: str) -> None:
+    graph = Graph.of(relay(upstream=studio(linger=60), serves=RTMP(off_air=clip)))
+    async with opened(graph) as rig, viewer(rig.network, url("relay")) as player:
+        async with on_air(rig, 1, "studio"):
+            pass
+        await player.until(lambda v: makers(v) == "1C", 5.5)
+        await trio.sleep(30)
+        async with on_air(rig, 2, "studio"):
+            await player.until(lambda v: makers(v) == "1C2")
+        assert in_order(player)
+
+
 async def test_an_encoder_that_comes_straight_back_is_not_preceded_by_it(autojump_clock: MockClock, clip: str) -> None:
     async with opened(relay(serves=RTMP(off_air=clip))) as rig, viewer(rig.network, url("relay")) as player:
         for who in (1, 2):

@@ -152,6 +152,24 @@ def test_a_clip_that_ends_while_a_publisher_waits_leaves_the_stream_to_it() -> N
     assert scene.stream.off_since is not None
 
 
+def test_a_publisher_that_has_fallen_silent_begins_again_at_a_keyframe() -> None:
+    scene = Scene()
+    live = scene.stream.publish("one")
+    send(live, opening(1) + seconds(1, 1))
+    slate = scene.stream.show_off_air()
+    assert scene.stream.ring.log.sync is None  # nobody begins at what was before
+    send(slate, opening(CLIP) + seconds(1, CLIP))
+    assert (scene.stream.on_air, scene.stream.source, scene.stream.epochs) == (True, "off_air", 1)
+    send(live, signed([frame(1000), sound(1020)], 1))
+    assert slate.live
+    send(live, seconds(1, 1, start=1040))
+    gop = "KS" + "PS" * 24
+    assert letters([(each.type_id, each.payload) for each in scene.seen]) == gop + f"MVA{gop}" + f"MVA{gop}"
+    times = [each.timestamp for each in scene.seen if each.type_id != 18]
+    assert times == sorted(times)
+    assert scene.stream.source == "live"
+
+
 def test_a_publisher_that_never_shows_a_keyframe_leaves_the_clip_alone() -> None:
     scene = Scene()
     slate = scene.stream.show_off_air()
@@ -164,7 +182,7 @@ def test_a_publisher_that_never_shows_a_keyframe_leaves_the_clip_alone() -> None
     assert {each.payload[-1] for each in scene.seen if each.type_id != 18} == {CLIP}
 
 
-ACTIONS = ["publish", "takeover", "leave", "headers", "frames", "gop", "clip", "loop", "clip ends", "time"]
+ACTIONS = ["publish", "takeover", "leave", "headers", "frames", "gop", "clip", "loop", "clip ends", "silence", "time"]
 
 
 @given(
@@ -196,7 +214,7 @@ def test_whoever_comes_and_goes_time_goes_on_and_each_begins_with_headers_and_a_
                 send(live, opening(who))
             send(live, [Sent(e.type_id, clock + e.timestamp & 0xFFFFFFFF, e.payload) for e in wanted])
             clock = clock + 1000 & 0xFFFFFFFF
-        elif action == "clip" and not stream.playable:
+        elif slate is None and action == ("clip" if live is None else "silence"):
             loop = 0
             send(stream.show_off_air(), opening(CLIP))
         elif action == "loop" and slate is not None:
