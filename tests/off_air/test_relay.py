@@ -175,6 +175,14 @@ async def test_an_encoder_that_comes_straight_back_is_not_preceded_by_it(autojum
         await player.until(lambda v: makers(v) == "12C")
 
 
+async def test_a_linger_shorter_than_the_wait_ends_nobody(autojump_clock: MockClock, clip: str) -> None:
+    serves = RTMP(off_air=clip, off_air_after=4, linger=0.5)
+    async with opened(relay(serves=serves)) as rig, viewer(rig.network, url("relay")) as player:
+        async with on_air(rig, 1):
+            pass
+        await player.until(lambda v: makers(v) == "1C")
+
+
 async def test_what_nobody_watches_costs_nothing_and_is_forgotten(autojump_clock: MockClock, clip: str) -> None:
     async with opened(relay(serves=RTMP(off_air=clip, linger=8))) as rig:
         async with on_air(rig, 1):
