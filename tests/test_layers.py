@@ -63,6 +63,7 @@ LEVELS = {
     "http": 9,
     "rtmp": 9,
     "live": 9,
+    "off_air": 9,
     "packaging": 9,
     "plugins": 10,
     "plugins.": 10,
@@ -85,7 +86,7 @@ ADVICE = (
 MODEL = {"_address", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
-KITS = {"http", "rtmp", "live", "packaging"}
+KITS = {"http", "rtmp", "live", "off_air", "packaging"}
 #: Modules that gather public names from everywhere below `tierkit` itself and hold no logic.
 REEXPORTS = {"", "plugin", "events"}
 #: What a plugin may import of tierkit besides the kits and the codecs.

@@ -11,7 +11,7 @@ General layout, lowest first (tests/test_layers.py enforces it):
     hookspecs, _registry                     pluggy, behind typed methods
     _net, _upstream, _store, _fanout, ...    the machinery, on trio
     _serve                                   life and death of tiers
-    http, rtmp, live, ...                    the kits: protocols on a connection
+    http, rtmp, live, off_air, ...           the kits: protocols on a connection
     plugins/*                                built-ins, through the strangers' door
     testing, cli, ...                        what uses all of it
 

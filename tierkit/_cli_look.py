@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,6 +49,8 @@ def check(
     """
     registry = registry_of(plugin)
     graph = _sound(file, registry)
+    if problems := [f"{file}: {each}" for each in _here(graph)]:
+        raise GraphError(problems)
     complain([str(each) for each in registry.failures])
     tiers = len(graph.running)
     typer.echo(f"{file}: fine: {tiers} {'tier' if tiers == 1 else 'tiers'}, {len(graph.nodes)} nodes")
@@ -95,6 +98,14 @@ def _sound(file: Path, registry: Registry) -> Graph:
     if problems := tierkit.check(graph):
         raise GraphError([f"{file}: {each}" for each in problems])
     return graph
+
+
+def _here(graph: Graph) -> Iterator[str]:
+    """What would keep its tiers from running on this machine: files that are missing or no good."""
+    for node in graph.running:
+        for service in node.serves:
+            for line in service.problems_here():
+                yield f"{node.name}: {service.name}: {line}"
 
 
 def _details(registry: Registry, name: str) -> None:

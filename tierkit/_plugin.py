@@ -116,6 +116,13 @@ class Recipe(ABC):
         """What is wrong with this recipe by itself, one line each.  Extend it for rules between options."""
         return option_problems(self)
 
+    def problems_here(self) -> list[str]:
+        """What would keep it from running on this machine, such as a file that is not there, one line each.
+
+        It may read files, so it is asked by `tierkit check`, never in an event loop.
+        """
+        return []
+
 
 # --- services ------------------------------------------------------------------------------------
 
@@ -128,6 +135,8 @@ class StreamState:
     name: str = field(metadata={"merge": "last"})
     #: Whether media arrives for it.
     on_air: bool = field(default=True, metadata={"merge": "max"})
+    #: What is shown: "live", "off_air" for a clip that stands in for it, or nothing.
+    source: str = field(default="", metadata={"merge": "last"})
     #: Viewers now.
     viewers: int = field(default=0, metadata={"merge": "sum"})
     #: Bytes received and sent for it so far.

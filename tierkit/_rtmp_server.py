@@ -235,7 +235,7 @@ class _Served:
     def _begin_if_on_air(self) -> bool:
         """Answer a play whose stream is on air: from now on the cursor writes."""
         stream = self._stream
-        if stream is None or not stream.on_air or self.cursor is not None or self._sending or self._ended:
+        if stream is None or not stream.playable or self.cursor is not None or self._sending or self._ended:
             return False
         self.host.sweeper.waits.discard(self)
         self._since = self.ctx.clock()

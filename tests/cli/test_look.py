@@ -11,6 +11,7 @@ import pytest
 from tierkit import draw
 from tierkit.config import load_graph
 
+from ..off_air.clips import write_clip
 from .support import tierkit_
 
 GRAPH = """
@@ -74,6 +75,22 @@ def test_every_problem_at_once(file: Path) -> None:
     assert len(outcome.err) == 2
     assert all(line.startswith(f"{file}:") and ": e: " in line for line in outcome.err)
     assert "did you mean 'far'?" in outcome.err[0] + outcome.err[1]
+
+
+def test_a_clip_that_is_no_good(tmp_path: Path) -> None:
+    file, clip = tmp_path / "graph.toml", tmp_path / "slate.flv"
+    file.write_text(f"""
+[relay.entry]
+listen = "127.0.0.1:0"
+serves = {{ plugin = "rtmp", off_air = "{clip}", off_air_for = ["live/hall"] }}
+""")
+    outcome = tierkit_("check", file)
+    assert (outcome.code, outcome.out) == (2, [])
+    (line,) = outcome.err
+    assert line.startswith(f"{file}: entry: rtmp: off_air={clip}: No such file or directory: make one with ffmpeg ")
+    write_clip(clip)
+    outcome = tierkit_("check", file)
+    assert (outcome.code, outcome.err) == (0, [])
 
 
 def test_what_only_the_check_finds_names_the_file(file: Path) -> None:

@@ -10,6 +10,8 @@ Either way what it has can be pushed on to other servers, each target with its o
 * A pull tries the upstreams in order; one that fails rests for a while (jittered), and the next one is tried at
   once.  One that is well and has not got the stream is asked again, more and more rarely.
 
+* While nobody publishes, or the upstream has not got the stream, the clip of `off_air` is shown.
+
 What a viewer's URL has behind the question mark is for this tier and is not sent upstream: one pull serves all.
 """
 
@@ -22,6 +24,7 @@ from typing import ClassVar
 import trio
 from attrs import frozen
 
+from tierkit.off_air import OffAirOptions, clip_problem, load_clip, names
 from tierkit.plugin import Context, FanoutPolicy, Node, Running, Service, hookimpl, option
 
 from ._pull import SCHEMES
@@ -107,6 +110,25 @@ class RTMP(Service):
         unit="s",
     )
 
+    off_air: str = option(
+        "",
+        "An FLV file that is shown in a loop while nobody publishes: a clip with the same kinds of media, in the same "
+        "codecs, as the streams; empty for none.",
+    )
+    off_air_for: tuple[str, ...] = option(
+        (),
+        "Names, such as 'live/hall', that are shown the clip also before their first publisher; all others once they "
+        "have had one.",
+        converter=names,
+    )
+    off_air_after: float = option(
+        1.0,
+        "Time off air after which the clip begins; encoders that come straight back are not preceded by it.",
+        minimum=0,
+        maximum=5,
+        unit="s",
+    )
+
     @property
     def policy(self) -> FanoutPolicy:
         """The bounds of each stream's ring."""
@@ -131,13 +153,31 @@ class RTMP(Service):
             max_streams=self.max_streams,
             takeover=self.takeover,
             farewell=self.farewell,
+            off_air=OffAirOptions(self.off_air, self.off_air_for, self.off_air_after),
         )
+
+    def problems(self) -> list[str]:
+        """The ranges of the options, and how they go together."""
+        found = [*super().problems(), *self.bounds.off_air.problems()]
+        if self.off_air and self.off_air_after >= self.patience:
+            found.append(
+                f"option off_air_after={self.off_air_after!r} must be less than patience={self.patience!r}: who waits "
+                "is refused before the clip begins"
+            )
+        return found
+
+    def problems_here(self) -> list[str]:
+        """What is wrong with the off-air clip's file."""
+        return clip_problem(self.off_air)
 
     @asynccontextmanager
     async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
         """Begin to serve in `tier`."""
+        clip = await load_clip(ctx, self.bounds.off_air)
         async with trio.open_nursery() as nursery:
             relay = _Relay(ctx, nursery, self.policy, self.bounds)
+            relay.off_air.start(self.bounds.off_air, clip)
+            nursery.start_soon(relay.off_air.run, name=f"{ctx.tier} shows its off-air clip")
             nursery.start_soon(relay.sweeper.run, name=f"{ctx.tier} looks after its players")
             nursery.start_soon(relay.expire, name=f"{ctx.tier} ends what is off air")
             try:

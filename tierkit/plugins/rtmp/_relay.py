@@ -12,6 +12,7 @@ from tierkit.codecs.rtmp_session import ConnectRequested
 from tierkit.codecs.rtmp_url import Route
 from tierkit.events import UpstreamBack, UpstreamLost
 from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
+from tierkit.off_air import OffAir, OffAirOptions
 from tierkit.plugin import (
     Candidate,
     Connection,
@@ -53,6 +54,7 @@ class Bounds:
     max_streams: int
     takeover: bool
     farewell: float
+    off_air: OffAirOptions
 
     @property
     def timeouts(self) -> RTMPTimeouts:
@@ -93,6 +95,7 @@ class Relay(Running, RTMPHost):
         self.ctx = ctx
         self.sweeper = Sweeper(ctx)
         self.live: Streams = streams_of(ctx)
+        self.off_air = OffAir(ctx, "rtmp", begun=self.push_on)
         self.adopt(policy, bounds)
         self.began = self.pull_failures = self.push_failures = self.push_skipped = 0
         self._nursery = nursery
@@ -110,6 +113,7 @@ class Relay(Running, RTMPHost):
         self.bounds = bounds
         self.patience = bounds.patience
         self.sweeper.farewell = bounds.farewell
+        self.off_air.adopt(bounds.off_air)
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -252,7 +256,7 @@ class Relay(Running, RTMPHost):
                 self.live.discard(pulling.stream)
 
     def push_on(self, stream: Stream) -> None:
-        """Push a stream that has come on air to every target."""
+        """Push a stream that has come on air, or is shown the off-air clip, to every target."""
         for candidate in self.ctx.push:
             key = (stream.name, candidate.name)
             if key not in self._pushes:
