@@ -41,8 +41,9 @@ KEY = "tierkit.live"
 MAX_PINNED = 64
 #: Largest header or metadata kept.  Real ones have under 1 KB; `onMetaData` with a keyframe index some 10.
 MAX_PINNED_BYTES = 65536
-
-
+#: Seconds over which a bitrate is measured at least: an encoder's first burst is no bitrate.  Publishers are looked at
+#: every five.
+MEASURE = 4.5
 #: Metadata is about the whole stream, and is stamped so: ffmpeg takes what is stamped later for subtitles.
 METADATA_TIME = 0
 
@@ -240,6 +241,7 @@ class Publication:
         self.publisher = publisher
         self.on_end: Callable[[], None] | None = None
         self.last = streams.clock()
+        self._measured = (self.last, stream.bytes_in)
         self._streams = streams
         self._pulled = pulled
         self._later = stream.epochs > 0
@@ -274,6 +276,14 @@ class Publication:
             stamp = METADATA_TIME if kind.is_metadata and type_id == DATA else shown
             stream.ring.append(_encode(type_id, stamp, payload), shown, sync=place is Place.SYNC)
         stream._tell(type_id, shown, payload)
+
+    def bitrate(self, now: float) -> float | None:
+        """Bits per second since this was last measured; None while that is less than `MEASURE` seconds ago."""
+        then, before = self._measured
+        if now - then < MEASURE:
+            return None
+        self._measured = (now, self.stream.bytes_in)
+        return (self.stream.bytes_in - before) * 8 / (now - then)
 
     async def room(self) -> None:
         """Until players have been sent enough of what came; at once for publishers of any usual rate."""
