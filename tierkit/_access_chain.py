@@ -144,9 +144,9 @@ class Pass:
 class Access:
     """The authorisers of one service; `open_access` makes it."""
 
-    def __init__(self, ctx: Context, recipes: Sequence[Authoriser], within: float) -> None:
+    def __init__(self, ctx: Context, nursery: trio.Nursery, recipes: Sequence[Authoriser], within: float) -> None:
         self.clock = ctx.clock
-        self._ctx = ctx
+        self._ctx, self._nursery = ctx, nursery
         self._recipes, self._within = tuple(recipes), within
         self._bench = _Bench(())
         self._telling = Telling(ctx)
@@ -251,10 +251,9 @@ class Access:
 
     # --- opening and closing ---------------------------------------------------------------------
 
-    async def run(self, nursery: trio.Nursery) -> None:
+    async def run(self) -> None:
         """Look after what is due."""
-        self._nursery = nursery
-        self._notices.start(nursery, self._ctx.tier)
+        self._notices.start(self._nursery, self._ctx.tier)
         while True:
             await trio.sleep(LOOK)
             self._telling.flush()
@@ -294,12 +293,11 @@ async def open_access(recipes: Sequence[Authoriser], ctx: Context, *, within: fl
 
     Raises what the first recipe that does not open raises.
     """
-    access = Access(ctx, recipes, within)
     async with trio.open_nursery() as nursery:
+        access = Access(ctx, nursery, recipes, within)
         failure = await nursery.start(access.keep, recipes)
         if failure is None:
-            nursery.start_soon(access.run, nursery, name=f"{ctx.tier} looks after its authorisers")
-            await trio.lowlevel.checkpoint()
+            nursery.start_soon(access.run, name=f"{ctx.tier} looks after its authorisers")
             try:
                 yield access
             finally:
