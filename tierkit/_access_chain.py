@@ -89,6 +89,7 @@ class Pass:
 
     Attributes:
         attempt: what it means: its path is the stream's.
+        live: whether anybody is to be told of its end, or asked about it again; what is not need not be kept.
         timestamp: asked for the stream's newest timestamp, ms, when an authoriser is told of it; set it.
     """
 
@@ -111,8 +112,10 @@ class Pass:
                     self._access.notify(self, seat, attempt, ends=True)
             self._bench.let_go()
 
-    def begin_updates(self) -> None:
-        """Have those be asked again who want to be."""
+    def begin(self) -> None:
+        """All have allowed it: have those be asked again who want to be."""
+        if not any(seat.live.told_of_ends or seat.live.update_every > 0 for seat, _ in self._seen):
+            self.end()
         for seat, attempt in self._seen:
             if seat.live.update_every > 0:
                 self._access.later(seat.live.update_every, partial(self._update, seat, attempt))
@@ -163,15 +166,14 @@ class Access:
         """
         entry = Pass(self, self._bench, attempt, on_denied)
         seats = [each for each in self._bench.seats if attempt.action in each.live.actions]
-        if not seats:
-            return entry
-        self._asked += 1
+        self._asked += bool(seats)
         try:
-            await self._ask(entry, seats, self._bench)
+            if seats:
+                await self._ask(entry, seats, self._bench)
         except BaseException:
             entry.end()
             raise
-        entry.begin_updates()
+        entry.begin()
         return entry
 
     async def _ask(self, entry: Pass, seats: Sequence[_Seat], bench: _Bench) -> None:

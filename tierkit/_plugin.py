@@ -71,14 +71,8 @@ def option(
     line then take "512MiB"), "s", or a word for the help.  `holds` names the kind of recipe that an option is a
     tuple of ("authoriser"): TOML and the command line then take them by name, each with options of its own.
     """
-    metadata = {
-        "help": help,
-        "minimum": minimum,
-        "maximum": maximum,
-        "choices": tuple(choices),
-        "unit": unit,
-        "holds": holds,
-    }
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices), "unit": unit}
+    metadata["holds"] = holds
     return field(default=default, metadata=metadata, converter=converter)
 
 

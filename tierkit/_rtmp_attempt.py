@@ -1,12 +1,13 @@
-"""What authorisers are asked about somebody who connects by RTMP."""
+"""What authorisers are asked about somebody who connects by RTMP, and what it was allowed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 
 from attrs import evolve
 
-from ._access_chain import AccessDenied
+from ._access_chain import Access, AccessDenied, Pass
 from ._authorise import Action, Attempt
 from ._ports import Connection
 from ._rtmp_host import RTMPRefusal
@@ -15,7 +16,7 @@ from .codecs.rtmp_session import ConnectRequested, PlayRequested, PublishRequest
 from .codecs.rtmp_url import Route, route
 from .errors import RemoteProtocolError
 
-__all__ = ["attempt_of", "connection_number", "refusal", "rewritten"]
+__all__ = ["Passes", "attempt_of"]
 
 #: Longest text of a client's that goes into an attempt; names have 2,048 (`rtmp_url.MAX_LENGTH`).
 MAX_TEXT = 2048
@@ -29,9 +30,58 @@ _CODES = {
 _NUMBERS = count(1)
 
 
-def connection_number() -> int:
-    """A number for a connection, unique in the process's life."""
-    return next(_NUMBERS)
+class Passes:
+    """What one connection was allowed to do.
+
+    Args:
+        access: whom to ask; None allows everything.
+        stop: ends the connection, for the reason that an authoriser gives later.
+        timestamp: of the newest message that it sends or sees, ms.
+    """
+
+    __slots__ = ("_access", "_connection", "_kept", "_number", "_stop", "_timestamp")
+
+    def __init__(
+        self,
+        access: Access | None,
+        connection: Connection,
+        stop: Callable[[str], None],
+        timestamp: Callable[[], int],
+    ) -> None:
+        self._access, self._connection = access, connection
+        self._stop, self._timestamp = stop, timestamp
+        self._number = next(_NUMBERS)
+        #: Those whose ends somebody is to be told of, by message stream; 0 is the connection itself.
+        self._kept: dict[int, Pass] = {}
+
+    async def admit(
+        self, asked: ConnectRequested | PublishRequested | PlayRequested, request: ConnectRequested
+    ) -> tuple[Attempt, ConnectRequested]:
+        """Ask; gives what it means, and the `connect` as it is from now on.  Raises RTMPRefusal."""
+        attempt = attempt_of(asked, request, self._connection, self._number)
+        if self._access is None:
+            return attempt, request
+        try:
+            allowed = await self._access.admit(attempt, self._stop)
+        except AccessDenied as denial:
+            raise RTMPRefusal(denial.code or _CODES[attempt.action], str(denial)) from None
+        if allowed.live:
+            allowed.timestamp = self._timestamp
+            self._kept[0 if isinstance(asked, ConnectRequested) else asked.stream_id] = allowed
+        if isinstance(asked, ConnectRequested) and allowed.attempt.path != attempt.path:
+            query = f"?{allowed.attempt.query}" if allowed.attempt.query else ""
+            request = evolve(request, app=allowed.attempt.path.strip("/") + query)
+        return allowed.attempt, request
+
+    def end(self, stream_id: int) -> None:
+        """It publishes or plays on this message stream no more."""
+        if (allowed := self._kept.pop(stream_id, None)) is not None:
+            allowed.end()
+
+    def close(self) -> None:
+        """The connection has ended."""
+        for stream_id in sorted(self._kept, reverse=True):
+            self.end(stream_id)
 
 
 def attempt_of(
@@ -69,17 +119,6 @@ def attempt_of(
         page=_said(request, "pageUrl"),
         details=details,
     )
-
-
-def refusal(denial: AccessDenied, attempt: Attempt) -> RTMPRefusal:
-    """A denial in RTMP's words."""
-    return RTMPRefusal(denial.code or _CODES[attempt.action], str(denial))
-
-
-def rewritten(request: ConnectRequested, attempt: Attempt) -> ConnectRequested:
-    """A `connect` as an authoriser has changed it: to another application."""
-    query = f"?{attempt.query}" if attempt.query else ""
-    return evolve(request, app=attempt.path.strip("/") + query)
 
 
 def _application(request: ConnectRequested) -> Route:

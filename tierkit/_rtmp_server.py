@@ -19,12 +19,11 @@ from contextlib import contextmanager
 
 import trio
 
-from ._access_chain import AccessDenied, Pass
 from ._authorise import Attempt
 from ._events import Dropped, ViewerJoined, ViewerLeft
 from ._fanout import Cursor
 from ._ports import Connection
-from ._rtmp_attempt import attempt_of, connection_number, refusal, rewritten
+from ._rtmp_attempt import Passes
 from ._rtmp_host import RTMPHost, RTMPRefusal
 from .codecs.rtmp_session import (
     ConnectRequested,
@@ -60,7 +59,6 @@ class _Served:
         "_ended",
         "_heard",
         "_idle_since",
-        "_number",
         "_passes",
         "_pinged",
         "_playing",
@@ -91,9 +89,7 @@ class _Served:
         self._stream: Stream | None = None
         self._playing = 0
         self._request = ConnectRequested("", "")
-        self._number = connection_number()
-        #: What it was allowed, by message stream.
-        self._passes: dict[int, Pass] = {}
+        self._passes = Passes(host.access, connection, self.stop, self._timestamp)
         self._scope = trio.CancelScope()
         #: Why we gave it up: it gets no last words.
         self._stopped = ""
@@ -118,8 +114,7 @@ class _Served:
             for publication in self.publications.values():
                 publication.end(self._stopped or "it has disconnected")
             self._stop_playing()
-            for stream_id in tuple(self._passes):
-                self._end_pass(stream_id)
+            self._passes.close()
             if self._stopped:
                 # It does not read, or is not to: what waits in the kernel for it is thrown away.
                 self.connection.abort()
@@ -191,11 +186,11 @@ class _Served:
             if (publication := self.publications.pop(event.stream_id, None)) is not None:
                 publication.end("it has unpublished")
                 self._idle_since = self._heard
-            self._end_pass(event.stream_id)
+            self._passes.end(event.stream_id)
         elif isinstance(event, PlayStopped):
             if event.stream_id == self._playing:
                 await self._leave()
-                self._end_pass(event.stream_id)
+                self._passes.end(event.stream_id)
         elif isinstance(event, PauseRequested):
             # A live stream goes on meanwhile; the player is answered, and sees what comes when it is back.
             self.session.accept_pause(event.stream_id, event.paused)
@@ -219,10 +214,10 @@ class _Served:
         try:
             publication = await self.host.publish(await self._admit(event))
         except Busy as error:
-            self._end_pass(event.stream_id)
+            self._passes.end(event.stream_id)
             self.session.reject_publish(event.stream_id, "NetStream.Publish.BadName", str(error))
         except RTMPRefusal as error:
-            self._end_pass(event.stream_id)
+            self._passes.end(event.stream_id)
             self.session.reject_publish(event.stream_id, error.code, str(error))
         else:
             publication.on_end = lambda: self.stop("another publisher has taken its name over")
@@ -238,7 +233,7 @@ class _Served:
                 raise RTMPRefusal("NetStream.Play.Failed", "one stream for each connection: open another one")
             stream = await self.host.play(await self._admit(event), self._request)
         except RTMPRefusal as error:
-            self._end_pass(event.stream_id)
+            self._passes.end(event.stream_id)
             self.session.reject_play(event.stream_id, error.code, str(error))
             return
         self._stream, self._playing, self._since = stream, event.stream_id, self.ctx.clock()
@@ -250,31 +245,14 @@ class _Served:
 
     async def _admit(self, event: ConnectRequested | PublishRequested | PlayRequested) -> Attempt:
         """Ask the authorisers; gives what it means.  Raises RTMPRefusal."""
-        attempt = attempt_of(event, self._request, self.connection, self._number)
-        if self.host.access is None:
-            return attempt
-        try:
-            allowed = await self.host.access.admit(attempt, self.stop)
-        except AccessDenied as denial:
-            raise refusal(denial, attempt) from None
-        allowed.timestamp = self._timestamp
-        if isinstance(event, ConnectRequested):
-            self._passes[0] = allowed
-            if allowed.attempt.path != attempt.path:
-                self._request = rewritten(event, allowed.attempt)
-                self.session.app = self._request.app
-        else:
-            self._passes[event.stream_id] = allowed
-        return allowed.attempt
+        attempt, self._request = await self._passes.admit(event, self._request)
+        self.session.app = self._request.app
+        return attempt
 
     def _timestamp(self) -> int:
         """Of the newest message that it has sent or could see, ms."""
         published = next((each.stream for each in self.publications.values()), self._stream)
         return published.last_timestamp if published is not None else 0
-
-    def _end_pass(self, stream_id: int) -> None:
-        if (allowed := self._passes.pop(stream_id, None)) is not None:
-            allowed.end()
 
     def _begin_if_on_air(self) -> bool:
         """Answer a play whose stream is on air: from now on the cursor writes."""

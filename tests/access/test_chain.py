@@ -43,6 +43,14 @@ async def test_none_lets_everybody(autojump_clock: MockClock) -> None:
         assert events == []
 
 
+async def test_nothing_is_kept_of_whom_nobody_asks_for_again(autojump_clock: MockClock) -> None:
+    async with at_work(Says(always(Allowed()))) as (access, _):
+        assert not (await access.admit(attempt(), ignore)).live
+    async with at_work(Says(always(Allowed())), Says(always(Allowed()), done=nothing)) as (access, _):
+        assert (await access.admit(attempt(), ignore)).live
+        assert not (await access.admit(attempt("connect"), ignore)).live
+
+
 async def test_those_behind_see_what_was_made_of_it(autojump_clock: MockClock) -> None:
     keys = Says(always(Rewritten("/live/hall", "")))
     rest = Says(always(Allowed()))

@@ -58,8 +58,8 @@ def test_the_back_ends_graph_can_run(tmp_path: Path) -> None:
 
 async def test_the_file_of_keys_and_the_signed_url(tmp_path: Path, autojump_clock: MockClock) -> None:
     keys, secrets = tmp_path / "keys", tmp_path / "secrets"
-    keys.write_text(blocks("text")[0])  # noqa: ASYNC240
-    secrets.write_text("k1 the-secret-of-the-file\n")  # noqa: ASYNC240
+    keys.write_text(blocks("text")[0])
+    secrets.write_text("k1 the-secret-of-the-file\n")
     async with at_work(Keys(file=str(keys)), SignedURLs(keys=str(secrets))) as (access, _):
         entry = await access.admit(attempt("publish", "/live/hall", "key=0d77aa"), lambda reason: None)
         assert entry.attempt.path == "/live/hall"

@@ -170,6 +170,6 @@ def test_an_unknown_one() -> None:
 def test_an_authoriser_with_its_options() -> None:
     outcome = tierkit_("plugins", "networks")
     assert outcome.code == 0, outcome.err
-    assert any(line.startswith("authoriser networks, from tierkit") for line in outcome.out)
+    assert any(line.startswith("authoriser networks, from networks (tierkit") for line in outcome.out)
     rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in outcome.out]
     assert ["on", "both", "publish|play|both", "What it has a say in; the rest it allows."] in rows
