@@ -46,7 +46,7 @@ def test_toml(tmp_path: Path) -> None:
     graph = load(tmp_path, GRAPH.format(more="{ plugin = 'keys', file = '/etc/keys' }"))
     authorise = (
         Networks(allow=("10.0.0.0/8", "unix"), on="publish"),
-        Callbacks(on_play="http://backend.example/play", update_every=60.0, update_strict=True),  # type: ignore[arg-type]
+        Callbacks(on_play="http://backend.example/play", update_every=60.0, update_strict=True),
         Keys(file="/etc/keys"),
     )
     assert graph == Graph.of(Relay("r", listen=":1935", serves=RTMP(authorise=authorise, decide_within=3.0)))
@@ -90,7 +90,7 @@ def test_the_command_line() -> None:
     assert made == RTMP(authorise=(Networks(allow=("10.0.0.0/8", "unix"), on="publish"), Keys(file="/etc/stream keys")))
     url = "http://backend.example/p?a=b#c"
     (made_2, _) = parse_options(Ingest, [f"authorise=callbacks on_publish={url.partition('#')[0]}"], REGISTRY)
-    assert made_2 == Ingest(authorise=(Callbacks(on_publish="http://backend.example/p?a=b"),))  # type: ignore[arg-type]
+    assert made_2 == Ingest(authorise=(Callbacks(on_publish="http://backend.example/p?a=b"),))
     assert parse_options(RTMP, ["authorise="], REGISTRY) == (RTMP(), [])
 
 

@@ -159,7 +159,7 @@ async def test_who_hangs_up_while_it_is_asked_about_is_told_to_nobody(autojump_c
 
 async def test_get(autojump_clock: MockClock) -> None:
     backend = Backend()
-    recipe = Callbacks(on_publish="http://user:p%40ss@backend.example:8080/p?site=a", method="get")  # type: ignore[arg-type]
+    recipe = Callbacks(on_publish="http://user:p%40ss@backend.example:8080/p?site=a", method="get")
     async with guarded(recipe, backend=backend) as rig:
         assert await refused(rig, "/live/s?key=1&name=x") == ""
         (call,) = backend.calls
@@ -239,7 +239,7 @@ async def test_what_ends_with_the_tier_is_still_told(autojump_clock: MockClock) 
 
 
 def test_urls_that_are_none() -> None:
-    recipe = Callbacks(on_publish="rtmp://x.example/y", on_play="backend:80")  # type: ignore[arg-type]
+    recipe = Callbacks(on_publish="rtmp://x.example/y", on_play="backend:80")
     problems = check(Graph.of(Relay("r", listen=":1935", serves=RTMP(authorise=(recipe, Callbacks())))))
     assert [each.partition("callbacks: ")[2] for each in problems] == [
         "option on_publish=rtmp://x.example/y is no URL to ask: write http://HOST/PATH",

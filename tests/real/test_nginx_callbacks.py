@@ -14,6 +14,7 @@ from tests.real.nginx_callbacks import GOLDEN, MODULE, OPTIONS, Backend, drive, 
 from tierkit import Graph, Relay, open_graph
 from tierkit._registry import Registry
 from tierkit.plugins.callbacks import Callbacks
+from tierkit.plugins.networks import Networks
 from tierkit.plugins.rtmp import RTMP
 
 recorded = [tuple(json.loads(line)) for line in GOLDEN.read_text().splitlines()]
@@ -39,6 +40,25 @@ async def test_we_say_the_same_field_by_field() -> None:
             figures = handle.statistics()["tiers"]["relay"]["services"]["rtmp"]["access"]
     assert sorted(map(comparable, heard)) == sorted(map(comparable, recorded))  # type: ignore[type-var]
     assert (figures["failed"], figures["notices_failed"], figures["denied"]) == (0, 0, 2)
+
+
+@pytest.mark.real("ffmpeg", "rtmpdump")
+async def test_real_clients_give_up_when_they_are_denied() -> None:
+    serves = RTMP(authorise=(Networks(deny=("127.0.0.0/8",)),))
+    graph = Graph.of(Relay("relay", listen="rtmp://127.0.0.1:0", serves=serves))
+    async with open_graph(graph, registry=Registry(), drain=0.5) as handle:
+        url = handle.url("relay", "/live/s")
+        picture = ["-f", "lavfi", "-i", "testsrc2=s=128x96:r=25", "-t", "20", "-c:v", "libx264"]
+        for command in (
+            ["ffmpeg", "-loglevel", "error", "-nostdin", "-re", *picture, "-f", "flv", url],
+            ["ffmpeg", "-loglevel", "error", "-nostdin", "-i", url, "-f", "null", "-"],
+            ["rtmpdump", "-q", "--live", "-r", url, "-o", "/dev/null"],
+        ):
+            with trio.fail_after(10):
+                done = await trio.run_process(command, check=False, capture_stderr=True)
+            assert done.returncode != 0, command
+        figures = handle.statistics()["tiers"]["relay"]["services"]["rtmp"]
+        assert (figures["access"]["denied"], figures["publishers"], figures["waiting"]) == (3, 0, 0)
 
 
 def comparable(call: tuple[str, str, str]) -> tuple[str, str, list[tuple[str, str]]]:

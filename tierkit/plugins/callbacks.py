@@ -68,14 +68,18 @@ class Callbacks(Authoriser):
 
     name: ClassVar[str] = "callbacks"
 
-    on_publish: Address | None = option(None, "URL that is asked whether a stream may be published.", converter=_url)
-    on_play: Address | None = option(None, "URL that is asked whether a stream may be played.", converter=_url)
-    on_connect: Address | None = option(None, "URL that is asked whether a client may connect.", converter=_url)
-    on_publish_done: Address | None = option(None, "URL that is told that a publisher has left.", converter=_url)
-    on_play_done: Address | None = option(None, "URL that is told that a player has left.", converter=_url)
-    on_done: Address | None = option(None, "URL that is told of either.", converter=_url)
-    on_disconnect: Address | None = option(None, "URL that is told that a client has disconnected.", converter=_url)
-    on_update: Address | None = option(
+    on_publish: str | Address | None = option(
+        None, "URL that is asked whether a stream may be published.", converter=_url
+    )
+    on_play: str | Address | None = option(None, "URL that is asked whether a stream may be played.", converter=_url)
+    on_connect: str | Address | None = option(None, "URL that is asked whether a client may connect.", converter=_url)
+    on_publish_done: str | Address | None = option(None, "URL that is told that a publisher has left.", converter=_url)
+    on_play_done: str | Address | None = option(None, "URL that is told that a player has left.", converter=_url)
+    on_done: str | Address | None = option(None, "URL that is told of either.", converter=_url)
+    on_disconnect: str | Address | None = option(
+        None, "URL that is told that a client has disconnected.", converter=_url
+    )
+    on_update: str | Address | None = option(
         None, "URL that is asked again and again whether who is there may stay.", converter=_url
     )
     update_every: float = option(
