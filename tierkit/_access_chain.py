@@ -108,6 +108,7 @@ class Pass:
         if self.live:
             self.live = False
             for seat, attempt in self._seen:
+                self._access.notices.forget((self, seat))
                 if seat.live.told_of_ends:
                     self._access.notify(self, seat, attempt, ends=True)
             self._bench.let_go()
@@ -117,8 +118,9 @@ class Pass:
         if not any(seat.live.told_of_ends or seat.live.update_every > 0 for seat, _ in self._seen):
             self.end()
         for seat, attempt in self._seen:
-            if seat.live.update_every > 0:
-                self._access.later(seat.live.update_every, partial(self._update, seat, attempt))
+            if (every := seat.live.update_every) > 0:
+                ask = partial(self._access.notify, self, seat, attempt, ends=False)
+                self._access.notices.every((self, seat), every, ask, self._access.clock())
 
     def allowed_by(self, seat: _Seat) -> None:
         """An authoriser has allowed what the attempt is now."""
@@ -138,11 +140,6 @@ class Pass:
         self._bench.hold()
         return self._bench.let_go
 
-    def _update(self, seat: _Seat, attempt: Attempt) -> None:
-        if self.live:
-            self._access.notify(self, seat, attempt, ends=False)
-            self._access.later(seat.live.update_every, partial(self._update, seat, attempt))
-
 
 class Access:
     """The authorisers of one service; `open_access` makes it."""
@@ -153,7 +150,9 @@ class Access:
         self._recipes, self._within = tuple(recipes), within
         self._bench = _Bench(())
         self._telling = Telling(ctx)
-        self._notices = Notices(within)
+        self.notices = Notices(within)
+        #: Updates that are not over yet.
+        self._asking: set[tuple[Pass, _Seat]] = set()
         self._asked = self._denied = self._failed = self._ended = 0
 
     async def admit(self, attempt: Attempt, on_denied: Callable[[str], None]) -> Pass:
@@ -210,7 +209,7 @@ class Access:
 
     def replace(self, recipes: Sequence[Authoriser], within: float) -> None:
         """Decide by other recipes from now on.  Where one of them does not open, those before stay, and it is told."""
-        self._within = self._notices.within = within
+        self._within = self.notices.within = within
         if tuple(recipes) != self._recipes:
             self._recipes = tuple(recipes)
             self._nursery.start_soon(self._swap, self._recipes, name=f"{self._ctx.tier} opens authorisers")
@@ -222,15 +221,17 @@ class Access:
             denied=self._denied,
             failed=self._failed,
             ended=self._ended,
-            notices_waiting=self._notices.waiting,
-            notices_failed=self._notices.failed,
-            notices_lost=self._notices.lost,
+            notices_waiting=self.notices.waiting,
+            notices_failed=self.notices.failed,
+            notices_lost=self.notices.lost,
         )
 
     # --- what they are told later ----------------------------------------------------------------
 
     def notify(self, entry: Pass, seat: _Seat, attempt: Attempt, *, ends: bool) -> None:
         """Tell one that somebody has left, or ask it whether somebody may stay."""
+        if not ends and (entry, seat) in self._asking:
+            return  # a slow back end is not asked the same twice: ends would not get through to it
         visit, let_go = entry.visit(attempt), entry.hold()
 
         async def tell() -> None:
@@ -240,31 +241,32 @@ class Access:
                 self._ended += 1
                 entry.denied(f"{seat.name}: {verdict.reason}")
 
+        if not ends:
+            self._asking.add((entry, seat))
+
         def over(trouble: str) -> None:
             let_go()
+            if not ends:
+                self._asking.discard((entry, seat))
             if trouble:
                 self._telling.failed(seat.name, None, trouble)
 
-        self._notices.put(tell, over)
-
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call something in some seconds."""
-        self._notices.at(self.clock() + seconds, call)
+        self.notices.put(tell, over)
 
     # --- opening and closing ---------------------------------------------------------------------
 
     async def run(self) -> None:
         """Look after what is due."""
-        self._notices.start(self._nursery, self._ctx.tier)
+        self.notices.start(self._nursery, self._ctx.tier)
         while True:
             await trio.sleep(LOOK)
             self._telling.flush()
-            self._notices.look(self.clock())
+            self.notices.look(self.clock())
 
     async def close(self) -> None:
         """Give what is still to be told the time that one attempt has."""
         with trio.move_on_after(self._within):
-            await self._notices.empty()
+            await self.notices.empty()
         self._telling.flush()
 
     async def keep(self, recipes: Sequence[Authoriser], *, task_status: trio.TaskStatus[Exception | None]) -> None:

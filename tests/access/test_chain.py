@@ -179,9 +179,24 @@ async def test_who_is_there_is_asked_about_until_somebody_says_no(autojump_clock
         assert ended == ["says: time is up"]
         assert access.statistics().ended == 1
         entry.end()
+        assert access.notices._due == {}  # of who has gone nothing is kept until the next time
         before = len(asked.log)
         await trio.sleep(100)
         assert len(asked.log) == before
+
+
+async def test_a_slow_back_end_is_not_asked_the_same_twice(autojump_clock: MockClock) -> None:
+    async def slow(visit: Visit) -> Verdict:
+        await trio.sleep(50)
+        return Allowed()
+
+    asked = Says(always(Allowed()), update=slow, update_every=10)
+    async with at_work(asked, within=60) as (access, _):
+        entry = await access.admit(attempt(), ignore)
+        await trio.sleep(115)
+        assert access.statistics().notices_waiting == 1
+        assert [round(each[2], -1) for each in asked.log if each[0] == "update"] == [10, 70]
+        entry.end()
 
 
 async def test_what_is_still_to_be_told_has_a_moment_at_the_end(autojump_clock: MockClock) -> None:
