@@ -74,7 +74,8 @@ def graph(
 @told
 def plugins(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A plugin, a service or a source, to show its options.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="A plugin, a service, a source or an authoriser, to show its options."),
     ] = None,
     plugin: Plugins = None,
 ) -> None:
@@ -114,7 +115,8 @@ def _details(registry: Registry, name: str) -> None:
     if not infos and not recipes:
         if (failure := registry.failure_of(name)) is not None:
             raise PluginError(failure.plugin, failure.reason)
-        known = {*(each.name for each in registry.plugins()), *registry.services(), *registry.sources()}
+        recipes_known = (*registry.services(), *registry.sources(), *registry.authorisers())
+        known = {*(each.name for each in registry.plugins()), *recipes_known}
         raise GraphError([f"plugin {name!r} is unknown: {closest(name, sorted(known))}"])
     for info in infos:
         typer.echo(f"plugin {info.name}, from {info.where}")
@@ -129,9 +131,11 @@ def _recipes(registry: Registry, name: str) -> list[tuple[str, type[Recipe]]]:
     infos = [each for each in registry.plugins() if each.name == name]
     services = {name, *(each for info in infos for each in info.services)}
     sources = {name, *(each for info in infos for each in info.sources)}
+    authorisers = {name, *(each for info in infos for each in info.authorisers)}
     return [
         *(("service", each) for key, each in registry.services().items() if key in services),
         *(("source", each) for key, each in registry.sources().items() if key in sources),
+        *(("authoriser", each) for key, each in registry.authorisers().items() if key in authorisers),
     ]
 
 
@@ -154,7 +158,7 @@ def _print(table: Table) -> None:
 
 def _others(info: PluginInfo) -> str:
     hooks = (each.removeprefix("tierkit_").replace("_", " ") for each in info.hooks)
-    return ", ".join(each for each in hooks if each not in ("services", "sources"))
+    return ", ".join(each for each in hooks if each not in ("services", "sources", "authorisers"))
 
 
 def _detail(registry: Registry, kind: str, recipe: type[Recipe]) -> None:

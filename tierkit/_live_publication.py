@@ -23,8 +23,9 @@ __all__ = ["METADATA_TIME", "Publication", "encode_media"]
 MAX_PINNED = 64
 #: Largest header or metadata kept.  Real ones have under 1 KB; `onMetaData` with a keyframe index some 10.
 MAX_PINNED_BYTES = 65536
-
-
+#: Seconds over which a bitrate is measured at least: an encoder's first burst is no bitrate.  Publishers are looked at
+#: every five.
+MEASURE = 4.5
 #: Metadata is about the whole stream, and is stamped so: ffmpeg takes what is stamped later for subtitles.
 METADATA_TIME = 0
 
@@ -80,6 +81,7 @@ class Publication:
         self.publisher = publisher
         self.on_end: Callable[[], None] | None = None
         self.last = streams.clock()
+        self._measured = (self.last, stream.bytes_in)
         self.pinned: dict[tuple[int, str, int], bytes] = {}
         self._streams = streams
         self._pulled = pulled
@@ -151,6 +153,14 @@ class Publication:
         pinned[key] = payload
         if before is not None and kind.is_sequence_header and self.stream.shown is self:
             self.stream.ring.close_syncs()  # the GOP that is kept was made with the header before
+
+    def bitrate(self, now: float) -> float | None:
+        """Bits per second since this was last measured; None while that is less than `MEASURE` seconds ago."""
+        then, before = self._measured
+        if now - then < MEASURE:
+            return None
+        self._measured = (now, self.stream.bytes_in)
+        return (self.stream.bytes_in - before) * 8 / (now - then)
 
     async def room(self) -> None:
         """Until players have been sent enough of what came; at once for publishers of any usual rate."""

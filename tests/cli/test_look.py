@@ -153,6 +153,7 @@ def test_the_list(plugin: Path) -> None:
     rows = {line.split()[0]: line.split(maxsplit=1)[1] for line in outcome.out if line}
     assert rows["hls"].split()[:2] == ["service", "hls"]
     assert rows["wowza"].split()[:2] == ["source", "wowza"]
+    assert rows["keys"].split()[:2] == ["authoriser", "keys"]
     assert rows["yelling"].split() == ["service", "yell", str(plugin)]
 
 
@@ -181,3 +182,11 @@ def test_one_with_its_options(plugin: Path, name: str) -> None:
 def test_an_unknown_one() -> None:
     outcome = tierkit_("plugins", "hsl")
     assert (outcome.code, outcome.out, outcome.err) == (2, [], ["plugin 'hsl' is unknown: did you mean 'hls'?"])
+
+
+def test_an_authoriser_with_its_options() -> None:
+    outcome = tierkit_("plugins", "networks")
+    assert outcome.code == 0, outcome.err
+    assert any(line.startswith("authoriser networks, from networks (tierkit") for line in outcome.out)
+    rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in outcome.out]
+    assert ["on", "both", "publish|play|both", "What it has a say in; the rest it allows."] in rows

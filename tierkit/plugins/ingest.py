@@ -29,8 +29,9 @@ from urllib.parse import unquote
 import trio
 from attrs import field, frozen
 
+from tierkit.access import Access, AccessStatistics, authorise_option, decide_within_option, open_access
 from tierkit.codecs.rtmp_session import ConnectRequested
-from tierkit.codecs.rtmp_url import Route, route
+from tierkit.codecs.rtmp_url import route
 from tierkit.events import StreamFault
 from tierkit.http import Request, Response, serve_http, text_response
 from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
@@ -46,6 +47,8 @@ from tierkit.packaging import (
     refuse_method,
 )
 from tierkit.plugin import (
+    Attempt,
+    Authoriser,
     Connection,
     Context,
     Figures,
@@ -62,9 +65,8 @@ from tierkit.rtmp import RTMPHost, RTMPRefusal, Sweeper, serve_rtmp
 __all__ = ["Ingest", "IngestStatistics", "PackagedStream"]
 
 _RTMP = ("rtmp", "rtmps")
-#: Seconds between looks at what has gone off air, and over which a bitrate is measured.
+#: Seconds between looks at what has gone off air.
 _LOOK = 0.25
-_MEASURE = 5.0
 #: Segments' lengths for which a player of HLS may ask for nothing and still be there.
 _AWAY = 3
 
@@ -123,6 +125,11 @@ class Ingest(Service):
         maximum=10**11,
         unit="bit/s",
     )
+    authorise: tuple[Authoriser, ...] = authorise_option(
+        "Who may publish and play over RTMP: authorisers, all of which must allow.  None lets everybody.  Who "
+        "plays HLS is not asked: that is for an edge in front to guard."
+    )
+    decide_within: float = decide_within_option()
     cors: str = option(
         "*", "What Access-Control-Allow-Origin says to players on other sites' pages; empty sends no such header."
     )
@@ -177,8 +184,11 @@ class Ingest(Service):
     async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
         """Begin to serve in `tier`."""
         clip = await load_clip(ctx, self.clip)
-        async with trio.open_nursery() as nursery:
-            running = _Origin(self, ctx)
+        async with (
+            open_access(self.authorise, ctx, within=self.decide_within) as access,
+            trio.open_nursery() as nursery,
+        ):
+            running = _Origin(self, ctx, access)
             running.off_air.start(self.clip, clip)
             nursery.start_soon(running.off_air.run, name=f"{ctx.tier} shows its off-air clip")
             nursery.start_soon(running.sweeper.run, name=f"{ctx.tier} looks after the silent")
@@ -213,6 +223,8 @@ class IngestStatistics:
     not_found: int = field(metadata={"merge": "sum"})
     #: Publishers dropped because they sent more than `max_bitrate`.
     too_fast: int = field(metadata={"merge": "sum"})
+    #: What its authorisers have decided.
+    access: AccessStatistics = field(metadata={"merge": "sum"})
     #: Every stream.
     streams: tuple[PackagedStream, ...] = field(metadata={"merge": "last"})
 
@@ -237,7 +249,6 @@ class _Channel:
         self.asked = clock()
         self._splices = stream.splices
         self._unsubscribe = stream.subscribe(self._receive)
-        self._measured = (clock(), stream.bytes_in)
 
     def _receive(self, type_id: int, timestamp: int, payload: bytes) -> None:
         if self.stream.splices != self._splices:
@@ -250,15 +261,6 @@ class _Channel:
         """See whether the publisher has gone."""
         if not self.stream.playable:
             self.packager.finish()
-
-    def bitrate(self, now: float) -> float | None:
-        """Bits per second since the last measurement; None while that is too short a time ago."""
-        then, before = self._measured
-        total = self.stream.bytes_in
-        if now - then < _MEASURE:
-            return None
-        self._measured = (now, total)
-        return (total - before) * 8 / (now - then)
 
     def watch(self, watches: Callable[[], bool]) -> None:
         """Count as an audience of the stream while `watches` says so."""
@@ -276,16 +278,20 @@ class _Channel:
 
 
 class _Origin(Running, RTMPHost):
-    def __init__(self, recipe: Ingest, ctx: Context) -> None:
+    access: Access
+
+    def __init__(self, recipe: Ingest, ctx: Context, access: Access) -> None:
         self.recipe = recipe
         self.ctx = ctx
+        self.access = access
         self.sweeper = Sweeper(ctx)
+        self.sweeper.max_bitrate = recipe.max_bitrate
         self.live: Streams = streams_of(ctx)
         self.off_air = OffAir(ctx, "ingest")
         self._channels: dict[str, _Channel] = {}
         #: Above every sequence number given so far.
         self._sequence = 0
-        self._http = self._requests = self._not_found = self._too_fast = 0
+        self._http = self._requests = self._not_found = 0
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -307,7 +313,8 @@ class _Origin(Running, RTMPHost):
             http_connections=self._http,
             requests=self._requests,
             not_found=self._not_found,
-            too_fast=self._too_fast,
+            too_fast=self.sweeper.too_fast,
+            access=self.access.statistics(),
             streams=tuple(
                 PackagedStream(live=each.stream.statistics(), hls=each.packager.statistics())
                 for each in self._channels.values()
@@ -335,26 +342,28 @@ class _Origin(Running, RTMPHost):
             return False
         self.recipe = service
         self.off_air.adopt(service.clip)
+        self.sweeper.max_bitrate = service.max_bitrate
+        self.access.replace(service.authorise, service.decide_within)
         return True
 
     # --- publishing and playing over RTMP --------------------------------------------------------
 
-    async def publish(self, route: Route, peer: str) -> Publication:
-        stream = self.live.get(route.path)
+    async def publish(self, attempt: Attempt) -> Publication:
+        stream = self.live.get(attempt.path)
         if stream is None:
             if self._full:
                 reason = f"{self.ctx.tier} has {len(self.live)} streams, its bound: raise max_streams"
                 raise RTMPRefusal("NetStream.Publish.Denied", reason)
-            stream = self.live.open(route.path)
-        publication = stream.publish(peer, takeover=self.recipe.takeover)
+            stream = self.live.open(attempt.path)
+        publication = stream.publish(str(attempt.peer), takeover=self.recipe.takeover)
         self._look_at(stream)
         return publication
 
-    async def play(self, route: Route, request: ConnectRequested) -> Stream:
-        stream = self.live.get(route.path) or self._standing(route.path)
+    async def play(self, attempt: Attempt, request: ConnectRequested) -> Stream:
+        stream = self.live.get(attempt.path) or self._standing(attempt.path)
         if stream is None:
             # Nobody is to fill the table with names that are only asked for.
-            raise RTMPRefusal("NetStream.Play.StreamNotFound", f"nobody publishes {route.path}")
+            raise RTMPRefusal("NetStream.Play.StreamNotFound", f"nobody publishes {attempt.path}")
         return stream
 
     @property
@@ -421,7 +430,6 @@ class _Origin(Running, RTMPHost):
             channel = None
         if channel is not None:
             channel.follow()
-            self._bound(channel)
         elif stream.playable:
             self._open_channel(key, stream)
 
@@ -444,15 +452,6 @@ class _Origin(Running, RTMPHost):
 
     def _fault(self, stream: Stream, reason: str) -> None:
         self.ctx.emit(StreamFault(stream=stream.name, reason=reason))
-
-    def _bound(self, channel: _Channel) -> None:
-        rate, publication = channel.bitrate(self.ctx.clock()), channel.stream.publication
-        if rate is None or rate <= self.recipe.max_bitrate or publication is None:
-            return
-        self._too_fast += 1
-        for served in self.sweeper:
-            if publication in served.publications.values():
-                served.stop(f"it sends {rate / 1e6:.1f} Mbit/s; max_bitrate is {self.recipe.max_bitrate / 1e6:g}")
 
 
 def _split(path: str) -> tuple[str, str]:

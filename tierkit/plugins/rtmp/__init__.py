@@ -24,8 +24,9 @@ from typing import ClassVar
 import trio
 from attrs import frozen
 
+from tierkit.access import authorise_option, decide_within_option, open_access
 from tierkit.off_air import OffAirOptions, clip_problem, load_clip, names
-from tierkit.plugin import Context, FanoutPolicy, Node, Running, Service, hookimpl, option
+from tierkit.plugin import Authoriser, Context, FanoutPolicy, Node, Running, Service, hookimpl, option
 
 from ._pull import SCHEMES
 from ._relay import Bounds, Relay, RTMPStatistics
@@ -79,6 +80,15 @@ class RTMP(Service):
         "A new publisher of a name ends the one that is there, instead of being refused; for encoders that "
         "come back before their old connection is known to be dead.",
     )
+    max_bitrate: int = option(
+        100_000_000,
+        "Bits per second, over five seconds, beyond which a publisher is dropped.",
+        minimum=10_000,
+        maximum=10**11,
+        unit="bit/s",
+    )
+    authorise: tuple[Authoriser, ...] = authorise_option()
+    decide_within: float = decide_within_option()
     batch: float = option(
         0.3,
         "Longest time for which media is held to be sent in one go; it is reached only with thousands of players.",
@@ -154,6 +164,7 @@ class RTMP(Service):
             takeover=self.takeover,
             farewell=self.farewell,
             off_air=OffAirOptions(self.off_air, self.off_air_for, self.off_air_after),
+            max_bitrate=self.max_bitrate,
         )
 
     def problems(self) -> list[str]:
@@ -174,8 +185,11 @@ class RTMP(Service):
     async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
         """Begin to serve in `tier`."""
         clip = await load_clip(ctx, self.bounds.off_air)
-        async with trio.open_nursery() as nursery:
-            relay = _Relay(ctx, nursery, self.policy, self.bounds)
+        async with (
+            open_access(self.authorise, ctx, within=self.decide_within) as access,
+            trio.open_nursery() as nursery,
+        ):
+            relay = _Relay(ctx, nursery, access, self.policy, self.bounds)
             relay.off_air.start(self.bounds.off_air, clip)
             nursery.start_soon(relay.off_air.run, name=f"{ctx.tier} shows its off-air clip")
             nursery.start_soon(relay.sweeper.run, name=f"{ctx.tier} looks after its players")
@@ -193,6 +207,7 @@ class _Relay(Relay):
         if not isinstance(service, RTMP):
             return False
         self.adopt(service.policy, service.bounds)
+        self.access.replace(service.authorise, service.decide_within)
         return True
 
 

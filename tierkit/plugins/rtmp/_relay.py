@@ -8,12 +8,13 @@ from secrets import token_hex
 import trio
 from attrs import field, frozen
 
+from tierkit.access import Access, AccessStatistics
 from tierkit.codecs.rtmp_session import ConnectRequested
-from tierkit.codecs.rtmp_url import Route
 from tierkit.events import UpstreamBack, UpstreamLost
 from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
 from tierkit.off_air import OffAir, OffAirOptions
 from tierkit.plugin import (
+    Attempt,
     Candidate,
     Connection,
     Context,
@@ -55,6 +56,7 @@ class Bounds:
     takeover: bool
     farewell: float
     off_air: OffAirOptions
+    max_bitrate: int
 
     @property
     def timeouts(self) -> RTMPTimeouts:
@@ -82,6 +84,10 @@ class RTMPStatistics:
     pushing: int = field(metadata={"merge": "sum"})
     push_failures: int = field(metadata={"merge": "sum"})
     push_skipped: int = field(metadata={"merge": "sum"})
+    #: Publishers dropped because they sent more than `max_bitrate`.
+    too_fast: int = field(metadata={"merge": "sum"})
+    #: What its authorisers have decided.
+    access: AccessStatistics = field(metadata={"merge": "sum"})
     #: The process's one pump.
     pump: PumpStatistics = field(metadata={"merge": "last"})
     #: Every stream.
@@ -91,8 +97,13 @@ class RTMPStatistics:
 class Relay(Running, RTMPHost):
     """One tier's relay."""
 
-    def __init__(self, ctx: Context, nursery: trio.Nursery, policy: FanoutPolicy, bounds: Bounds) -> None:
+    access: Access
+
+    def __init__(
+        self, ctx: Context, nursery: trio.Nursery, access: Access, policy: FanoutPolicy, bounds: Bounds
+    ) -> None:
         self.ctx = ctx
+        self.access = access
         self.sweeper = Sweeper(ctx)
         self.live: Streams = streams_of(ctx)
         self.off_air = OffAir(ctx, "rtmp", begun=self.push_on)
@@ -114,6 +125,7 @@ class Relay(Running, RTMPHost):
         self.patience = bounds.patience
         self.sweeper.farewell = bounds.farewell
         self.off_air.adopt(bounds.off_air)
+        self.sweeper.max_bitrate = bounds.max_bitrate
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -134,6 +146,8 @@ class Relay(Running, RTMPHost):
             pushing=sum(each.connected for each in self._pushes.values()),
             push_failures=self.push_failures,
             push_skipped=self.push_skipped + sum(each.skipped for each in self._pushes.values()),
+            too_fast=self.sweeper.too_fast,
+            access=self.access.statistics(),
             pump=self.live.pump.statistics(),
             streams=tuple(stream.statistics() for stream in self.live),
         )
@@ -172,23 +186,23 @@ class Relay(Running, RTMPHost):
             shown = " -> ".join(each.partition("#")[0] for each in (*way, self._hop))
             raise RTMPRefusal("NetConnection.Connect.Rejected", f"a loop: {shown}; mend upstream=")
 
-    async def play(self, route: Route, request: ConnectRequested) -> Stream:
+    async def play(self, attempt: Attempt, request: ConnectRequested) -> Stream:
         self._requests += 1
         try:
-            return await self._find(route, request)
+            return await self._find(attempt, request)
         except RTMPRefusal:
             self._refused += 1
             raise
 
-    async def _find(self, route: Route, request: ConnectRequested) -> Stream:
+    async def _find(self, attempt: Attempt, request: ConnectRequested) -> Stream:
         if self.sweeper.leaving:
             raise RTMPRefusal("NetStream.Play.Failed", f"{self.ctx.tier} is about to stop")
         if not self.ctx.upstream.names:
-            stream = self._open(route.path, "NetStream.Play.Failed")
+            stream = self._open(attempt.path, "NetStream.Play.Failed")
             self._hits += stream.on_air
             return stream
         # The canonical spelling is asked for upstream, too: two spellings are one stream and one pull.
-        name = self.ctx.upstream.key(route.path)
+        name = self.ctx.upstream.key(attempt.path)
         pulling = self._pull_of(name)
         if pulling is None:
             await self._check_served(name)
@@ -202,13 +216,13 @@ class Relay(Running, RTMPHost):
         self._nursery.start_soon(self._keep, name, pulling, name=f"{self.ctx.tier} pulls {name}")
         return pulling.stream
 
-    async def publish(self, route: Route, peer: str) -> Publication:
+    async def publish(self, attempt: Attempt) -> Publication:
         if self.sweeper.leaving:
             raise RTMPRefusal("NetStream.Publish.Denied", f"{self.ctx.tier} is about to stop")
         if self.ctx.upstream.names:
             raise RTMPRefusal("NetStream.Publish.Denied", f"{self.ctx.tier} pulls its streams: publish to its upstream")
-        stream = self._open(route.path, "NetStream.Publish.Denied")
-        publication = stream.publish(peer, takeover=self.bounds.takeover)
+        stream = self._open(attempt.path, "NetStream.Publish.Denied")
+        publication = stream.publish(str(attempt.peer), takeover=self.bounds.takeover)
         self.push_on(stream)
         return publication
 
