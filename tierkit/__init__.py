@@ -7,11 +7,11 @@ General layout, lowest first (tests/test_layers.py enforces it):
     errors                                   standard library only
     codecs/*                                 sans-IO: bytes in, values out
     _address, _events, _ports, _plugin,      the model: frozen values, and the ABCs they carry
-        _model, _companion
+        _model, _authorise, _companion
     hookspecs, _registry                     pluggy, behind typed methods
     _net, _upstream, _store, _fanout, ...    the machinery, on trio
     _serve                                   life and death of tiers
-    http, rtmp, live, ...                    the kits: protocols on a connection
+    access, http, rtmp, live, ...            the kits: protocols on a connection
     plugins/*                                built-ins, through the strangers' door
     testing, cli, ...                        what uses all of it
 

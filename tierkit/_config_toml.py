@@ -22,7 +22,7 @@ from tierkit import Address, AddressError, Edge, Graph, GraphError, Node, Origin
 from tierkit.plugin import Recipe
 
 from ._config_doors import Doors
-from ._config_options import closest, make
+from ._config_options import closest, known_recipes, make
 from ._config_problems import Problems, listed
 
 __all__ = ["read_toml"]
@@ -162,7 +162,8 @@ class _Reader:
             why = f"is unknown: {closest(plugin, known)}" if failure is None else failure.reason
             self.problems.tell(name, key, f"{key}: plugin {plugin!r} {why}")
             return None
-        made, problems = make(known[plugin], {k: v for k, v in table.items() if k != "plugin"})
+        given = {k: v for k, v in table.items() if k != "plugin"}
+        made, problems = make(known[plugin], given, held=known_recipes(self.registry))
         for problem in problems:
             self.problems.tell(name, key, f"{plugin}: {problem}")
         return made

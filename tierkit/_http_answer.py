@@ -109,6 +109,11 @@ def bodiless(method: str, status: int) -> bool:
     return method == "HEAD" or status in (204, 304)
 
 
+def is_cut(connection: Connection) -> bool:
+    """Whether the end of a connection is not the end of a body that has no other (RFC 9112 section 9.8)."""
+    return connection.cut
+
+
 class ClientResponse:
     """An answer whose head has arrived.  Read its body with `read_some` until b"", or `read`.
 
@@ -196,6 +201,11 @@ class ClientResponse:
 
     def _count(self, data: bytes) -> bytes:
         if self._left is None:  # until the connection ends (RFC 9112 section 6.3, item 8)
+            if not data and is_cut(self._connection):
+                raise UpstreamError(
+                    self._where,
+                    "ended a body without a length by cutting TLS off, so nobody knows if that is all of it",
+                )
             self.finished = not data
             return data
         if not data:

@@ -93,12 +93,18 @@ class BodyReader:
                 yield data
         self.done = True
 
+    @property
+    def drains(self) -> bool:
+        """Whether what the handler left of it is little, as far as is known, so that the connection can be kept."""
+        # One that was never asked for: nobody knows whether it will come.
+        return self.done or not (self._expects or (self._length or 0) > MAX_DRAINED_BODY)
+
     async def drain(self) -> bool:
         """Read what the handler left, where it is small; False where the connection must be closed instead."""
         if self.done:
             return True
-        if self._expects:
-            return False  # it was never asked for, so nobody knows whether it will come
+        if not self.drains:
+            return False
         try:
             await self.read(MAX_DRAINED_BODY)
         except RemoteProtocolError:

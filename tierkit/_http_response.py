@@ -57,6 +57,13 @@ class BodySink:
         #: Fields to send behind the body, where it goes out in chunks.
         self.trailers: list[tuple[bytes, bytes]] = []
 
+    async def room(self) -> None:
+        """Until the viewer takes more: nothing need be fetched, and held, for one who has stalled.
+
+        Raises ConnectionLost as `write` does.
+        """
+        await writable(self.connection, self._stall)
+
     async def write(self, data: bytes | memoryview) -> None:
         """Send some of the body.  Raises ConnectionLost where the viewer has gone or (GivenUp) takes nothing."""
         if not data:

@@ -249,8 +249,9 @@ class _Loop:
                 await self.refuse(RemoteProtocolError("this server has failed to answer", hint=500))
                 raise
             before = self.connection.bytes_out
+            may_stay = head.fields.keep_alive and not response.close and body.drains
             try:
-                keep = await self.timed(request, response, keep=head.fields.keep_alive and not response.close)
+                keep = await self.timed(request, response, keep=may_stay)
             finally:
                 if response.release is not None:
                     response.release()

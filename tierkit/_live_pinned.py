@@ -1,4 +1,4 @@
-"""What a newcomer to a stream needs first: the newest metadata and sequence headers, of each track."""
+"""What a newcomer to a stream needs first of what is shown: the newest metadata and sequence headers, of each track."""
 
 from __future__ import annotations
 
@@ -39,7 +39,3 @@ class Pinned:
             return False
         self._kept[key] = payload
         return before is not None and kind.is_sequence_header
-
-    def clear(self) -> None:
-        """What the last publisher said of itself is no longer true."""
-        self._kept.clear()

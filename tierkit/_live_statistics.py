@@ -18,6 +18,8 @@ class StreamStatistics:
     on_air: bool = field(metadata={"merge": "max"})
     #: Who publishes it, empty when nobody does.
     publisher: str = field(metadata={"merge": "last"})
+    #: What is shown now: "live", "off_air" for the clip (also until a publisher's first keyframe), or nothing.
+    source: str = field(default="", metadata={"merge": "last"})
     #: Who plays it or waits for it.
     players: int = field(metadata={"merge": "sum"})
     #: How many publishers it has had.

@@ -11,6 +11,10 @@ __all__ = ["Networks", "network_problem"]
 UNIX = "unix"
 #: What is reachable from everywhere: neither private nor loopback, link-local, shared (RFC 6598) or multicast.
 PUBLIC = "public"
+#: Where IPv6 addresses that are everybody's are given out from (IANA, RFC 4291 section 2.4): all others have a use of
+#: their own, such as old ways to write an IPv4 address, whatever a table of special ones has forgotten.
+UNICAST = IPv6Network("2000::/3")
+NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def network_problem(spelt: str) -> str:
@@ -54,4 +58,14 @@ def plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether everybody may have it (the IANA special-purpose registries), and it is one machine's."""
+    if isinstance(address, IPv6Address):
+        if (inner := translated(address)) is not None:
+            return is_public(inner)
+        if address not in UNICAST:
+            return False
     return address.is_global and not address.is_multicast
+
+
+def translated(address: IPv6Address) -> IPv4Address | None:
+    """The machine behind a gateway between the two: NAT64 (RFC 6052) or 6to4 (RFC 3056)."""
+    return IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else address.sixtofour

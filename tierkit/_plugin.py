@@ -61,26 +61,39 @@ def option(
     choices: Sequence[object] = (),
     unit: str = "",
     converter: Callable[[Any], Any] | None = None,
+    holds: str = "",
 ) -> Any:
     """One option of a recipe: an attrs field with its help, unit and range.
 
     Python, TOML, ``--option key=value`` and `tierkit plugins` all read it from here.  The range is
     checked by `option_problems` when the graph is checked, not on construction, so that every problem
     of a graph can be told at once and with the tier's name.  `unit` is "bytes" (TOML and the command
-    line then take "512MiB"), "s", or a word for the help.
+    line then take "512MiB"), "s", or a word for the help.  `holds` names the kind of recipe that an option is a
+    tuple of ("authoriser"): TOML and the command line then take them by name, each with options of its own.
     """
     metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices), "unit": unit}
+    metadata["holds"] = holds
     return field(default=default, metadata=metadata, converter=converter)
 
 
 def option_problems(recipe: Any) -> list[str]:
     """What is out of range or of the wrong type in a recipe's options, one line each."""
-    return [
-        f"option {each.name}={value!r}{wrong}"
-        for each in fields(type(recipe))
-        if "help" in each.metadata
-        and (wrong := _wrong(value := getattr(recipe, each.name), each.default, each.metadata))
-    ]
+    found = []
+    for each in fields(type(recipe)):
+        value, meta = getattr(recipe, each.name), each.metadata
+        if meta.get("holds"):
+            found += _held_problems(each.name, meta["holds"], value)
+        elif "help" in meta and (wrong := _wrong(value, each.default, meta)):
+            found.append(f"option {each.name}={value!r}{wrong}")
+    return found
+
+
+def _held_problems(name: str, kind: str, value: object) -> list[str]:
+    held = value if isinstance(value, tuple) else (value,)
+    odd = [each for each in held if not isinstance(each, Recipe)]
+    if odd:
+        return [f"option {name}={odd[0]!r} is no {kind}: give recipes such as those that `tierkit plugins` lists"]
+    return [f"{name}: {each.name}: {problem}" for each in held for problem in each.problems()]
 
 
 def _wrong(value: object, default: object, meta: Mapping[Any, Any]) -> str:
@@ -116,6 +129,13 @@ class Recipe(ABC):
         """What is wrong with this recipe by itself, one line each.  Extend it for rules between options."""
         return option_problems(self)
 
+    def problems_here(self) -> list[str]:
+        """What would keep it from running on this machine, such as a file that is not there, one line each.
+
+        It may read files, so it is asked by `tierkit check`, never in an event loop.
+        """
+        return []
+
 
 # --- services ------------------------------------------------------------------------------------
 
@@ -128,6 +148,8 @@ class StreamState:
     name: str = field(metadata={"merge": "last"})
     #: Whether media arrives for it.
     on_air: bool = field(default=True, metadata={"merge": "max"})
+    #: What is shown: "live", "off_air" for a clip that stands in for it, or nothing.
+    source: str = field(default="", metadata={"merge": "last"})
     #: Viewers now.
     viewers: int = field(default=0, metadata={"merge": "sum"})
     #: Bytes received and sent for it so far.

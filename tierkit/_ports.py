@@ -97,6 +97,9 @@ class Connection(ABC):
     #: Bytes received and accepted for sending so far, without TLS overhead.
     bytes_in: int
     bytes_out: int
+    #: Whether the peer's side has ended without the goodbye that its transport has, TLS its close_notify: what is
+    #: delimited by that end alone may then be short of it, by anybody's hand.
+    cut: bool
     #: Set by the guard; called once by `settled`.
     when_settled: Callable[[], None] | None
 
@@ -107,6 +110,7 @@ class Connection(ABC):
         self.idle = False
         self.bytes_in = 0
         self.bytes_out = 0
+        self.cut = False
         self.when_settled = None
 
     async def establish(self) -> None:

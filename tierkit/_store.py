@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import trio
 from attrs import field, frozen
@@ -32,6 +32,7 @@ from attrs import field, frozen
 from ._blob import SMALL, pages
 from ._ports import Descriptors
 from ._store_entry import Entry, Flight, NotShared, StoreFull
+from ._store_groups import Groups
 from .errors import TierkitError
 
 __all__ = ["Entry", "Filler", "Flight", "NotShared", "Store", "StoreFull", "StoreStatistics", "open_store"]
@@ -92,7 +93,7 @@ class Filler:
             key: to be stored under, where that is another than was asked for.
         """
         flight, store = self._flight, self._store
-        entry = Entry(key or flight.key, meta, length, store.descriptors, store._maybe_free)
+        entry = Entry(key or flight.key, meta, length, store.descriptors, store._turned)
         entry.group, entry.beside = flight.group, beside
         self._store._charge(entry, length or 0)
         self._store._growing.add(entry)
@@ -126,28 +127,6 @@ class Filler:
 Fill = Callable[[Filler], Awaitable[None]]
 
 
-class _Group:
-    """The stored entries of one group, oldest first, and what they weigh."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
-        self.bytes = 0
-
-    def weight(self) -> int:
-        return self.bytes
-
-    def add(self, entry: Entry) -> None:
-        self.entries[entry.key] = entry
-        self.bytes += entry.charged
-
-    def remove(self, entry: Entry) -> None:
-        del self.entries[entry.key]
-        self.bytes -= entry.charged
-
-    def oldest(self) -> Entry | None:
-        return next((each for each in self.entries.values() if not each.readers), None)
-
-
 class Store:
     """See the head of this module.  Make it with `open_store`."""
 
@@ -155,15 +134,20 @@ class Store:
         self.budget = budget
         self.descriptors = descriptors
         self.used = 0
+        #: Bytes of these that eviction could give: of what is stored and read by nobody.
+        self._idle = 0
+        #: Told of each object when it is stored, and when it is stored no longer: for who keeps an index.  Synchronous.
+        self.on_stored: Callable[[Entry], None] = _unheard
+        self.on_dropped: Callable[[Entry], None] = _unheard
         self._nursery = nursery
         self._entries: dict[str, Entry] = {}
-        self._groups: dict[str, _Group] = {}
+        self._groups = Groups()
         self._flights: dict[str, Flight] = {}
         self._growing: set[Entry] = set()
         self._lingering: set[Entry] = set()
         self._dirty: set[Entry] = set()
         self._anything = trio.Event()
-        self._fills = self._failed = self._evicted = self._refused = 0
+        self._filling = self._fills = self._failed = self._evicted = self._refused = 0
 
     def get(self, key: str) -> Entry | None:
         """The object that is stored under a key, complete.  Acquire it before the next await."""
@@ -175,8 +159,8 @@ class Store:
 
     @property
     def filling(self) -> int:
-        """How many fills are under way."""
-        return len(self._flights)
+        """How many fills are under way, those among them that nobody may join any more."""
+        return self._filling
 
     def fill(self, key: str, fill: Fill, group: str = "") -> Flight:
         """The flight for a key: the one under way, or a new one that runs `fill`, for an object of `group`.
@@ -192,6 +176,7 @@ class Store:
                 old.acquire()
             flight = self._flights[key] = Flight(key, old, group)
             self._fills += 1
+            self._filling += 1
             self._nursery.start_soon(self._run, flight, fill, name=f"fill {key}")
         return flight
 
@@ -200,7 +185,7 @@ class Store:
 
         A fill that is under way for the key goes on, and what it brings takes the place of this.
         """
-        entry = Entry(key, meta, len(data), self.descriptors, self._maybe_free)
+        entry = Entry(key, meta, len(data), self.descriptors, self._turned)
         entry.group, entry.beside = group, beside
         self._charge(entry, len(data))
         entry.blob.append(data)
@@ -219,6 +204,10 @@ class Store:
         """The keys of what is stored, oldest first, then those of what is under way."""
         return tuple(dict.fromkeys((*self._entries, *self._flights)))
 
+    def under_way(self) -> tuple[str, ...]:
+        """The keys of the fills that may be joined."""
+        return tuple(self._flights)
+
     def statistics(self) -> StoreStatistics:
         """The store now and so far."""
         held = (*self._entries.values(), *self._growing, *self._lingering)
@@ -227,7 +216,7 @@ class Store:
             used=self.used,
             objects=len(self._entries) + len(self._growing),
             memfds=sum(entry.blob.in_kernel for entry in held),
-            filling=len(self._flights),
+            filling=self._filling,
             fills=self._fills,
             failed=self._failed,
             evicted=self._evicted,
@@ -246,6 +235,7 @@ class Store:
         except Exception as error:
             failure = error
         finally:
+            self._filling -= 1
             current = self._flights.get(flight.key) is flight
             if current:
                 del self._flights[flight.key]
@@ -277,7 +267,10 @@ class Store:
             if (old := self._entries.get(entry.key)) is not None:
                 self._drop(old)
             self._entries[entry.key] = entry
-            self._groups.setdefault(entry.group, _Group()).add(entry)
+            self._groups.add(entry)
+            entry.stored = True
+            self._idle += 0 if entry.readers else entry.charged
+            self.on_stored(entry)
         else:
             self._let_go(entry)
         entry.wake()
@@ -293,40 +286,46 @@ class Store:
         if want > self.budget:
             self._refused += 1
             raise StoreFull(f"{size} bytes do not fit into a budget of {self.budget}")
+        if want - entry.charged > self._could_give():
+            self._refuse(size)
         while self.used + want - entry.charged > self.budget:
-            victim = self._victim()
+            victim = self._groups.victim()
             if victim is None:
-                self._refused += 1
-                raise StoreFull(f"no room for {size} bytes: {self.used} of {self.budget} are being read or filled")
+                self._refuse(size)
             self._evicted += 1
             self._drop(victim)
         self.used += want - entry.charged
         entry.charged = want
 
-    def _victim(self) -> Entry | None:
-        """The oldest that nobody reads, of the fullest group that has one."""
-        fullest = max(self._groups.values(), key=_Group.weight, default=None)
-        if fullest is not None and (found := fullest.oldest()) is not None:
-            return found
-        # All of the fullest is being read: rare, so the long way.
-        for group in sorted(self._groups.values(), key=_Group.weight, reverse=True):
-            if (found := group.oldest()) is not None:
-                return found
-        return None
+    def _could_give(self) -> int:
+        """Bytes that are free or could be made so: nothing is evicted for what will not fit all the same."""
+        return self.budget - self.used + self._idle
+
+    def _refuse(self, size: int) -> NoReturn:
+        self._refused += 1
+        busy = self.used - self._idle
+        raise StoreFull(f"no room for {size} bytes: {busy} of {self.budget} are being read or filled")
 
     def _drop(self, entry: Entry) -> None:
         """Take an entry out of what is stored."""
         del self._entries[entry.key]
-        group = self._groups[entry.group]
-        group.remove(entry)
-        if not group.entries:
-            del self._groups[entry.group]
+        entry.stored = False
+        self._idle -= 0 if entry.readers else entry.charged
+        self._groups.remove(entry)
+        self.on_dropped(entry)
         self._let_go(entry)
 
     def _let_go(self, entry: Entry) -> None:
         entry.gone = True
         self._lingering.add(entry)
         self._maybe_free(entry)
+
+    def _turned(self, entry: Entry) -> None:
+        """Its first reader has come, or its last has gone."""
+        if entry.stored:
+            self._idle += -entry.charged if entry.readers else entry.charged
+        else:
+            self._maybe_free(entry)
 
     def _maybe_free(self, entry: Entry) -> None:
         if entry.gone and not entry.readers and entry in self._lingering:
@@ -350,6 +349,10 @@ class Store:
             entry.blob.close()
         self._entries.clear()
         self._groups.clear()
+
+
+def _unheard(entry: Entry) -> None:
+    """Nobody keeps an index."""
 
 
 @asynccontextmanager

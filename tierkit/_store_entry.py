@@ -34,11 +34,12 @@ class Entry:
         beside: those of them that are not the object's own: what is kept beside it.
         readers: how many hold it.
         group: whose share of the store it is counted in.
+        stored: whether it is to be had by its key.
         gone: whether the store has let go of it: it is freed with its last reader.
     """
 
     def __init__(
-        self, key: str, meta: Any, length: int | None, descriptors: Descriptors, released: Callable[[Entry], None]
+        self, key: str, meta: Any, length: int | None, descriptors: Descriptors, turned: Callable[[Entry], None]
     ) -> None:
         self.key = key
         self.meta = meta
@@ -50,8 +51,10 @@ class Entry:
         self.beside = 0
         self.readers = 0
         self.group = ""
+        self.stored = False
         self.gone = False
-        self._released = released
+        #: Told when its first reader has come, and when its last has gone.
+        self._turned = turned
         self._grown = trio.Event()
 
     @property
@@ -62,11 +65,14 @@ class Entry:
     def acquire(self) -> None:
         """Keep the bytes, evicted or not, until `release`."""
         self.readers += 1
+        if self.readers == 1:
+            self._turned(self)
 
     def release(self) -> None:
         """The other end of `acquire`: what was evicted goes with its last reader."""
         self.readers -= 1
-        self._released(self)
+        if not self.readers:
+            self._turned(self)
 
     async def more(self, offset: int) -> int:
         """Bytes that are there from `offset` on, waiting for at least one; 0 at the end.

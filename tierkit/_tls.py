@@ -14,8 +14,9 @@ Theory of operation:
   waits for the flusher, because trio lets only one task wait for a descriptor.
 * A server's handshakes are computed in turns, so that many at once hold nobody up: see `_tls_turns`.
 * `close` hands a rest to such a flusher too, for at most LINGER seconds; TCP does the same for plain bytes.
-* An end without close_notify is an ordinary end of input.  Players and phones just drop, and the protocols
-  above delimit their messages themselves (Content-Length, chunks, RTMP messages), so a cut is seen there.
+* An end without close_notify is an ordinary end of input, and told as `cut`.  Players and phones just drop, and the
+  protocols above delimit their messages themselves (Content-Length, chunks, RTMP messages), so a cut is seen there;
+  whoever takes the end itself for the end of a message asks for `cut` first (RFC 9112 section 9.8).
 * Renegotiation is off and nothing below TLS 1.2 is spoken; see `_certificates`.
 """
 
@@ -198,7 +199,7 @@ class TLSConnection(Connection):
                 return None
             if not more:
                 # Not told to OpenSSL: it takes a missing close_notify for an error, and refuses to write then.
-                self._ended = True
+                self._ended = self.cut = True
             self._incoming.write(more)
         return b""
 

@@ -7,30 +7,29 @@ A stream outlives its publishers.  Players that are there when one leaves stay, 
 publisher goes on where the last one stopped: timestamps are rebased for each *epoch* (one publisher's
 presence, see `_live_epoch`), and nobody is shown the middle of a GOP.
 
+While nobody publishes, a stream may be shown a clip (`Stream.show_off_air`, see `tierkit.off_air`): an epoch like any
+other for those who read it, but no publisher.  A publisher who comes meanwhile takes its place with the first keyframe.
+
 What passes through is FLV-level messages: type 8 (audio), 9 (video), 18 (data), a timestamp in ms, a payload.
 Codecs are not understood, only told apart: keyframes, sequence headers, metadata.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
 import trio
 
-from ._events import PublisherJoined, PublisherLeft, StreamEnded, StreamFault, StreamStarted
+from ._events import PublisherJoined, StreamFault, StreamStarted
 from ._fanout import Cursor, FanoutPolicy, Pump
-from ._live_encoding import FLV_TAGS, METADATA_TIME, RTMP_CHUNKS, WEBSOCKET_FLV, Encoding
-from ._live_epoch import Epoch, Place
-from ._live_pinned import Pinned
+from ._live_encoding import FLV_TAGS, RTMP_CHUNKS, WEBSOCKET_FLV, Encoding
+from ._live_publication import Player, Publication
 from ._live_rings import EncodingStatistics, Rings
 from ._live_statistics import StreamStatistics
 from ._plugin import Context, StreamState
 from ._ports import Connection
-from .codecs.flv import Kind, classify
-from .codecs.rtmp_message import AUDIO, DATA, VIDEO
-from .codecs.rtmp_url import Route
 from .errors import TierkitError
 
 __all__ = [
@@ -57,8 +56,6 @@ Subscriber = Callable[[int, int, bytes], None]
 
 #: Where `Streams` is kept in `ctx.streams`.
 KEY = "tierkit.live"
-#: Seconds after which metadata that names sound is not believed any more, where none has come.
-SOUND_WITHIN = 2.0
 
 
 class Busy(TierkitError):
@@ -73,17 +70,11 @@ class Unavailable(TierkitError):
         super().__init__(description)
 
 
-class Player(Protocol):
-    """Who plays a stream or waits for it, as far as the stream must know."""
+class Cover(Protocol):
+    """Who decides about a clip while nobody publishes: `tierkit.off_air.OffAir`."""
 
-    def end(self, code: str, reason: str) -> None:
-        """The stream has ended for good: say so with the RTMP status `code`, and close."""
-
-    def resumed(self) -> None:
-        """A publisher has begun."""
-
-    def begun(self) -> None:
-        """It has sent what a player can begin with: a keyframe, or sound where that leads."""
+    def covers(self, stream: Stream) -> bool:
+        """Whether a stream that nobody publishes is shown a clip, now or in a moment."""
 
 
 class Provider(Protocol):
@@ -92,8 +83,8 @@ class Provider(Protocol):
     It is asked by path, and told of players as they come and go, which keeps a pull alive.
     """
 
-    async def want(self, route: Route) -> Stream:
-        """The stream that somebody asks for; it may still be off air.  Raises Unavailable."""
+    async def want(self, path: str) -> Stream:
+        """The stream that somebody, who may play it, asks for; it may still be off air.  Raises Unavailable."""
 
     def joined(self, stream: Stream) -> None:
         """A player has come: it is in `stream.players`, and plays or waits."""
@@ -111,6 +102,9 @@ class Stream:
         rings: that, and one for each other encoding that is played.
         players: who plays it now, or waits for it.
         epochs: how many publishers it has had.
+        slate: the off-air clip's presence, None while it is not shown.
+        splices: how often what is shown has changed: to a publisher, or to the clip.
+        codecs: of each kind of media (8 sound, 9 pictures) that the last publisher to be shown has sent.
         trouble: why it is not on air, for those who wait; whoever pulls it sets this.
     """
 
@@ -120,21 +114,26 @@ class Stream:
         self.ring = self.rings.rtmp
         self.players: set[Player] = set()
         self.publication: Publication | None = None
+        self.slate: Publication | None = None
+        self.splices = 0
+        self.codecs: Mapping[int, str] = {}
         self.epochs = 0
         self.messages = 0
         self.bytes_in = 0
         self.held = 0
         self.leaps = 0
         self.trouble = ""
-        #: When the last publisher left, on the tier's clock; None while there is one.
+        #: Since when there is nothing to show, on the tier's clock; None while there is a publisher or the clip.
         self.off_since: float | None = streams.clock()
         self._streams = streams
         self._subscribers: list[Subscriber] = []
-        self._pinned = Pinned()
-        #: The types of message that this publisher has sent.
-        self._types: set[int] = set()
-        self._last = 0
-        self._on_air = trio.Event()
+        self._watches: list[Callable[[], bool]] = []
+        #: Whose media is shown, or was last.
+        self.shown: Publication | None = None
+        #: Of the newest message as players see it, ms; and when one was last shown, on the tier's clock.
+        self.last_timestamp = 0
+        self.last_shown = streams.clock()
+        self._playable = trio.Event()
 
     @property
     def on_air(self) -> bool:
@@ -142,28 +141,57 @@ class Stream:
         return self.publication is not None
 
     @property
-    def begun(self) -> bool:
-        """Whether its publisher has sent what a player can begin with."""
-        return self.publication is not None and self.publication.begun
-
-    def carries(self, type_id: int) -> bool:
-        """Whether it has pictures (9) or sound (8), as far as can be told: what came, and for sound that may come
-        behind the first picture what the metadata says."""
-        if type_id in self._types:
-            return True
-        publication = self.publication
-        young = publication is not None and self._streams.clock() - publication.since < SOUND_WITHIN
-        return type_id == AUDIO and young and b"audiocodecid" in self._pinned.metadata
+    def playable(self) -> bool:
+        """Whether players are let in: somebody publishes it, or the off-air clip is shown."""
+        return self.publication is not None or self.slate is not None
 
     @property
-    def last_timestamp(self) -> int:
-        """Of the newest message as players see it, ms."""
-        return self._last
+    def goes_on(self) -> bool:
+        """Whether it is playable, or will be shown the off-air clip in a moment."""
+        return self.playable or (self._streams.cover is not None and self._streams.cover.covers(self))
 
-    async def wait_on_air(self) -> None:
-        """Until somebody publishes it."""
-        while not self.on_air:
-            await self._on_air.wait()
+    @property
+    def source(self) -> str:
+        """What is shown now: "live", "off_air", or nothing."""
+        if self.slate is not None:
+            return "off_air"
+        return "live" if self.on_air else ""
+
+    @property
+    def standing(self) -> bool:
+        """Whether it is a programme also without ever having had a publisher."""
+        return self.name in self._streams.standing
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody plays it, waits for it, or watches it by `watch`."""
+        return bool(self.players) or any(watches() for watches in self._watches)
+
+    def watch(self, watches: Callable[[], bool]) -> Callable[[], None]:
+        """Count as an audience, for which the off-air clip goes on, while `watches` says so; returns how to end it.
+
+        For those who are no players: a push, a packager that is asked for its playlists.
+        """
+        self._watches.append(watches)
+        return partial(self._watches.remove, watches)
+
+    async def wait_playable(self) -> None:
+        """Until somebody publishes it, or the off-air clip is shown."""
+        while not self.playable:
+            await self._playable.wait()
+
+    @property
+    def begun(self) -> bool:
+        """Whether what is shown has come to something that a player can begin with."""
+        return self.playable and self.shown is not None and self.shown.begun
+
+    def carries(self, type_id: int) -> bool:
+        """Whether what is shown has pictures (9) or sound (8), as far as can be told."""
+        return self.shown is not None and self.shown.carries(type_id)
+
+    def pinned(self) -> Iterator[tuple[int, bytes]]:
+        """Type and payload of what a newcomer needs first: metadata, then all else in the order it came in."""
+        return iter(self.shown.pinned if self.shown is not None else ())
 
     def attach(
         self, encoding: Encoding, connection: Connection, on_end: Callable[[str], None], *, first: bytes = b""
@@ -172,14 +200,10 @@ class Stream:
         follows; see `Ring.attach`."""
         return self.rings.attach(encoding, connection, on_end, first)
 
-    def pinned(self) -> Iterator[tuple[int, bytes]]:
-        """Type and payload of what a newcomer needs first: metadata, then all else in the order it came in."""
-        return iter(self._pinned)
-
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber` with each message from now on, pinned ones first; returns how to end it."""
         for type_id, payload in self.pinned():
-            subscriber(type_id, self._last, payload)
+            subscriber(type_id, self.last_timestamp, payload)
         self._subscribers.append(subscriber)
 
         def cancel() -> None:
@@ -199,18 +223,30 @@ class Stream:
             old.end("another publisher has taken its name over")
             if old.on_end is not None:
                 old.on_end()
-        self._pinned.clear()
-        self._types.clear()
         self.publication = Publication(self, publisher, self._streams, pulled=pulled)
         self.epochs += 1
-        self.off_since = None
         self.trouble = ""
-        self._on_air.set()
+        if self.slate is None:
+            self._show(self.publication)
         if not pulled:
             self._streams.ctx.emit(PublisherJoined(peer=publisher, stream=self.name))
         self._streams.ctx.emit(StreamStarted(stream=self.name, origin=publisher))
-        self._streams.pump.in_turns([player.resumed for player in self.players])
+        self._let_in()
         return self.publication
+
+    def show_off_air(self) -> Publication:
+        """Begin to show a clip: what is sent by it is shown until the next keyframe of a publisher.
+
+        For while nobody publishes; or whoever does has fallen silent, and is to begin again as if it had just come.
+        """
+        assert self.slate is None, "one clip at a time"
+        self.rings.close_syncs()  # who joins now is not shown the last GOP of what has fallen silent
+        if self.publication is not None:
+            self.publication.begin_again()
+        self.slate = Publication(self, "", self._streams, slate=True)
+        self._show(self.slate)
+        self._let_in()
+        return self.slate
 
     def end(self, code: str, reason: str) -> None:
         """End every player with an RTMP status code."""
@@ -222,6 +258,7 @@ class Stream:
             name=self.name,
             on_air=self.on_air,
             publisher=self.publication.publisher if self.publication is not None else "",
+            source=self.source,
             players=len(self.players),
             epochs=self.epochs,
             messages=self.messages,
@@ -232,21 +269,36 @@ class Stream:
             encodings=self.rings.statistics(),
         )
 
-    def _off_air(self) -> None:
-        self.publication = None
+    def _show(self, publication: Publication) -> None:
+        """Let what this one sends be what is shown; who follows the messages gets its headers."""
+        self.shown = publication
+        self.splices += 1
+        self.off_since = None
+        self.last_shown = self._streams.clock()
+        for type_id, payload in self.pinned():
+            self.tell(type_id, self.last_timestamp, payload)
+
+    def _let_in(self) -> None:
+        self._playable.set()
+        self._streams.pump.in_turns([player.resumed for player in self.players])
+
+    def gone(self, publication: Publication) -> None:
+        """A publisher, or the clip, has ended: its `Publication.end` says so."""
+        if publication is self.slate:
+            self.slate = None
+        else:
+            self.publication = None
+        if publication is not self.shown:
+            return  # the clip has been shown all the time
         self.rings.close_syncs()  # who joins now is not shown the last GOP of what has ended
-        self.off_since = self._streams.clock()
-        self._on_air = trio.Event()
+        if self.publication is not None:
+            self._show(self.publication)
+        else:
+            self.off_since = self._streams.clock()
+            self._playable = trio.Event()
 
-    def _take(self, type_id: int, timestamp: int, payload: bytes, kind: Kind) -> None:
-        self.messages += 1
-        self.bytes_in += len(payload)
-        self._last = timestamp
-        self._types.add(type_id)
-        if kind.is_pinned and self._pinned.keep(type_id, payload, kind):
-            self.rings.close_syncs()  # the GOP that is kept was made with the header before
-
-    def _tell(self, type_id: int, timestamp: int, payload: bytes) -> None:
+    def tell(self, type_id: int, timestamp: int, payload: bytes) -> None:
+        """Give a message to those who follow the stream in this process; for its publications."""
         for subscriber in tuple(self._subscribers):
             try:
                 subscriber(type_id, timestamp, payload)
@@ -254,76 +306,6 @@ class Stream:
                 self._subscribers.remove(subscriber)
                 reason = f"a consumer of it failed and is left out: {type(error).__name__}: {error}"
                 self._streams.ctx.emit(StreamFault(stream=self.name, reason=reason))
-
-
-class Publication:
-    """One publisher's presence on a stream, from `Stream.publish` to `end`.
-
-    Attributes:
-        on_end: called when somebody else ends it (a takeover, a kick).
-        since: when it began, on the tier's clock.
-        last: when its last message came, on the tier's clock.
-    """
-
-    def __init__(self, stream: Stream, publisher: str, streams: Streams, *, pulled: bool = False) -> None:
-        self.stream = stream
-        self.publisher = publisher
-        self.on_end: Callable[[], None] | None = None
-        self.since = self.last = streams.clock()
-        self._streams = streams
-        self._pulled = pulled
-        self._later = stream.epochs > 0
-        self._epoch = Epoch(stream.last_timestamp if self._later else None)
-
-    @property
-    def live(self) -> bool:
-        """Whether it has not ended."""
-        return self.stream.publication is self
-
-    @property
-    def begun(self) -> bool:
-        """Whether it has sent what a player can begin with."""
-        return self._epoch.open
-
-    def send(self, type_id: int, timestamp: int, payload: bytes) -> None:
-        """One message from the publisher, its timestamp as it was sent.  Follow a burst of them by `room`."""
-        if not self.live or type_id not in (AUDIO, VIDEO, DATA):
-            return
-        self.last = self._streams.clock()
-        epoch, stream = self._epoch, self.stream
-        kind = classify(type_id, payload)
-        leaps = epoch.leaps
-        shown = epoch.stamp(type_id, timestamp, kind)
-        began, alone = epoch.open, epoch.alone
-        place = epoch.place(type_id, shown, kind, payload)
-        stream.leaps += epoch.leaps - leaps
-        stream._take(type_id, shown, payload, kind)
-        if alone and not epoch.alone:
-            stream.rings.close_syncs()  # pictures have joined the sound: players begin with those
-        if epoch.open and not began and self._later:
-            # Players that have stayed need the new headers, and before the keyframe.
-            stream.rings.append_headers(shown)
-        if place is Place.HELD:
-            stream.held += not kind.is_pinned
-        else:
-            stamp = METADATA_TIME if kind.is_metadata and type_id == DATA else shown
-            stream.rings.append(type_id, stamp, payload, at=shown, sync=place is Place.SYNC)
-        if epoch.open and not began:
-            self._streams.pump.in_turns([player.begun for player in stream.players])
-        stream._tell(type_id, shown, payload)
-
-    async def room(self) -> None:
-        """Until players have been sent enough of what came; at once for publishers of any usual rate."""
-        await self.stream.rings.room()
-
-    def end(self, reason: str) -> None:
-        """The publisher has gone; players stay for a while.  Idempotent."""
-        if not self.live:
-            return
-        self.stream._off_air()
-        if not self._pulled:
-            self._streams.ctx.emit(PublisherLeft(peer=self.publisher, stream=self.stream.name, reason=reason))
-        self._streams.ctx.emit(StreamEnded(stream=self.stream.name, reason=reason))
 
 
 class Streams:
@@ -335,6 +317,9 @@ class Streams:
         self.pump = ctx.shared(Pump)
         #: Bounds for the streams that begin from now on.
         self.policy = FanoutPolicy()
+        #: Who shows a clip while nobody publishes, and the names that are programmes before anybody did.
+        self.cover: Cover | None = None
+        self.standing: frozenset[str] = frozenset()
         #: Who fetches streams that are asked for; None where there are those alone that publishers bring.
         self.provider: Provider | None = None
         self._streams: dict[str, Stream] = {}
@@ -357,9 +342,9 @@ class Streams:
         return stream
 
     def discard(self, stream: Stream) -> None:
-        """Forget a stream that is off air and that nobody waits for; whatever else stays."""
-        if not stream.on_air and not stream.players and self._streams.get(stream.name) is stream:
-            del self._streams[stream.name]
+        """Forget a stream that nobody publishes and nobody watches; whatever else stays."""
+        if not stream.on_air and not stream.watched and self._streams.get(stream.name) is stream:
+            self._forget(stream)
 
     def expire(self, linger: float) -> list[Stream]:
         """End what has been off air for `linger` seconds, and forget it; call it now and then.
@@ -367,12 +352,17 @@ class Streams:
         Who waits for a stream that has never been on air is not ended by it: whoever let it wait does that.
         """
         now = self.clock()
-        old = [s for s in self if s.off_since is not None and now - s.off_since >= linger]
+        old = [s for s in self if s.off_since is not None and now - s.off_since >= linger and not s.goes_on]
         gone = [s for s in old if s.epochs or not s.players]
         for stream in gone:
             stream.end("NetStream.Play.UnpublishNotify", "the stream has ended")
-            del self._streams[stream.name]
+            self._forget(stream)
         return gone
+
+    def _forget(self, stream: Stream) -> None:
+        del self._streams[stream.name]
+        if stream.slate is not None:
+            stream.slate.end("its stream is forgotten")
 
     def states(self) -> list[StreamState]:
         """Every stream for `Running.streams`."""
@@ -392,6 +382,7 @@ def _state(stream: Stream) -> StreamState:
     return StreamState(
         name=stream.name.strip("/"),
         on_air=stream.on_air,
+        source=stream.source,
         viewers=len(stream.players),
         bytes_in=stream.bytes_in,
         bytes_out=stream.rings.bytes_sent,

@@ -29,9 +29,19 @@ def table(rules):
     lines += ["   * - rule", "     - source", "     - without it, this fails"]
     for each in rules:
         source = "" if each.source == "-" else each.source
-        tests = ", ".join(f"``{test.partition('::')[2]}``" for test in each.tests)
-        lines += [f"   * - {plain(each.rule)}", f"     - {plain(source)}", f"     - {tests}"]
+        lines += [f"   * - {plain(each.rule)}", f"     - {plain(source)}", f"     - {witnesses(each.tests)}"]
     return lines
+
+
+def witnesses(tests):
+    """The names of tests, each once, with the cases that are meant behind it."""
+    named = {}
+    for test in tests:
+        name, _, case = test.partition("::")[2].partition("[")
+        named.setdefault(name, []).append(case.removesuffix("]").removeprefix("whole-"))
+    return ", ".join(
+        f"``{name}``" + plain(f" ({', '.join(cases)})" if all(cases) else "") for name, cases in named.items()
+    )
 
 
 def plain(text):

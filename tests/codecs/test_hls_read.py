@@ -183,6 +183,12 @@ def test_one_odd_line_does_not_refuse_what_players_play(line: bytes) -> None:
     assert [segment.uri for segment in facts.segments] == ["a.ts"]
 
 
+@pytest.mark.parametrize("value", [b"inf", b"nan", b"1e9", b"-1", b"+6", b"6_0", b"99999999999", b""])
+def test_odd_seconds_are_none(value: bytes) -> None:
+    facts = read_playlist(b"#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:" + value + b",\na.ts\n#EXTINF:6,\nb.ts\n")
+    assert facts.window == 6
+
+
 def test_lists_are_bounded_and_the_newest_stay() -> None:
     many = "".join(f'#EXT-X-MAP:URI="m{n}"\n#EXTINF:1,\n{n}.ts\n' for n in range(MAX_LISTED + 5))
     facts = read_playlist(f"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:7\n{many}".encode())

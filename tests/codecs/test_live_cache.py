@@ -113,6 +113,11 @@ def test_what_is_said_to_caches_like_us_counts_alone(name: bytes) -> None:
     assert (found.shared, found.fresh) == (True, 1)
 
 
+@pytest.mark.parametrize(("told", "fresh"), [(1, 3), (20, 20), (86400, 60)])
+def test_a_multivariant_playlist_lives_from_half_a_target_duration_to_a_minute(told: int, fresh: float) -> None:
+    assert decide("playlist", 200, cc(f"max-age={told}"), facts=MASTER).fresh == fresh
+
+
 def test_parts_make_a_playlist_short_lived() -> None:
     facts = PlaylistFacts(multivariant=False, target_duration=6, part_target=1, window=18)
     found = decide("playlist", 200, [], facts=facts)

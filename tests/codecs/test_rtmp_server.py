@@ -418,7 +418,7 @@ def test_the_order_of_a_play() -> None:
         command("play", 4.0, None, "s?k=1", -2000.0, stream_id=1),
         encode_message(2, 4, 0, 0, m.UserControl(m.SET_BUFFER_LENGTH, 1, 3000).payload(), 128),
     )
-    assert events == [PlayRequested(1, Route("/live/s", "k=1"), -2, -1, True, "s?k=1")]
+    assert events == [PlayRequested(1, Route("/live/s", "k=1"), -2, -1, True, "s?k=1", ("s?k=1", -2000.0))]
     assert heard() == ["[0] _result#2(1.0)"]
     session.accept_play(1)
     assert heard() == [

@@ -17,6 +17,7 @@ from tierkit.codecs.signed_url import (
     SecureLink,
     SigningKey,
     Unsigned,
+    family,
     inherited,
     sign,
     verify,
@@ -262,6 +263,42 @@ def test_what_is_signed_anew_is_for_the_same_viewer_and_as_long() -> None:
     assert inherited(token, grant, "/keys/1.key", key=KEY) == ""
 
 
+@pytest.mark.parametrize("child", ["/live/keys.bin", "/ad.ts?x=1", "/live/all.m3u8"])
+def test_what_lies_around_the_prefix_is_signed_for_alone(child: str) -> None:
+    token = sign(PLAYLIST, KEY, NOW + 60)
+    grant = verify(token, PLAYLIST, KEYS, NOW)
+    own = inherited(token, grant, child, key=KEY)
+    assert good(own, child)
+    folder = child.partition("?")[0].rpartition("/")[0]
+    for other in (
+        "/live/other/1.ts",
+        "/1.ts",
+        f"{folder}/x.ts",
+        f"{child.partition('?')[0]}/x.ts",
+        PLAYLIST,
+        folder + "/",
+    ):
+        assert not good(own, other)
+    # What a playlist there lists beside itself is signed for alone as well.
+    narrow = verify(own, child, KEYS, NOW)
+    beside = inherited(own, narrow, f"{folder}/beside.ts", key=KEY)
+    assert good(beside, f"{folder}/beside.ts")
+    assert not good(beside, f"{folder}/more.ts")
+
+
+def test_a_token_for_one_path_has_one_spelling() -> None:
+    token = sign(PLAYLIST, KEY, NOW + 60, alone=True)
+    assert good(token, PLAYLIST)
+    assert not good(token, "/live/s/1.ts")
+    assert not good(token.replace(".2f.", ".2."), PLAYLIST)
+    assert not any(good(token.replace(".2f.", f".{depth}f."), PLAYLIST) for depth in (0, 1, 3))
+    assert not good(sign(PLAYLIST, KEY, NOW + 60).replace(".2.", ".2f."), PLAYLIST)
+    assert good(sign(PLAYLIST, KEY, NOW + 60, alone=True, address="::1"), PLAYLIST, address="::1")
+    for depth, path in ((1, PLAYLIST), (None, "/live/s/")):
+        with pytest.raises(LocalProtocolError):
+            sign(path, KEY, NOW + 60, depth=depth, alone=True)
+
+
 def test_a_token_in_the_path_is_inherited_by_relative_uris() -> None:
     token = sign(PLAYLIST, KEY, NOW + 60)
     path = with_token(PLAYLIST + "?x=1", token)
@@ -280,3 +317,15 @@ def test_recipes_are_values() -> None:
         assert hash(recipe) == hash(pickle.loads(pickle.dumps(recipe)))
         assert "hunter2" not in repr(recipe)
         assert "secret one" not in repr(recipe)
+
+
+def test_tokens_that_are_inherited_are_of_one_family() -> None:
+    keys = {KEY.id: KEY}
+    token = sign("/live/s/p.m3u8", KEY, 2_000, start=1_000, address="192.0.2.1")
+    grant = verify(token, "/live/s/p.m3u8", keys, 1_500, address="192.0.2.1")
+    other = inherited(token, grant, "/audio/a.ts", key=KEY, address="192.0.2.1")
+    assert other not in ("", token)
+    assert family(token.encode()) == family(other.encode()) == f"1000-2000.{KEY.id}".encode()
+    assert family(sign("/live/s/p.m3u8", KEY, 2_001).encode()) == f"2001.{KEY.id}".encode()
+    for odd in (b"", b"x", token.encode()[:-1], token.encode() + b"x", b"a" * 200):
+        assert family(odd) is None

@@ -14,7 +14,7 @@ from tierkit.errors import ConnectionLost
 from tierkit.plugin import Networks
 
 
-@pytest.mark.parametrize("host", ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize("host", ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"])
 def test_public(host: str) -> None:
     assert host in Networks(["public"])
 
@@ -23,10 +23,18 @@ def test_public(host: str) -> None:
     "host",
     ["127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
      "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1", "ff02::1", "::ffff:127.0.0.1",
-     "::ffff:10.0.0.1", "unix"],
+     "::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b::169.254.169.254", "2002:7f00:1::", "2002:a00:1::1",
+     "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b:1::10.0.0.1", "fec0::1", "unix"],
 )  # fmt: skip
 def test_not_public(host: str) -> None:
     assert host not in Networks(["public"])
+
+
+def test_a_network_has_its_addresses_in_either_spelling() -> None:
+    ours = Networks(["10.0.0.0/8"])
+    for spelt in ("10.1.2.3", "::ffff:10.1.2.3", "::ffff:a01:203"):
+        assert spelt in ours
+    assert "::ffff:11.1.2.3" not in ours
 
 
 @given(st.ip_addresses(v=4))

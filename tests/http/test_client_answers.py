@@ -179,17 +179,23 @@ async def test_odd_status_lines_that_are_allowed(network: MemoryNetwork, line: b
     assert await ask(network, line + b"\r\nContent-Length: 5\r\n\r\nhello") == (int(line[9:12]), b"hello", 1)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"Content-Length: 5\r\nContent-Length: 6",
-        b"Content-Length: 5, 5", b"Content-Length: +5", b"Content-Length: 0x5", b"Content-Length: 5_0",
-        b"Content-Length: 9999999999999999999", b"Content-Length:", b"Content-Length: \xd9\xa5",
-        b"Transfer-Encoding: xchunked", b"Transfer-Encoding: gzip, chunked",
-        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", b"Transfer-Encoding: ,chunked",
-        b"Content-Length : 5", b"X: y\r\n folded: z", b"X\r\nContent-Length: 5", b": x", b"X: \x0b",
-    ],
-)  # fmt: skip
+FRAMINGS = [
+    b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"Content-Length: 5\r\nContent-Length: 6",
+    b"Content-Length: 5, 5", b"Content-Length: +5", b"Content-Length: 0x5", b"Content-Length: 5_0",
+    b"Content-Length: 9999999999999999999", b"Content-Length:", b"Content-Length: \xd9\xa5",
+    b"Transfer-Encoding: xchunked", b"Transfer-Encoding: gzip, chunked",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", b"Transfer-Encoding: ,chunked",
+    b"Content-Length : 5", b"X: y\r\n folded: z", b"X\r\nContent-Length: 5", b": x", b"X: \x0b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", FRAMINGS)
+def test_a_head_with_odd_framing_is_no_head(fields: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse_answer(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("fields", FRAMINGS)
 async def test_framing_that_can_be_read_in_two_ways_is_refused(network: MemoryNetwork, fields: bytes) -> None:
     with pytest.raises(UpstreamError, match="malformed answer"):
         await ask(network, b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\nhello")

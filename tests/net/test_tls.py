@@ -15,12 +15,13 @@ import trio
 import trio.testing
 import trustme
 
-from tierkit import Certificate, Listener, ListenError, Trust
+from tierkit import Address, Certificate, Listener, ListenError, Trust
 from tierkit._certificates import LOOK_EVERY, ServerCertificates
 from tierkit._net import RealNetwork
 from tierkit._ports import Bound, Connection
 from tierkit._tls import BATCH
-from tierkit.errors import ConnectionLost, RemoteProtocolError, TierkitError
+from tierkit.errors import ConnectionLost, RemoteProtocolError, TierkitError, UpstreamError
+from tierkit.http import HttpClient
 
 from .conftest import Papers
 
@@ -405,8 +406,52 @@ async def test_an_end_without_goodbye_is_an_end(papers: Papers, local_certificat
         near._inner.close()  # type: ignore[attr-defined]
         assert await far.recv() == b"all"
         assert await far.recv() == b""
+        assert far.cut
         far.close()
         near.close()
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+async def test_a_body_without_a_length_is_whole_with_the_goodbye_alone(
+    papers: Papers, local_certificate: Certificate, goodbye: bool
+) -> None:
+    """RFC 9112 section 9.8: anybody on the way can end TCP, and a cache would keep the half for all."""
+    async with listening(local_certificate) as bound:
+
+        async def answer() -> None:
+            near = await bound.accept()
+            await near.establish()
+            await near.recv()
+            await near.send_all(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+            if goodbye:
+                near.close()
+            else:
+                near._inner.close()  # type: ignore[attr-defined]
+                near.abort()
+
+        client, told = HttpClient(RealNetwork(), trio.current_time), ""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answer)
+            url = Address.parse(f"https://localhost:{bound.address.port}/")
+            async with client.request("GET", url, trust=papers.trust) as response:
+                assert await response.read_some() == b"half"
+                try:
+                    assert await response.read_some() == b""
+                except UpstreamError as error:
+                    told = str(error)
+        assert response.finished is goodbye
+        assert ("cutting TLS off" in told) is not goodbye
+
+
+async def test_an_end_with_goodbye_is_no_cut(papers: Papers, local_certificate: Certificate) -> None:
+    async with listening(local_certificate) as bound:
+        near, far = await both(bound, papers.trust)
+        await near.send_all(b"all")
+        near.close()
+        assert await far.recv() == b"all"
+        assert await far.recv() == b""
+        assert not far.cut
+        far.close()
 
 
 async def test_a_stalled_handshake_costs_nobody_anything(papers: Papers, local_certificate: Certificate) -> None:

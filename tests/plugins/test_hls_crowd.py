@@ -13,6 +13,7 @@ from tierkit.errors import ConnectionLost
 from tierkit.events import ConnectionFailed, UpstreamLost
 from tierkit.http import Request, Response
 from tierkit.plugins.hls import HLS
+from tierkit.testing import MemoryNetwork
 
 from .edge_rig import ORIGIN, PLAYLIST, SEGMENT, TD, Rig, dripping, open_edge, plain, playlist
 
@@ -309,6 +310,45 @@ async def test_what_is_asked_upstream_is_bounded(autojump_clock: MockClock) -> N
         assert all(answer.get(b"retry-after") == b"1" for answer in answers if answer.status == 503)
         assert len(rig.origin.asked) == 5
         assert (await rig.get("/live/8.ts")).status == 404
+
+
+async def test_what_is_fetched_for_one_alone_is_bounded_too(autojump_clock: MockClock) -> None:
+    """Nobody may join a fetch of what is private, but it is a request under way all the same, to its last byte."""
+    async with open_edge(policy="rfc9111", max_fetches=5) as rig:
+        statuses = []
+
+        def private(request: Request) -> Response:
+            answer = dripping(*[b"x"] * 10, pause=1, length=10)
+            answer.headers.append((b"Cache-Control", b"private"))
+            return answer
+
+        async def ask(number: int) -> None:
+            rig.origin.paths[f"/{number}"] = private
+            statuses.append((await rig.get(f"/{number}")).status)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(ask, number)
+                await trio.sleep(0.1)
+            assert rig.statistics().store.filling == 5
+        assert (statuses.count(200), statuses.count(503)) == (5, 15)
+        assert rig.statistics().store.filling == 0
+
+
+async def test_those_who_drain_what_passes_slowly_leave_room_for_what_all_want(autojump_clock: MockClock) -> None:
+    """A fetch goes at upstream's pace, but what passes at its viewer's: nobody may hold all places by being slow."""
+    async with open_edge(max_fetches=8, network=MemoryNetwork(buffer_bytes=10_000)) as rig:
+        rig.origin.paths["/live/s/large.ts"] = plain(bytes(1 << 20))
+        slow = [await rig.viewer() for _ in range(8)]
+        for viewer in slow:
+            await viewer.say(b"GET /live/s/large.ts HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        assert (rig.statistics().passed, rig.statistics().errors) == (6, 2)
+        assert (await rig.get(PLAYLIST)).status == 200
+        for viewer in slow:
+            viewer.connection.abort()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await rig.get(SEGMENT, "Authorization: x")).status == 200
 
 
 # --- ranges of what is still growing -------------------------------------------------------------

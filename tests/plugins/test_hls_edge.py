@@ -12,12 +12,15 @@ import trio.testing
 from attrs import fields
 from trio.testing import MockClock
 
+from tierkit._blob import GrowingBlob
 from tierkit.codecs.hls import MAX_PLAYLIST
-from tierkit.events import UpstreamBack, UpstreamLost
+from tierkit.errors import ConnectionLost
+from tierkit.events import ConnectionFailed, StreamFault, UpstreamBack, UpstreamLost
 from tierkit.http import Request, Response
-from tierkit.plugin import StoreStatistics
+from tierkit.plugin import Descriptors, StoreStatistics
 from tierkit.plugins.hls import HLS, HLSStatistics, tierkit_services
 from tierkit.plugins.hls._objects import Memory
+from tierkit.testing import MemoryNetwork
 
 from .edge_rig import PLAYLIST, SEGMENT, TD, dripping, open_edge, plain, playlist
 
@@ -67,6 +70,16 @@ async def test_what_comes_back_is_made_anew() -> None:
             assert answer.get(b"keep-alive") is None
             assert (answer.get(b"etag"), answer.get(b"cache-control")) == (b'"1"', b"max-age=60")
             assert answer.get(b"via") == b"1.1 shield, 1.1 tierkit-edge"
+
+
+@pytest.mark.parametrize("wish", ["Cache-Control: no-cache", "Cache-Control: max-age=0", "Pragma: no-cache"])
+async def test_reloads_past_the_cache_do_not_reach_the_origin(wish: str) -> None:
+    """A player that reloads so is one of many thousands."""
+    async with open_edge() as rig:
+        for _ in range(3):
+            assert (await rig.get(SEGMENT, wish)).status == 200
+        assert rig.origin.count(SEGMENT) == 1
+        assert rig.origin.asked[0].get(wish.partition(":")[0].lower().encode()) is None
 
 
 async def test_head_is_answered_from_what_get_would_store() -> None:
@@ -373,6 +386,19 @@ async def test_what_is_kept_beside_small_objects_counts() -> None:
         assert store.used > 50 * 4000  # an entry, its fields and its heads are some kilobytes
 
 
+@pytest.mark.parametrize(("query", "field"), [("q" * 6000, b""), ("", b"x" * 6000)])
+async def test_long_names_and_long_fields_count(query: str, field: bytes) -> None:
+    """A stranger chooses the name, and an origin the fields: neither is a way around the bound."""
+    async with open_edge() as rig:
+        rig.origin.paths[SEGMENT] = plain(b"x", (b"X-Long", field))
+        await rig.get(SEGMENT)
+        before = rig.statistics().store.used
+        for number in range(10):
+            await rig.get(f"{SEGMENT}?{number}{query}")
+        each = (rig.statistics().store.used - before) / 10
+        assert each > 4096 + 2 * 5000  # once as it came and once as it goes out, but for what is usual
+
+
 def test_what_strangers_can_have_remembered_is_bounded() -> None:
     memory: Memory[int, int] = Memory()
     for number in range(5000):
@@ -387,6 +413,83 @@ async def test_what_finds_no_room_passes_through() -> None:
         rig.origin.paths[SEGMENT] = plain(body)
         assert (await rig.get()).body == body
         assert rig.statistics().store.refused == 1
+
+
+@pytest.mark.parametrize("options", [{"max_object": 1 << 20}, {"cache_bytes": 1 << 20}])
+async def test_what_outgrows_the_store_without_a_length_is_told_once_and_passes_from_then_on(
+    options: dict[str, int], autojump_clock: MockClock
+) -> None:
+    """Whoever reads it is reset, because it has begun; so that must not come again with each pause."""
+    async with open_edge(**options) as rig:
+        body = [bytes(100_000)] * 20
+        rig.origin.paths[SEGMENT] = dripping(*body, pause=0.01)
+        lost = []
+
+        async def ask() -> None:
+            with pytest.raises(ConnectionLost):
+                await rig.get()
+            lost.append(1)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(ask)
+        assert (len(lost), rig.statistics().broken) == (3, 1)
+        (told,) = rig.events.of(StreamFault)
+        assert re.search("raise (max_object|cache_bytes)", told.reason)
+        assert not rig.events.of(ConnectionFailed)
+        for _ in range(5):
+            await trio.sleep(60)
+            assert (await rig.get()).body == b"".join(body)
+
+
+async def test_a_range_that_waits_for_an_end_there_is_no_room_for(autojump_clock: MockClock) -> None:
+    async with open_edge(cache_bytes=1 << 20) as rig:
+        rig.origin.paths[SEGMENT] = dripping(*[bytes(100_000)] * 20, pause=0.01)
+        answer = await rig.get(SEGMENT, "Range: bytes=0-1900000")
+        assert (answer.status, answer.get(b"retry-after")) == (503, b"1")
+        assert not rig.events.of(ConnectionFailed)
+        assert (await rig.get(SEGMENT, "Range: bytes=0-1900000")).status == 200
+
+
+async def test_who_stalls_holds_what_he_is_sent_at_hand_or_not(autojump_clock: MockClock) -> None:
+    """Evicted or not: it is in memory for as long as it has not left."""
+    async with open_edge(network=MemoryNetwork(buffer_bytes=20_000)) as rig:
+        rig.origin.paths[SEGMENT] = plain(bytes(60_000))
+        reader = await rig.viewer()
+        for _ in range(2):  # a head that is known is answered from what is at hand
+            await reader.ask(SEGMENT)
+        stalled = await rig.viewer()
+        await stalled.say(f"GET {SEGMENT} HTTP/1.1\r\nHost: server\r\n\r\n".encode())
+        await trio.testing.wait_all_tasks_blocked()
+        assert rig.statistics().hits == 2
+        rig.handle.running("edge")["hls"].purge(SEGMENT)
+        assert rig.statistics().store.used >= 60_000
+        stalled.connection.abort()
+        await trio.testing.wait_all_tasks_blocked()
+        assert rig.statistics().store.used == 0
+
+
+async def test_who_stalls_has_no_copy_of_a_large_object_that_is_no_memfd(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memfds are used up large objects are bytes, and a range of those is not the viewer's own."""
+    copied = []
+    read = GrowingBlob.read
+
+    def counted(self: GrowingBlob, offset: int, count: int) -> bytes:
+        data = read(self, offset, count)
+        copied.append(len(data))
+        return data
+
+    async with open_edge(network=MemoryNetwork(descriptors=Descriptors(limit=400, memfds=100))) as rig:
+        rig.origin.paths[SEGMENT] = plain(bytes(1 << 20))
+        await rig.get()
+        monkeypatch.setattr(GrowingBlob, "read", counted)
+        stalled = await rig.viewer()
+        await stalled.say(f"GET {SEGMENT} HTTP/1.1\r\nHost: x\r\nVia: 1.0 x\r\nRange: bytes=1-\r\n\r\n".encode())
+        await trio.testing.wait_all_tasks_blocked()
+        assert 0 < max(copied) <= 30 * 1024
+        assert len((await stalled.answer()).body) == (1 << 20) - 1
 
 
 # --- validators ----------------------------------------------------------------------------------
@@ -638,6 +741,36 @@ async def test_a_soft_purge_leaves_something_to_serve() -> None:
         assert (await rig.get(PLAYLIST)).body == playlist(1)
         await trio.testing.wait_all_tasks_blocked()
         assert (await rig.get(PLAYLIST)).body == playlist(2)
+
+
+async def test_a_soft_purge_makes_nobody_wait(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths["/x"] = plain(b"old", (b"Cache-Control", b"max-age=60"), kind=b"text/css")
+        for path in (PLAYLIST, SEGMENT, "/x"):
+            await rig.get(path)
+        rig.handle.running("edge")["hls"].purge("*", soft=True)
+        rig.origin.delay = 5
+        rig.origin.paths |= {SEGMENT: plain(b"new"), "/x": plain(b"new", (b"Cache-Control", b"max-age=60"))}
+        for path, old in ((SEGMENT, b"segment one"), ("/x", b"old")):
+            began = trio.current_time()
+            assert (await rig.get(path)).body == old
+            assert trio.current_time() == began
+            await trio.sleep(6)
+            assert (await rig.get(path)).body == b"new"
+
+
+async def test_what_was_purged_softly_is_not_served_for_longer_than_it_would_have_been(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths["/x"] = plain(b"old", (b"Cache-Control", b"max-age=60"), kind=b"text/css")
+        await rig.get("/x")
+        await trio.sleep(30)
+        for _ in range(2):
+            rig.handle.running("edge")["hls"].purge("*", soft=True)
+        rig.origin.paths["/x"] = plain(b"new", (b"Cache-Control", b"max-age=60"))
+        await trio.sleep(31)
+        assert (await rig.get("/x")).body == b"new"
 
 
 async def test_streams_are_known_by_their_playlists(autojump_clock: MockClock) -> None:

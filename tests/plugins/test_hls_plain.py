@@ -14,6 +14,7 @@ from tierkit import Edge, Graph, check
 from tierkit.codecs.http_fields import format_date
 from tierkit.http import Request, Response
 from tierkit.plugins.hls import HLS
+from tierkit.plugins.hls._objects import REMEMBERED
 
 from .edge_rig import ORIGIN, Rig, open_edge
 
@@ -163,6 +164,56 @@ async def test_variants_live_beside_each_other(autojump_clock: MockClock) -> Non
             assert (found, answer.body) == ("cached", each.encode())
         found, answer = await ask(rig, "Accept-Encoding: identity")
         assert (found, told(answer)) == ("not_cached", "tierkit-edge; fwd=vary-miss; stored; ttl")
+
+
+async def test_what_varies_is_found_for_as_long_as_it_is_stored() -> None:
+    """All that is compressed varies, and a plain cache holds more of it than what a stranger may have remembered."""
+    async with open_edge(policy="rfc9111") as rig:
+        for number in range(2 * REMEMBERED):
+            say(rig, "Cache-Control: max-age=600", "Vary: Accept-Encoding", path=f"/{number}")
+            await ask(rig, path=f"/{number}")
+        for number in (0, REMEMBERED, 2 * REMEMBERED - 1):
+            assert (await ask(rig, path=f"/{number}"))[0] == "cached"
+
+
+async def test_what_it_varies_by_goes_with_what_is_stored() -> None:
+    async with open_edge(policy="rfc9111", cache_bytes=1 << 20) as rig:
+        varies = rig.handle.running("edge")["hls"].flow.fetcher.varies
+        for number in range(200):
+            say(rig, "Cache-Control: max-age=600", "Vary: X", path=f"/{number}", body=bytes(20_000))
+            for flavour in "ab":
+                await ask(rig, f"X: {flavour}", path=f"/{number}")
+        assert rig.statistics().store.evicted > 300
+        assert sum(varies.get(f"/{number}") is not None for number in range(200)) <= rig.statistics().store.objects
+        say(rig, "Cache-Control: max-age=600", path="/199")
+        await ask(rig, "Cache-Control: no-cache", path="/199")
+        assert varies.get("/199") is None
+        assert (await ask(rig, "X: a", path="/199"))[0] == "cached"
+
+
+async def test_a_variant_that_is_replaced_still_varies(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        for _ in range(2):
+            say(rig, "Cache-Control: max-age=2", "Vary: X")
+            await ask(rig, "X: a")
+            await trio.sleep(3)
+        say(rig, "Cache-Control: max-age=2", "Vary: X")
+        await ask(rig, "X: a")
+        assert (await ask(rig, "X: a"))[0] == "cached"
+        assert (await ask(rig, "X: b"))[0] == "not_cached"
+
+
+async def test_a_variant_on_its_way_is_invalidated_too(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        say(rig, "Cache-Control: max-age=600", "Vary: X")
+        await ask(rig, "X: a")
+        rig.origin.delay = 2
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, rig, "X: b")
+            await trio.sleep(1)
+            await ask(rig, method="POST")
+        rig.origin.delay = 0
+        assert (await ask(rig, "X: b"))[0] == "not_cached"
 
 
 @pytest.mark.parametrize("validator", ['ETag: "a"', LM])
@@ -367,12 +418,34 @@ async def test_unknown_fields_pass_both_ways_and_those_of_the_hop_do_not(autojum
 async def test_what_is_no_part_of_the_key_does_not_choose_what_is_stored(autojump_clock: MockClock) -> None:
     async with open_edge(policy="rfc9111") as rig:
         say(rig, "Cache-Control: max-age=60")
-        await ask(rig, "X-Forwarded-Host: evil", "X-Original-URL: /evil", "X-HTTP-Method-Override: POST")
+        odd = ("X-Forwarded-Host: evil", "X-Forwarded-For: 127.0.0.1", "X-Original-URL: /evil")
+        await ask(rig, *odd, "X-HTTP-Method-Override: POST")
         (request,) = rig.origin.asked
-        for name in (b"x-forwarded-host", b"x-original-url", b"x-http-method-override"):
+        for name in (b"x-forwarded-host", b"x-forwarded-for", b"x-original-url", b"x-http-method-override"):
             assert request.get(name) is None
         await ask(rig, "X-Forwarded-Host: mine", "Content-Length: 0", method="POST")
         assert rig.origin.asked[-1].get(b"x-forwarded-host") == b"mine"  # its answer is for nobody else
+
+
+SPELLINGS = ("/a/b", "/a%2fb", "/a%2Fb", "/a//b", "/a;x", "/a%3bx", "/a", "/a?", "/a?b", "/a?b=", "/a%3fb", "/a%23b")
+
+
+async def test_what_the_origin_may_tell_apart_is_stored_apart(autojump_clock: MockClock) -> None:
+    """Key and upstream have one spelling: who decoded for the one alone would mix two objects."""
+
+    def answer(request: Request) -> Response:
+        target = f"{request.path}?{request.query}".encode()
+        return Response(200, fields("Cache-Control: max-age=60"), target)
+
+    async with open_edge(policy="rfc9111") as rig:
+        for each in SPELLINGS:
+            rig.origin.paths[each.partition("?")[0]] = answer
+        for _ in range(2):
+            for each in SPELLINGS:
+                path, _, query = each.partition("?")
+                assert (await ask(rig, path=each))[1].body == f"{path}?{query}".encode()
+        asked = [f"{each.path}?{each.query}" for each in rig.origin.asked]
+        assert len(asked) == len(set(asked)) == len(SPELLINGS) - 1  # an empty query is none
 
 
 async def test_the_conditions_of_one_viewer_do_not_fill_the_store(autojump_clock: MockClock) -> None:

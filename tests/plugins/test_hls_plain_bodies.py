@@ -5,12 +5,14 @@ from __future__ import annotations
 import h11
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from tests.support_http import open_door
 from tierkit import Origin
 from tierkit.errors import ConnectionLost
-from tierkit.http import BodySink, Request, Response
+from tierkit.events import ConnectionFailed, StreamFault, UpstreamLost
+from tierkit.http import BodySink, ClientResponse, Request, Response
 from tierkit.plugin import Connection
 from tierkit.testing import MemoryNetwork
 
@@ -114,6 +116,25 @@ async def test_other_methods_pass(method: str) -> None:
         for _ in range(2):
             assert (await rig.get(PATH, method=method)).get(b"x-method") == method.encode()
         assert rig.origin.count(PATH) == 2
+
+
+@pytest.mark.parametrize(("said", "goes"), [("1", "0"), ("10", "9"), ("many", "many"), ("0", None)])
+async def test_options_is_forwarded_so_often_and_no_more(said: str, goes: str | None) -> None:
+    """RFC 9110 section 7.6.2: who wants to know what is on the way asks each hop in turn."""
+    async with open_edge(policy="rfc9111") as rig:
+        echoing(rig)
+        answer = await rig.get(PATH, f"Max-Forwards: {said}", method="OPTIONS")
+        if goes is None:
+            assert (answer.status, rig.origin.asked) == (204, [])
+        else:
+            assert answer.status == 200
+            assert rig.origin.asked[0].get(b"max-forwards") == goes.encode()
+
+
+async def test_options_of_the_server_is_answered_by_the_server() -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        assert (await rig.get("*", method="OPTIONS")).status == 204
+        assert rig.origin.asked == []
 
 
 async def test_an_upgrade_is_not_made(autojump_clock: MockClock) -> None:
@@ -220,3 +241,56 @@ async def test_interim_answers_and_trailers(line: str, passes: bool, late: bool,
         for gone in (b"max-age", b"x-hop"):
             assert gone not in said
         assert rig.statistics().store.objects == 0
+
+
+async def test_a_passed_answer_that_breaks_off_is_the_upstreams_fault_and_told_once(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        rig.origin.paths[PATH] = dripping(b"01234", length=10, fail=ConnectionLost("gone"))
+        for number in (1, 2):
+            with pytest.raises(ConnectionLost):
+                await rig.get(PATH, method="POST")
+            await trio.testing.wait_all_tasks_blocked()
+            counted = rig.statistics()
+            assert (counted.passed, counted.upstream_errors, counted.broken) == (number, number, number)
+        assert len(rig.events.of(UpstreamLost)) == 1
+        assert [each.stream for each in rig.events.of(StreamFault)] == [PATH]
+        assert not rig.events.of(ConnectionFailed)
+
+
+async def test_a_viewer_who_leaves_a_passed_answer_is_nobodys_fault(autojump_clock: MockClock) -> None:
+    async with open_edge(policy="rfc9111") as rig:
+        rig.origin.paths[PATH] = dripping(*[bytes(100_000)] * 10, pause=1)
+        viewer = await rig.viewer()
+        await viewer.say(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+        await viewer.connection.recv()
+        viewer.connection.abort()
+        await trio.sleep(20)
+        counted = rig.statistics()
+        assert (counted.upstream_errors, counted.broken, counted.upstream_connections) == (0, 0, 0)
+        assert not rig.events.of(UpstreamLost)
+
+
+async def test_nothing_is_read_from_upstream_for_who_takes_nothing(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_some = ClientResponse.read_some
+    early = 0
+
+    async def watched(self: ClientResponse) -> bytes:
+        nonlocal early
+        early += near.unsent() >= network.buffer_bytes
+        return await read_some(self)
+
+    network = MemoryNetwork(buffer_bytes=20_000)
+    async with open_edge(policy="rfc9111", network=network) as rig:
+        rig.origin.paths[PATH] = dripping(*[bytes(5000)] * 20, pause=0.001)
+        viewer = await rig.viewer()
+        await viewer.say(head(f"POST {PATH} HTTP/1.1", "Content-Length: 0"))
+        await trio.testing.wait_all_tasks_blocked()
+        (near,) = rig.handle.running("edge")["hls"]._viewers
+        monkeypatch.setattr(ClientResponse, "read_some", watched)
+        await trio.sleep(1)
+        for _ in range(6000):  # at some time a piece has left to its last byte, and there is no room for the next
+            await viewer.connection.recv(1)
+            await trio.testing.wait_all_tasks_blocked()
+        assert early == 0

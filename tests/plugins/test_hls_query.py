@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.plugins.edge_rig import ORIGIN, PLAYLIST, SEGMENT, TD, open_edge, plain
+from tests.plugins.edge_rig import ORIGIN, PLAYLIST, SEGMENT, TD, open_edge, plain, playlist
 from tierkit import Edge, Graph, Origin, check
 from tierkit.codecs.hls import MediaPlaylist, Segment
 from tierkit.plugins.hls import HLS
@@ -94,3 +94,33 @@ def test_an_odd_pattern_of_a_path_is_a_problem_of_the_graph(pattern: str) -> Non
     graph = Graph.of(Edge("edge", upstream=ORIGIN, listen=":8080", serves=HLS(ignore_path=(pattern,))))
     (problem,) = check(graph)
     assert "ignore_path: path pattern" in str(problem)
+
+
+async def test_upstream_may_see_what_is_ignored_beside_directives(autojump_clock: MockClock) -> None:
+    async with open_edge(ignore_query=("token",), forward_ignored=True, prefetch=False) as rig:
+        control = b"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n#EXTINF"
+        for first in (1, 2):
+            rig.origin.paths[PLAYLIST] = plain(playlist(first).replace(b"#EXTINF", control, 1))
+            for number in (7, 8):
+                await rig.get(f"{PLAYLIST}?_HLS_msn={first + 3}&token={number}&a=1")
+                await rig.get(f"{PLAYLIST}?token={number}&a=1&_HLS_msn={first + 3}")
+        asked = [request.query for request in rig.origin.asked]
+        assert asked == ["token=7&a=1&_HLS_msn=4", "token=7&a=1&_HLS_msn=5"]
+
+
+async def test_a_folder_with_ids_in_its_name_is_one_to_counts_and_purges() -> None:
+    async with open_edge(ignore_path=(r"_w\d+",), prefetch=False) as rig:
+        edge = rig.handle.running("edge")["hls"]
+        for number in range(3):
+            rig.origin.paths |= {f"/live/s_w{number}/{name}": plain(body) for name, body in
+                                 (("playlist.m3u8", playlist()), ("media_1.ts", b"x"))}  # fmt: skip
+            await rig.get(f"/live/s_w{number}/playlist.m3u8", f"User-Agent: {number}")
+            await rig.get(f"/live/s_w{number}/media_1.ts", f"User-Agent: {number}")
+        assert [stream.viewers for stream in edge.streams()] == [3]
+        assert edge.purge("/live/other_w1/*") == 0
+        assert edge.purge("stream:live/s_w2") == 2
+        await rig.get("/live/s_w0/media_1.ts")
+        assert edge.purge("/live/s_w7/*") == 1
+        await rig.get("/live/s_w0/media_1.ts")
+        assert edge.purge("/live/s_w*") == 0  # cut off within a name: as it is written
+        assert edge.purge("/live/s*") == 1

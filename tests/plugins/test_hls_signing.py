@@ -153,3 +153,68 @@ async def test_any_query_is_refused_in_order(query: str, keys: str) -> None:
     async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
         assert (await rig.get(f"{SEGMENT}?{query}")).status == 403
         assert (await rig.get(f"{SEGMENT}?{query}&token={sign(SEGMENT, KEY, SOON)}")).status in (200, 403)
+
+
+@pytest.mark.parametrize(
+    "define",
+    [
+        'NAME="cdn",VALUE="https://other.example"',
+        'NAME="cdn",VALUE="//other.example"',
+        'IMPORT="cdn"',
+        'QUERYPARAM="cdn"',
+    ],
+)
+@pytest.mark.parametrize("form", ["token", "secure_link"])
+async def test_no_variable_takes_a_signature_to_another_host(keys: str, define: str, form: str) -> None:
+    # One URI in another folder, so that each is signed by itself.
+    written = playlist().replace(b"media_1.ts", b"{$cdn}/media_1.ts").replace(b"media_2.ts", b"/other/media_2.ts")
+    written = written.replace(b"#EXTINF", b"#EXT-X-DEFINE:" + define.encode() + b"\n#EXTINF", 1)
+    expression = "$secure_link_expires$uri $secret"
+    options = {"signing": form, "signing_keys": keys, "secure_link_expression": expression, "prefetch": False}
+    async with open_edge(**options) as rig:
+        rig.origin.paths[PLAYLIST] = plain(written)
+        md5 = SecureLink("hunter2", expression).sign(PLAYLIST, SOON)
+        query = f"token={sign(PLAYLIST, KEY, SOON)}" if form == "token" else f"md5={md5}&expires={SOON}"
+        uris = media((await rig.get(f"{PLAYLIST}?{query}")).body)
+        assert uris[0] == "{$cdn}/media_1.ts"
+        assert "?" in uris[1]
+        assert "?" in uris[2]
+
+
+@pytest.mark.parametrize("form", ["token", "secure_link"])
+async def test_what_a_variable_leads_to_is_signed_for_where_it_leads(keys: str, form: str) -> None:
+    written = playlist().replace(b"media_", b"{$folder}/media_")
+    written = written.replace(b"#EXTINF", b'#EXT-X-DEFINE:NAME="folder",VALUE="/other"\n#EXTINF', 1)
+    expression = "$secure_link_expires$uri $secret"
+    options = {"signing": form, "signing_keys": keys, "secure_link_expression": expression, "prefetch": False}
+    async with open_edge(**options) as rig:
+        rig.origin.paths |= {PLAYLIST: plain(written), "/other/media_1.ts": plain(b"elsewhere")}
+        md5 = SecureLink("hunter2", expression).sign(PLAYLIST, SOON)
+        query = f"token={sign(PLAYLIST, KEY, SOON)}" if form == "token" else f"md5={md5}&expires={SOON}"
+        uris = media((await rig.get(f"{PLAYLIST}?{query}")).body)
+        assert (await rig.get(uris[0].replace("{$folder}", "/other"))).body == b"elsewhere"
+
+
+async def test_a_token_that_ends_while_its_viewer_waits_is_told_so(keys: str, autojump_clock: MockClock) -> None:
+    async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
+        began = trio.current_time()
+        signing = rig.handle.running("edge")["hls"].flow.signing  # type: ignore[attr-defined]
+        signing.wall = lambda: 1_000_000_000 + trio.current_time() - began
+        rig.origin.delay = 5
+        answer = await rig.get(f"{PLAYLIST}?token={sign(PLAYLIST, KEY, 1_000_000_003)}")
+        assert (answer.status, answer.get(b"cache-control")) == (403, b"no-store")
+        assert b"it ended" in answer.body
+
+
+@pytest.mark.parametrize("control", ["private", "no-store"])
+async def test_a_playlist_that_is_nobody_elses_hands_its_token_on_as_well(keys: str, control: str) -> None:
+    async with open_edge(signing="token", signing_keys=keys, prefetch=False) as rig:
+        fields = (b"Cache-Control", control.encode()), (b"ETag", b'"a"')
+        rig.origin.paths[PLAYLIST] = plain(playlist(), *fields)
+        token = sign(PLAYLIST, KEY, SOON)
+        for more in ((), (), ("Authorization: Basic xyz",), ("Range: bytes=0-99",)):
+            answer = await rig.get(f"{PLAYLIST}?token={token}", *more)
+            assert answer.status == 200
+            assert media(answer.body) == [f"media_{n}.ts?token={token}" for n in (1, 2, 3)]
+        assert (answer.get(b"etag"), answer.get(b"cache-control")) == (None, b"private, no-cache")
+        assert rig.statistics().passed == 4

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.lowlevel
+import trio.testing
 from trio.testing import MockClock
 
 from tests.plugins.edge_rig import PLAYLIST, TD, FakeOrigin, Rig, open_edge, plain, playlist
@@ -52,6 +54,35 @@ async def test_a_playlist_never_goes_back(autojump_clock: MockClock) -> None:
         assert await shown(rig) == run(101)
         assert rig.statistics().held_back == 3
         assert rig.statistics().restarts == 0
+
+
+async def test_a_playlist_that_stands_still_does_not_go_back_either(autojump_clock: MockClock) -> None:
+    """Upstream has said all the while that nothing is newer, by 304."""
+    async with open_edge(prefetch=False) as rig:
+
+        def answer(request: Request) -> Response:
+            if request.get(b"if-none-match") == b'"a"':
+                return Response(304, [(b"ETag", b'"a"')])
+            return plain(run(100), (b"ETag", b'"a"'))
+
+        rig.origin.paths[PLAYLIST] = answer
+        for _ in range(12):
+            assert await shown(rig) == run(100)
+        serve(rig, run(98))
+        assert await shown(rig) == run(100)
+
+
+async def test_what_has_ended_goes_on_by_something_new_alone(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        ended = run(100) + b"#EXT-X-ENDLIST\n"
+        serve(rig, ended)
+        assert await shown(rig) == ended
+        serve(rig, run(100))  # as a parent has it that lags
+        await trio.sleep(61)
+        assert await shown(rig) == ended
+        serve(rig, run(101))
+        await trio.sleep(61)
+        assert await shown(rig) == run(101)
 
 
 async def test_a_parent_that_lags_is_not_shown_after_a_failover(autojump_clock: MockClock) -> None:
@@ -122,6 +153,30 @@ async def test_who_waits_for_what_never_comes_hears_so_after_a_target_duration(a
         assert TD <= trio.current_time() - start < TD + 1
 
 
+async def test_playlists_that_share_a_folder_are_waited_for_each(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        for name in ("audio", "video", "other"):
+            rig.origin.paths[f"{FOLDER}/{name}.m3u8"] = plain(run(1, 3, name=name))
+            await rig.get(f"{FOLDER}/{name}.m3u8")
+        for name in ("audio", "video", "other"):
+            began = trio.current_time()
+            assert (await rig.get(f"{FOLDER}/{name}_4.ts")).status == 404
+            assert trio.current_time() - began == TD
+
+
+@pytest.mark.parametrize("folder", ["/live/media", "/live/s/low", "/live"])
+async def test_segments_may_lie_elsewhere_than_their_playlist(folder: str, autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        serve(rig, run(1, 30, name=f"../..{folder}/media"))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[f"{folder}/media_30.ts"] = plain(b"thirty")
+        answer = await rig.get(f"{folder}/media_30.ts")
+        assert (answer.get(b"cache-status") or b"").endswith(b"ttl=%d" % (30 * TD))  # the playlist's window
+        began = trio.current_time()
+        assert (await rig.get(f"{folder}/media_31.ts")).status == 404
+        assert trio.current_time() - began == TD
+
+
 @pytest.mark.parametrize("name", ["media_5.ts", "media_0.ts", "other_4.ts", "nothing"])
 async def test_nothing_else_is_waited_for(name: str, autojump_clock: MockClock) -> None:
     async with open_edge(prefetch=False) as rig:
@@ -173,6 +228,19 @@ async def test_uris_at_the_origins_own_name_stay_at_the_edge() -> None:
             b"/live/s/media_2.ts?a=b",
             b"https://elsewhere.example/media_3.ts",
         ]
+
+
+@pytest.mark.parametrize("field", ["Authorization: x", "X: y"])
+async def test_uris_at_the_origins_own_name_stay_here_where_they_pass_too(field: str) -> None:
+    async with open_edge(prefetch=False) as rig:
+        written = run(1).replace(b"media_1", b"http://origin.example/live/s/media_1")
+        rig.origin.paths[PLAYLIST] = plain(written, (b"Cache-Control", b"private"))
+        for _ in range(3):
+            answer = await rig.get(PLAYLIST, field)
+            assert b"\n/live/s/media_1.ts\n" in answer.body
+            assert answer.get(b"content-length") == b"%d" % len(answer.body)
+        rig.origin.paths[PLAYLIST] = plain(b"<html>", (b"Cache-Control", b"private"))
+        assert (await rig.get(PLAYLIST, field)).status == 502
 
 
 async def test_only_its_own_names_are_answered_for() -> None:
@@ -250,6 +318,35 @@ async def test_a_version_that_nobody_brings_is_503_after_three_target_durations(
         assert trio.current_time() - start == 6
 
 
+async def test_who_waits_gets_over_a_short_failure_upstream(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 1))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = Response(503, [], b"")
+        answers = []
+
+        async def wait() -> None:
+            answers.append(await rig.get(PLAYLIST + "?_HLS_msn=11&_HLS_part=1"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            nursery.start_soon(wait)
+            await trio.sleep(4.5)
+            assert rig.origin.count(PLAYLIST) == 6  # once a second, whoever waits
+            rig.origin.paths[PLAYLIST] = plain(low_latency(10, 2))
+        assert [(answer.status, answer.body) for answer in answers] == [(200, low_latency(10, 2))] * 2
+
+
+async def test_who_waits_through_a_long_failure_hears_of_it(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 1))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = Response(503, [], b"")
+        began = trio.current_time()
+        assert (await rig.get(PLAYLIST + "?_HLS_msn=11&_HLS_part=1")).status == 503
+        assert trio.current_time() - began == 6
+
+
 async def test_what_is_at_hand_answers_a_reload_that_need_not_wait() -> None:
     async with open_edge(prefetch=False) as rig:
         rig.origin.paths[PLAYLIST] = plain(low_latency(10, 2))
@@ -257,6 +354,30 @@ async def test_what_is_at_hand_answers_a_reload_that_need_not_wait() -> None:
         for query in ("_HLS_msn=11&_HLS_part=1", "_HLS_part=0&_HLS_msn=11", "_HLS_msn=10", "_HLS_msn=9&_HLS_part=0"):
             assert (await rig.get(f"{PLAYLIST}?{query}")).body == low_latency(10, 2)
         assert rig.origin.count(PLAYLIST) == 1
+
+
+async def test_what_is_long_over_answers_no_reload(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 2))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = plain(low_latency(110, 2))
+        await trio.sleep(100 * TD)  # nobody watches
+        for number in range(1, 8):
+            answer = await rig.get(f"{PLAYLIST}?_HLS_msn={number}")
+            assert answer.body == low_latency(110, 2)
+        assert [request.query for request in rig.origin.asked] == ["", ""]  # whatever was named, one plain request
+
+
+async def test_a_soft_purge_counts_for_reloads_too(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 2))
+        await rig.get(PLAYLIST)
+        rig.origin.paths[PLAYLIST] = plain(low_latency(10, 3))
+        rig.handle.running("edge")["hls"].purge("/live/*", soft=True)
+        for body in (low_latency(10, 2), low_latency(10, 3)):
+            assert (await rig.get(f"{PLAYLIST}?_HLS_msn=10")).body == body
+            await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked()
 
 
 async def test_a_plain_reload_gets_what_a_blocking_one_has_brought(autojump_clock: MockClock) -> None:
@@ -327,3 +448,80 @@ async def test_streams_that_are_not_low_latency_have_one_key_whatever_is_asked()
         for query in ("_HLS_msn=2", "_HLS_msn=3&_HLS_part=0", "_HLS_skip=YES"):
             assert (await rig.get(f"{PLAYLIST}?{query}")).body == playlist()
         assert rig.origin.count(PLAYLIST) == 1
+
+
+@pytest.mark.parametrize(
+    "uri", ["odd.ts?_HLS_part=1", "odd.ts?_HLS_msn=x", "a%2f..%2fodd.ts", "/-/other.example/odd.ts", "%00odd.ts"]
+)
+@pytest.mark.parametrize("prefetch", [True, False])
+async def test_what_nobody_may_ask_for_spoils_no_playlist(uri: str, prefetch: bool, autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=prefetch, fetch_from=("media.example",)) as rig:
+        body = run(1, 3).replace(b"media_3.ts", uri.encode())
+        serve(rig, body)
+        assert (await rig.get(PLAYLIST)).body == body
+        # The next epoch purges its names.
+        serve(rig, run(1, 3, name="anew"))
+        assert await shown(rig) == run(1, 3, name="anew")
+        assert not any("odd" in request.path for request in rig.origin.asked)
+
+
+@pytest.mark.parametrize("prefetch", [True, False])
+async def test_a_resource_that_grows_is_fetched_anew_once_more_of_it_is_listed(
+    prefetch: bool, autojump_clock: MockClock
+) -> None:
+    whole = bytes(range(250)) * 12
+    async with open_edge(prefetch=prefetch) as rig:
+        for count in (1, 2, 3):
+            segments = [Segment(uri=f"MARK{n}", duration=float(TD)) for n in range(count)]
+            body = MediaPlaylist(segments=segments, media_sequence=0, target_duration=TD).render().decode()
+            for n in range(count):
+                body = body.replace(f"MARK{n}", f"#EXT-X-BYTERANGE:1000@{1000 * n}\nall.ts")
+            serve(rig, body.encode())
+            rig.origin.paths[f"{FOLDER}/all.ts"] = plain(whole[: 1000 * count])
+            assert await shown(rig) == body.encode()
+            for n in range(count):
+                part = await rig.get(f"{FOLDER}/all.ts", f"Range: bytes={1000 * n}-{1000 * n + 999}")
+                assert (part.status, part.body) == (206, whole[1000 * n : 1000 * n + 1000])
+        assert rig.origin.count(f"{FOLDER}/all.ts") == 3
+
+
+async def test_the_end_of_a_film_is_not_fetched_ahead(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        serve(rig, run(0, 20) + b"#EXT-X-ENDLIST\n")
+        await rig.get(PLAYLIST)
+        await trio.sleep(1)
+        assert [request.path for request in rig.origin.asked] == [PLAYLIST]
+
+
+async def test_the_end_of_what_was_live_is_fetched_ahead(autojump_clock: MockClock) -> None:
+    async with open_edge() as rig:
+        serve(rig, run(0, 3))
+        await shown(rig)
+        serve(rig, run(0, 4) + b"#EXT-X-ENDLIST\n")
+        await shown(rig)
+        assert rig.origin.count(f"{FOLDER}/media_3.ts") == 1
+
+
+@pytest.mark.parametrize("told", ["EXT-X-PART-INF:PART-TARGET=0.0001", "EXT-X-TARGETDURATION:0.0001"])
+async def test_an_absurd_pace_is_no_load_upstream(told: str, autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        serve(rig, run(1).replace(b"#EXTINF", b"#" + told.encode() + b"\n#EXTINF", 1))
+        for _ in range(100):
+            await rig.get(PLAYLIST)
+            await trio.sleep(0.01)
+        assert rig.origin.count(PLAYLIST) <= 20
+
+
+async def test_names_that_are_used_again_never_mix_whatever_tokens_they_have(autojump_clock: MockClock) -> None:
+    """A packager that counts to ten and begins again, and writes another token with each version."""
+    async with open_edge(prefetch=False, ignore_query=("token",)) as rig:
+        for first in range(12):
+            numbers = range(first, first + 3)
+            segments = [Segment(uri=f"s{n % 10}.ts?token={first}", duration=float(TD)) for n in numbers]
+            body = MediaPlaylist(segments=segments, media_sequence=first, target_duration=TD).render()
+            serve(rig, body)
+            rig.origin.paths |= {f"{FOLDER}/s{n % 10}.ts": plain(b"%d" % n) for n in numbers}
+            assert await shown(rig) == body
+            for n in numbers:
+                assert (await rig.get(f"{FOLDER}/s{n % 10}.ts?token={first}")).body == b"%d" % n
+        assert rig.statistics().restarts == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,12 +12,13 @@ import pytest
 import trio
 import trio.lowlevel
 import trio.testing
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from trio.testing import MockClock
 
 from tierkit._blob import SMALL, GrowingBlob, pages
+from tierkit._store_groups import Groups, _Group
 from tierkit.plugin import Descriptors, Entry, Filler, NotShared, Store, StoreFull, open_store
 
 MB = 1 << 20
@@ -376,6 +378,55 @@ async def test_the_fullest_group_gives_its_oldest() -> None:
         assert store.keys() == ("a1", "b3", "c", "d")
 
 
+async def test_a_victim_costs_the_same_among_ten_thousand_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain cache has as many folders as it has objects, and nobody may weigh them all for each that comes."""
+    weighed = 0
+    weight = _Group.weight
+
+    def counted(self: _Group) -> int:
+        nonlocal weighed
+        weighed += 1
+        return weight(self)
+
+    async with small_store(MB) as store:
+        for number in range(10_000):
+            store.put(f"{number}", None, bytes(100), f"group {number}")
+        monkeypatch.setattr(_Group, "weight", counted)
+        for number in range(10_000, 12_000):
+            store.put(f"{number}", None, bytes(100), f"group {number}")
+        assert store.statistics().evicted > 1000
+        assert weighed < 20 * 2000
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "remove", "read"]), st.integers(0, 7), st.integers(0, 2), st.integers(1, 9)),
+        max_size=60,
+    )
+)
+def test_the_victim_is_whom_weighing_all_would_find(steps: list[tuple[str, int, int, int]]) -> None:
+    groups, there, begun = Groups(), {}, {}
+    numbers = itertools.count()
+    for what, key, group, size in steps:
+        entry = there.get(key)
+        if what == "add" and entry is None:
+            entry = there[key] = Entry(str(key), None, size, Descriptors(), lambda _: None)
+            entry.group, entry.charged = str(group), size
+            if not any(each.group == entry.group for each in there.values() if each is not entry):
+                begun[entry.group] = next(numbers)
+            groups.add(entry)
+        elif what == "remove" and entry is not None:
+            groups.remove(there.pop(key))
+        elif what == "read" and entry is not None:
+            entry.readers = size % 2
+        idle = [each for each in there.values() if not each.readers]
+
+        def weight(each: Entry) -> tuple[int, int]:
+            return sum(other.charged for other in there.values() if other.group == each.group), -begun[each.group]
+
+        assert groups.victim() is max(idle, key=weight, default=None)
+
+
 async def test_where_all_of_the_fullest_is_read_the_next_gives() -> None:
     async with small_store(10_000) as store:
         for key, group, size in (("a", "a", 1000), ("b", "b", 8000)):
@@ -401,6 +452,22 @@ async def test_what_is_read_is_not_evicted_for_nothing() -> None:
         assert store.keys() == ("0", "2", "more")
         for entry in (held[0], held[2]):
             entry.release()
+
+
+async def test_nothing_is_evicted_for_what_will_not_fit_all_the_same() -> None:
+    async with small_store(budget=10_000) as store:
+        for number in range(4):
+            await stored(store, f"{number}", bytes(1000))
+        held = await stored(store, "held", bytes(5000))
+        held.acquire()
+        with pytest.raises(StoreFull, match="no room for 6000 bytes: 5000 of 10000"):
+            await store.fill("more", filling(bytes(6000), length=6000)).head()
+        assert store.keys() == ("0", "1", "2", "3", "held")
+        await stored(store, "more", bytes(5000))
+        assert store.keys() == ("held", "more")
+        held.release()
+        await stored(store, "6000", bytes(6000))
+        assert store.keys() == ("6000",)
 
 
 async def test_what_grows_beyond_its_room_fails() -> None:
@@ -539,6 +606,7 @@ class StoreMachine(RuleBasedStateMachine):
         store = self.store
         kept = {*store._entries.values(), *store._growing, *store._lingering}
         assert store.used == sum(entry.charged for entry in kept) <= BUDGET
+        assert store._idle == sum(entry.charged for entry in store._entries.values() if not entry.readers)
         assert all(entry.blob.cost <= entry.charged for entry in kept)
         assert {entry for entry, _ in self.held} <= kept
         assert store.descriptors.memfds == sum(entry.blob.in_kernel for entry in kept) <= self.descriptors.limit // 4

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+from hypothesis import is_hypothesis_test
+
+from tests.codecs.test_http1 import LENIENT, REFUSED
 
 from .rules import GROUPS
+from .rules.hostile import chunks, heads
 from .switch import Switch
 
 EVERY = [each for group in GROUPS.values() for each in group]
@@ -29,6 +34,19 @@ def without_effect() -> dict[str, list[str]]:
 @pytest.mark.parametrize("switch", EVERY, ids=lambda switch: switch.rule[:70])
 def test_without_the_rule_its_tests_fail(switch: Switch, without_effect: dict[str, list[str]]) -> None:
     assert without_effect.get(switch.rule, []) == []
+
+
+def test_every_head_and_chunk_that_must_be_refused_has_a_rule_of_its_own() -> None:
+    named = {test for each in EVERY for test in each.tests}
+    assert {*heads(*REFUSED), *chunks(*LENIENT)} - named == set()
+
+
+def test_no_rule_depends_on_chance() -> None:
+    """What Hypothesis finds follows from the source of all that is imported: an edit elsewhere would blind the test."""
+    for test in {test for each in EVERY for test in each.tests}:
+        path, _, name = test.partition("::")
+        module = importlib.import_module(f"tests.{path.removesuffix('.py').replace('/', '.')}")
+        assert not is_hypothesis_test(getattr(module, name.partition("[")[0])), test
 
 
 def test_every_rule_is_named_once() -> None:

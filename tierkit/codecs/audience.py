@@ -5,12 +5,16 @@ request has (`Identities`):
 
 | identity | counts twice | counts as one |
 |---|---|---|
-| the token of a signed URL | who gets a new URL in the middle | friends who share a URL |
+| the token of a signed URL | who gets a new URL in the middle | who shares a URL, and one of ours an address |
 | CMCD's session id, ``sid`` (CTA-5004) | who reloads the page | who forges the id of another |
 | address and user agent | who changes from wireless to mobile | all behind one address (NAT) with the same browser |
 
-So the last is low for a campus or a company, and a private window counts twice only by a new session id.  A script
-that makes up session ids can make any number of viewers, and two numbers made in different ways do not compare.  What
+A token of the project's own counts with its end, its key and the viewer's address: it is the same for all whose URLs
+were signed in one second, and another in each folder that a playlist hands it on to (`signed_url.family`).  nginx's
+``md5`` is another one for each path, and says nothing.
+
+So the last is low for a campus or a company, and a private window counts twice only by a new session id.  A script that
+makes up session ids can make any number of viewers, and two numbers made in different ways do not compare.  What
 advertisers are told has to come from the players; this is for people who run an edge.
 
 An identity is kept as a hash of 8 bytes with a salt of the process, so neither addresses nor tokens are stored, and two

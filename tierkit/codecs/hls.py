@@ -48,19 +48,20 @@ _MPD_TYPES = frozenset({"application/dash+xml", "video/vnd.mpeg.dash.mpd"})
 def classify(path: str, content_type: str = "") -> Kind:
     """What an object is, by its media type where that says it, else by the ending of its path.
 
-    RFC 8216 section 4: a playlist is known by either.  Wowza writes ``video/MP2T``, so case does not count.
+    RFC 8216 section 4: a playlist is known by either, so one that is sent as ``video/mpegurl`` or ``audio/mpeg`` is one
+    all the same.  Wowza writes ``video/MP2T``, so case does not count.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind in _PLAYLIST_TYPES:
         return "playlist"
     if kind in _MPD_TYPES:
         return "mpd"
-    # Subtitles in CMAF (ISO/IEC 23000-19) are application/mp4.
-    if kind.startswith(("video/", "audio/")) or kind == "application/mp4":
-        return "segment"
     only = path.partition("?")[0]
     if _MPD.search(only):
         return "mpd"
     if _PLAYLIST.search(only):
         return "playlist"
+    # Subtitles in CMAF (ISO/IEC 23000-19) are application/mp4.
+    if kind.startswith(("video/", "audio/")) or kind == "application/mp4":
+        return "segment"
     return "segment" if _SEGMENT.search(only) else "other"

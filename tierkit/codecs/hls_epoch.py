@@ -66,7 +66,13 @@ class Overlap(enum.Enum):
 
 
 def regressed(shown: PlaylistFacts, new: PlaylistFacts) -> bool:
-    """Whether `new` begins before `shown` does, or reaches less far: fewer segments, or fewer parts of the next one."""
+    """Whether `new` is an older copy by its numbers.
+
+    It begins before `shown` does, or reaches less far: fewer segments, fewer parts of the next one, or the same and not
+    its end.
+    """
+    if shown.ended and not new.ended and new.edge == shown.edge:
+        return True
     return new.media_sequence < shown.media_sequence or new.edge < shown.edge
 
 

@@ -22,9 +22,9 @@ from attrs import frozen
 
 from ..errors import LocalProtocolError, RemoteProtocolError
 from .hls_lines import BLANKS, BOM, attribute_spans, attributes, is_playlist
-from .hls_uris import expand, query_of, resolve, with_pairs
+from .hls_uris import NOWHERE, Target, expand, query_of, resolve, with_pairs
 
-__all__ = ["URI_ATTRIBUTES", "Child", "QueryTemplate", "children", "inherit_query", "rewrite"]
+__all__ = ["URI_ATTRIBUTES", "Child", "QueryTemplate", "children", "inherit_query", "meanings", "rewrite"]
 
 #: Which attributes of which tags are URIs (RFC 8216bis sections 4.4.4 to 4.4.6 and appendix D; Roku's image streams).
 URI_ATTRIBUTES = {
@@ -159,13 +159,10 @@ class QueryTemplate:
     @classmethod
     def of(cls, playlist: bytes, path: str, names: Collection[str], *, hosts: Collection[str] = ()) -> QueryTemplate:
         """Prepare a playlist, as `inherit_query` has it.  Raises as `rewrite` does."""
-        known, place = _variables(playlist, path), _absent(playlist)
+        meant, place = meanings(playlist, path, hosts=hosts), _absent(playlist)
 
         def marked(child: Child) -> str:
-            meant = expand(child.uri, known)
-            if meant is None or not resolve(path, meant, hosts=hosts).here:
-                return child.uri
-            return with_pairs(child.uri, names, place)
+            return with_pairs(child.uri, names, place) if meant(child.uri).here else child.uri
 
         return cls(tuple(rewrite(playlist, marked).split(place.encode())), frozenset(names))
 
@@ -174,6 +171,20 @@ class QueryTemplate:
         if {name for name, _ in params} != self.names or not params:
             raise LocalProtocolError(f"the playlist is prepared for the parameters {', '.join(sorted(self.names))}")
         return query_of(params).encode().join(self.pieces)
+
+
+def meanings(playlist: bytes, path: str, *, hosts: Collection[str] = ()) -> Callable[[str], Target]:
+    """What URIs of the playlist at `path` mean, as `resolve` tells it, through variables whose value it tells itself.
+
+    One with another variable may lead anywhere, so it is nowhere.
+    """
+    known = _variables(playlist, path)
+
+    def meant(uri: str) -> Target:
+        plain = expand(uri, known)
+        return NOWHERE if plain is None else resolve(path, plain, hosts=hosts)
+
+    return meant
 
 
 def _absent(playlist: bytes) -> str:

@@ -37,7 +37,7 @@ from itertools import pairwise
 from attrs import field, frozen
 
 from .hls_epoch import Overlap, another_run, near_start, overlap, regressed
-from .hls_facts import MAX_LISTED, ListedSegment, PlaylistFacts
+from .hls_facts import MAX_LISTED, ListedPart, ListedSegment, PlaylistFacts
 from .hls_next import LOOKED_AT, next_name
 from .hls_uris import resolve
 
@@ -80,6 +80,9 @@ class Step:
     hints: tuple[str, ...] = ()
     #: Paths whose stored copies mean something else now.
     purge: tuple[str, ...] = ()
+    #: Paths of which new segments and parts are byte ranges, and how many bytes those say that there are: a copy that
+    #: is shorter was made while the resource grew.
+    reach: tuple[tuple[str, int], ...] = ()
 
 
 @frozen(kw_only=True)
@@ -118,12 +121,13 @@ class Track:
         self._moved_at = self._fed_at = self._interval = 0.0
         # Since the last version that was taken: what was held back, oldest first.
         self._held: deque[PlaylistFacts] = deque(maxlen=CONFIRMED)
-        # URIs of segments to their numbers, oldest first; of parts, init sections and keys to nothing.
-        self._names: dict[str, int] = {}
+        # What segments are called to their numbers and URIs, oldest first; URIs of parts, init sections and keys.
+        self._names: dict[str, tuple[int, str]] = {}
         self._others: dict[str, None] = {}
         self._previous: PlaylistFacts | None = None
         self._old_marks: deque[bytes] = deque(maxlen=MARKS)
-        self._next: frozenset[str] = frozenset()
+        #: What the segments and parts that come next are called, by the numbers in the names or by preload hints.
+        self.awaited: frozenset[str] = frozenset()
 
     def feed(self, facts: PlaylistFacts, mark: bytes, now: float) -> Step:
         """Say what to do with a version.
@@ -148,6 +152,11 @@ class Track:
         if facts.segments and (reason := self._time_tells(shown, facts, now, idle)):
             return self._begin(facts, mark, now, reason)
         return self._hold_back(facts, f"reaches {facts.last_sequence}, and {shown.last_sequence} is shown")
+
+    def confirmed(self, now: float) -> None:
+        """Upstream has said that what is shown is what there is: the same as feeding it again."""
+        self._fed_at = now
+        self._held.clear()
 
     # --- what time tells -------------------------------------------------------------------------
 
@@ -215,7 +224,7 @@ class Track:
         assert self.facts is not None
         # An older copy of the same run lists the same things: nothing of them has to go.
         same = overlap(self.facts, facts, self._name) is Overlap.SAME and not self._ambiguous(facts)
-        old = () if same else (*self._names, *self._others)
+        old = () if same else (*self._uris(), *self._others)
         self._previous = None if same else self.facts
         self._old_marks.append(self._mark)
         self._names.clear()
@@ -240,7 +249,7 @@ class Track:
             self.epoch += 1
         elif self._ambiguous(facts):
             # It has caught up, as an older copy does, and as a run does that began again: to fetch twice is cheap.
-            purge += [*self._names, *self._others]
+            purge += [*self._uris(), *self._others]
         ahead = self._ahead(facts, new, before)
         if before is None or (facts.media_sequence, facts.edge) != (before.media_sequence, before.edge):
             self._interval = now - self._moved_at if before is not None else 0.0
@@ -249,7 +258,7 @@ class Track:
         self.facts, self._mark = facts, mark
         self._held.clear()
         self._remember(facts, new)
-        self._next = self._following(facts)
+        self.awaited = self._following(facts)
         return Step(
             verdict=verdict,
             reason=reason,
@@ -257,21 +266,42 @@ class Track:
             fresh=tuple(ahead),
             hints=tuple(self._paths(hint.uri for hint in facts.hints)),
             purge=tuple(self._paths(purge)),
+            reach=tuple(self._reach(new, facts, before)),
         )
+
+    def _reach(
+        self, new: Iterable[ListedSegment], facts: PlaylistFacts, before: PlaylistFacts | None
+    ) -> list[tuple[str, int]]:
+        """How far new byte ranges reach."""
+        edge = before.edge if before is not None else (0, 0)
+        parts = (each for each in facts.parts if (each.sequence, each.index) >= edge)
+        ends: dict[str, int] = {}
+        ranges: tuple[ListedSegment | ListedPart, ...] = (*new, *parts)
+        for each in ranges:
+            if each.byte_range is not None and not each.gap:
+                ends[each.uri] = max(ends.get(each.uri, 0), sum(each.byte_range))
+        return [(path, end) for uri, end in ends.items() for path in self._all_paths([uri])]
 
     def _used_again(self, new: Iterable[ListedSegment], facts: PlaylistFacts) -> list[str]:
         """URIs that were those of other numbers, which are listed no more."""
         return [
             each.uri
             for each in new
-            if each.byte_range is None and self._names.get(each.uri, facts.media_sequence) < facts.media_sequence
+            if each.byte_range is None
+            and (known := self._names.get(self._key(each.uri))) is not None
+            and known[0] < facts.media_sequence
         ]
+
+    def _uris(self, first: int = 0) -> list[str]:
+        """URIs of the segments that are remembered, from a number on."""
+        return [uri for sequence, uri in self._names.values() if sequence >= first]
 
     def _ahead(self, facts: PlaylistFacts, new: list[ListedSegment], before: PlaylistFacts | None) -> list[str]:
         edge = before.edge if before is not None else (0, 0)
         inits = self._paths(uri for uri in facts.maps[-PREFETCH:] if uri not in self._others)
         parts = [each for each in facts.parts if (each.sequence, each.index) >= edge and not each.gap]
-        segments = [each for each in new if not each.gap]
+        # What has ended before anybody asked is watched from its start, not from its end.
+        segments = [each for each in new if not each.gap] if before is not None or not facts.ended else []
         # Parts behind the last segment are newer than it, and all others are in a segment that is listed.
         newest = [each.uri for each in reversed(parts) if each.sequence == facts.next_sequence]
         newest += [each.uri for each in reversed(segments)]
@@ -279,8 +309,9 @@ class Track:
 
     def _remember(self, facts: PlaylistFacts, new: Iterable[ListedSegment]) -> None:
         for segment in new:
-            self._names.pop(segment.uri, None)  # the order is that of the last use
-            self._names[segment.uri] = segment.sequence
+            name = self._key(segment.uri)
+            self._names.pop(name, None)  # the order is that of the last use
+            self._names[name] = segment.sequence, segment.uri
         for uri in (*facts.maps, *facts.keys, *(part.uri for part in facts.parts)):
             self._others.pop(uri, None)
             self._others[uri] = None
@@ -321,9 +352,7 @@ class Track:
         """Paths of the segments that are shown, oldest first, and of what belongs to them.  Resolved on each call."""
         if self.facts is None:
             return ()
-        first = self.facts.media_sequence
-        uris = [uri for uri, sequence in self._names.items() if sequence >= first]
-        facts = self.facts
+        facts, uris = self.facts, self._uris(self.facts.media_sequence)
         return tuple(self._paths([*facts.maps, *facts.keys, *uris, *(part.uri for part in facts.parts)]))
 
     def is_next(self, path: str) -> bool:
@@ -332,7 +361,13 @@ class Track:
         A request for it may wait, for a target duration at most (`facts.pace`), instead of being told 404.
         """
         key = self._key(path)
-        return key in self._next or key.partition("?")[0] in self._next
+        return key in self.awaited or key.partition("?")[0] in self.awaited
+
+    @property
+    def newest(self) -> str:
+        """Path of the newest segment that is shown; empty where there is none, or it is elsewhere."""
+        listed = self.facts.segments[-1:] if self.facts is not None else ()
+        return "".join(self._all_paths(each.uri for each in listed))
 
     def statistics(self) -> TrackStatistics:
         """Where it stands."""
@@ -354,6 +389,6 @@ def _newer(facts: PlaylistFacts, before: PlaylistFacts | None) -> list[ListedSeg
     return list(facts.segments[skipped:])
 
 
-def _forget(names: dict[str, int] | dict[str, None], most: int) -> None:
+def _forget(names: dict[str, tuple[int, str]] | dict[str, None], most: int) -> None:
     while len(names) > most:
         del names[next(iter(names))]

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from attrs import frozen
 
-__all__ = ["Target", "expand", "query_of", "resolve", "with_pairs", "with_query"]
+__all__ = ["NOWHERE", "Target", "expand", "query_of", "resolve", "with_pairs", "with_query"]
 
 # RFC 3986 appendix B, with the scheme as section 3.1 has it.
 _REFERENCE = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?]*))?([^?]*)(?:\?(.*))?\Z", re.DOTALL)
@@ -52,6 +52,7 @@ class Target:
         return bool(self.path) and not self.authority
 
 
+#: What cannot be told for certain.
 NOWHERE = Target()
 
 

@@ -95,7 +95,7 @@ def evaluate(
         headers: of the stored answer.
         now: wall time, seconds since 1970.
     """
-    if not 200 <= status < 300:
+    if not is_success(status):
         return Verdict.PASS
     if origin and not _is_still_so(request, headers, now):
         return Verdict.FAILED
@@ -109,6 +109,11 @@ def evaluate(
     if reads and first(request, b"if-none-match") is None and not modified_since(request, headers, now):
         return Verdict.NOT_MODIFIED
     return Verdict.PASS
+
+
+def is_success(status: int) -> bool:
+    """Whether an answer is one that a condition can be about."""
+    return 200 <= status < 300
 
 
 def _is_still_so(request: Headers, headers: Headers, now: float) -> bool:

@@ -12,9 +12,16 @@ from __future__ import annotations
 from typing import Final
 
 from .http1 import Headers
-from .http_fields import first, format_date, is_cache_control, members
+from .http_fields import delta_seconds, first, format_date, is_cache_control, members
 
-__all__ = ["forwarded", "forwarded_trailers", "stored_fields", "without_unkeyed"]
+__all__ = [
+    "forwarded",
+    "forwarded_trailers",
+    "forwards_left",
+    "one_forward_less",
+    "stored_fields",
+    "without_unkeyed",
+]
 
 #: End at each hop: RFC 9110 section 7.6.1, and RFC 7540 section 3.2.1 for HTTP2-Settings.
 HOP_BY_HOP: Final = frozenset(
@@ -72,12 +79,29 @@ def stored_fields(headers: Headers, *, now: float, strip: frozenset[bytes] = fro
     return fields
 
 
-#: Fields by which a client makes frameworks believe in another URL, method or host than the one in the key: what they
-#: answer then would be stored for everybody ("Practical Web Cache Poisoning", Kettle, 2018).
+def forwards_left(request: Headers) -> int | None:
+    """How many more times an OPTIONS request may be forwarded (RFC 9110 section 7.6.2); None where it does not say."""
+    value = first(request, b"max-forwards")
+    return None if value is None else delta_seconds(value)
+
+
+def one_forward_less(request: Headers) -> list[tuple[bytes, bytes]]:
+    """A request with its Max-Forwards, where it has one that can be read, as the next hop gets it."""
+    left = forwards_left(request)
+    if left is None:
+        return list(request)
+    fields = [each for each in request if each[0] != b"max-forwards"]
+    return [*fields, (b"max-forwards", b"%d" % max(0, left - 1))]
+
+
+#: Fields by which a client makes frameworks believe in another URL, method, host or client than the one in the key:
+#: what they answer then would be stored for everybody ("Practical Web Cache Poisoning", Kettle, 2018).  An origin that
+#: shows more to 127.0.0.1 must not be made to fill a cache with that.
 UNKEYED: Final = frozenset(
     {
         b"forwarded",
         b"x-forwarded",
+        b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-port",
         b"x-forwarded-prefix",
@@ -86,6 +110,7 @@ UNKEYED: Final = frozenset(
     | {b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-ssl", b"x-forwarded-path", b"x-forwarded-uri"}
     | {b"x-host", b"x-http-host-override", b"x-original-host", b"x-original-url", b"x-rewrite-url", b"x-scheme"}
     | {b"x-http-method", b"x-http-method-override", b"x-method-override", b"front-end-https"}
+    | {b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip"}
 )
 
 

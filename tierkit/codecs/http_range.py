@@ -132,12 +132,17 @@ def requested_spans(
     14.2).  Raises ValueError for 416.
     """
     wanted = [value for name, value in request if name == b"range"]
-    if len(wanted) != 1 or method != b"GET" or status != 200:
+    if len(wanted) != 1 or not may_be_a_part(method, status):
         return []
     condition = first(request, b"if-range")
     if condition is not None and not if_range_holds(condition, headers, now):
         return []
     return parse_ranges(wanted[0], length)
+
+
+def may_be_a_part(method: bytes, status: int) -> bool:
+    """Whether an answer may be given in parts: to a GET, where the whole would be a 200 (RFC 9110 section 14.2)."""
+    return method == b"GET" and status == 200
 
 
 def content_range(start: int, end: int, length: int | None) -> bytes:

@@ -109,6 +109,11 @@ def is_unsafe(method: bytes) -> bool:
     return method not in SAFE
 
 
+def has_changed_something(status: int) -> bool:
+    """Whether an unsafe request may have done what it was to do: an error says that it has not."""
+    return 200 <= status < 400
+
+
 def invalidated(method: bytes, status: int, headers: Headers, url: str) -> list[str]:
     """The URLs whose stored answers an unsafe request has made invalid (RFC 9111 section 4.4); [] for none.
 
@@ -119,7 +124,7 @@ def invalidated(method: bytes, status: int, headers: Headers, url: str) -> list[
         url: the target, absolute, as its key was made of.
         headers: of the answer.
     """
-    if not is_unsafe(method) or not 200 <= status < 400:
+    if not is_unsafe(method) or not has_changed_something(status):
         return []
     found = [url]
     for name in (b"location", b"content-location"):

@@ -43,11 +43,18 @@ __all__ = ["Lifetime", "decide", "for_viewers"]
 ASSUMED_TARGET = 6.0
 #: Longest target duration that counts: a misspelt one must not freeze a stream.
 LONGEST_TARGET = 60.0
+#: Seconds that a playlist is fresh for at least: parts are a tenth of a second at the shortest, and a misspelt
+#: PART-TARGET must not make each request of a viewer's one upstream.
+SHORTEST_FRESH = 0.05
 #: What is stale on arrival is fresh for this part of a target duration, and for this many seconds at most.
 MOMENT_SHARE = 1 / 8
 LONGEST_MOMENT = 1.0
 #: Seconds for which a missing thing is believed to be missing: the next segment is a 404 until it is there.
 NEGATIVE = 1.0
+#: What is stored, besides what is missing: never an error of the server's.
+STORED = frozenset({200, 203})
+#: Say something to one request alone: what it has already, and that it must say who it is.
+ONE_REQUEST = frozenset({304, 401, 407})
 #: Never shared, on media or playlists: each viewer would be the one who asked first.
 COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
 #: Fields that say how long an answer may be kept, to somebody.
@@ -91,9 +98,9 @@ def decide(
     if missing:
         told = 0.0 if "no-store" in control else told
         return Lifetime(shared=True, fresh=min(NEGATIVE, NEGATIVE if told is None else told))
-    if 300 <= status < 500 and status not in (304, 401, 407):
+    if for_those_who_wait(status):
         return Lifetime(shared=True)
-    if status not in (200, 203):
+    if status not in STORED:
         return Lifetime(shared=False, reason=f"status {status}")
     age = age_value(headers) + max(0.0, delay)
     strip = COOKIES | field_names(control.get("private", "")) | field_names(control.get("no-cache", ""))
@@ -145,6 +152,11 @@ def viewers_control(kind: Kind, status: int, lifetime: Lifetime) -> bytes:
     return b""
 
 
+def for_those_who_wait(status: int) -> bool:
+    """Whether a redirection or a refusal answers all who wait for it, and nobody who comes later."""
+    return 300 <= status < 500 and status not in ONE_REQUEST
+
+
 def told_lifetime(control: Directives) -> float | None:
     """What the origin says; None where it says nothing.  Expires is not asked: origins of live streams send it to
     say "never", as they do no-cache."""
@@ -181,7 +193,7 @@ def playlist_lifetime(
     if blocking:
         # Nobody asks for that version again but those who come for it now (RFC 8216bis appendix B.1).
         return max(6 * unit, age), 0.0, 0.0
-    half = min(facts.part_target or unit, unit) / 2
+    half = max(SHORTEST_FRESH, min(facts.part_target or unit, unit) / 2)
     # `max-age=0` is a wish that cannot be granted, like `no-cache`: it would mean a request for each viewer.
     fresh = min(60.0, max(half, told or half)) if facts.multivariant else min(half, told or half)
     return max(fresh, age + moment(2 * half)), half, 3 * unit

@@ -277,7 +277,7 @@ class ServerSession(Link):
         # Flash, ffmpeg and librtmp send -2000 and -1000 where the specification has -2 and -1.
         start = _STARTS.get(asked := amf0.as_int(command.arg(1), -2), asked)
         duration = max(amf0.as_int(command.arg(2), -1), -1)
-        yield PlayRequested(stream.id, where, max(start, -2), duration, stream.reset, name)
+        yield PlayRequested(stream.id, where, max(start, -2), duration, stream.reset, name, command.args)
 
     def _target(self, stream_id: int) -> _Stream:
         """The stream that a command is for.  Numbers never created are taken where there is room, 0 as the first."""

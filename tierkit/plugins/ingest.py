@@ -9,6 +9,8 @@ Paths are Wowza's, so that a graph moves from one to the other unchanged:
   `first_wait` seconds at most, then answered 404 (not to be stored).
 * A stream whose publisher has left keeps its playlist for `linger` seconds, so that players bridge the time
   until it is back; then both its names are gone.
+* While nobody publishes, the clip of `off_air` is shown and packaged, behind a discontinuity, for as long as somebody
+  plays the stream or asks for its HLS.
 * Media sequence numbers begin at the Unix time of the stream's first segment.  As segments last a second or
   more, a name that comes back, even after this process was started again, has higher ones; caches and players
   never see one name with two contents.
@@ -27,11 +29,13 @@ from urllib.parse import unquote
 import trio
 from attrs import field, frozen
 
+from tierkit.access import Access, AccessStatistics, authorise_option, decide_within_option, open_access
 from tierkit.codecs.rtmp_session import ConnectRequested
-from tierkit.codecs.rtmp_url import Route, route
+from tierkit.codecs.rtmp_url import route
 from tierkit.events import StreamFault
 from tierkit.http import Request, Response, serve_http, text_response
 from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
+from tierkit.off_air import OffAir, OffAirOptions, clip_problem, load_clip, names
 from tierkit.packaging import (
     CHUNKLIST,
     PLAYLIST,
@@ -43,6 +47,8 @@ from tierkit.packaging import (
     refuse_method,
 )
 from tierkit.plugin import (
+    Attempt,
+    Authoriser,
     Connection,
     Context,
     Figures,
@@ -59,9 +65,10 @@ from tierkit.rtmp import RTMPHost, RTMPRefusal, Sweeper, serve_rtmp
 __all__ = ["Ingest", "IngestStatistics", "PackagedStream"]
 
 _RTMP = ("rtmp", "rtmps")
-#: Seconds between looks at what has gone off air, and over which a bitrate is measured.
+#: Seconds between looks at what has gone off air.
 _LOOK = 0.25
-_MEASURE = 5.0
+#: Segments' lengths for which a player of HLS may ask for nothing and still be there.
+_AWAY = 3
 
 
 @frozen
@@ -118,9 +125,38 @@ class Ingest(Service):
         maximum=10**11,
         unit="bit/s",
     )
+    authorise: tuple[Authoriser, ...] = authorise_option(
+        "Who may publish and play over RTMP: authorisers, all of which must allow.  None lets everybody.  Who "
+        "plays HLS is not asked: that is for an edge in front to guard."
+    )
+    decide_within: float = decide_within_option()
     cors: str = option(
         "*", "What Access-Control-Allow-Origin says to players on other sites' pages; empty sends no such header."
     )
+
+    off_air: str = option(
+        "",
+        "An FLV file that is shown in a loop while nobody publishes: a clip with the same kinds of media, in the same "
+        "codecs, as the streams; empty for none.",
+    )
+    off_air_for: tuple[str, ...] = option(
+        (),
+        "Names, such as 'live/hall', that are shown the clip also before their first publisher; all others once they "
+        "have had one.",
+        converter=names,
+    )
+    off_air_after: float = option(
+        1.0,
+        "Time off air after which the clip begins; encoders that come straight back are not preceded by it.",
+        minimum=0,
+        maximum=5,
+        unit="s",
+    )
+
+    @property
+    def clip(self) -> OffAirOptions:
+        """What is shown while nobody publishes."""
+        return OffAirOptions(self.off_air, self.off_air_for, self.off_air_after)
 
     @property
     def packaging(self) -> Packaging:
@@ -135,16 +171,26 @@ class Ingest(Service):
 
     def problems(self) -> list[str]:
         """The ranges of the options, and how they go together."""
-        found = super().problems()
+        found = [*super().problems(), *self.clip.problems()]
         if self.patience <= self.segment:
             found.append(f"option patience={self.patience!r} must be more than segment={self.segment!r}: raise it")
         return found
 
+    def problems_here(self) -> list[str]:
+        """What is wrong with the off-air clip's file."""
+        return clip_problem(self.off_air)
+
     @asynccontextmanager
     async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
         """Begin to serve in `tier`."""
-        async with trio.open_nursery() as nursery:
-            running = _Origin(self, ctx)
+        clip = await load_clip(ctx, self.clip)
+        async with (
+            open_access(self.authorise, ctx, within=self.decide_within) as access,
+            trio.open_nursery() as nursery,
+        ):
+            running = _Origin(self, ctx, access)
+            running.off_air.start(self.clip, clip)
+            nursery.start_soon(running.off_air.run, name=f"{ctx.tier} shows its off-air clip")
             nursery.start_soon(running.sweeper.run, name=f"{ctx.tier} looks after the silent")
             nursery.start_soon(running.look_after_streams, name=f"{ctx.tier} looks after its streams")
             try:
@@ -177,6 +223,8 @@ class IngestStatistics:
     not_found: int = field(metadata={"merge": "sum"})
     #: Publishers dropped because they sent more than `max_bitrate`.
     too_fast: int = field(metadata={"merge": "sum"})
+    #: What its authorisers have decided.
+    access: AccessStatistics = field(metadata={"merge": "sum"})
     #: Every stream.
     streams: tuple[PackagedStream, ...] = field(metadata={"merge": "last"})
 
@@ -197,29 +245,30 @@ class _Channel:
         self.packager = Packager(packaging, first_sequence=sequence, clock=clock, tell=tell, cut=self.wake)
         #: Set, and made anew, with each segment.
         self.news = trio.Event()
-        self._epoch = stream.epochs
-        self._unsubscribe = stream.subscribe(self.packager.receive)
-        self._measured = (clock(), stream.bytes_in)
+        #: When it was last asked for, on the tier's clock.
+        self.asked = clock()
+        self._splices = stream.splices
+        self._unsubscribe = stream.subscribe(self._receive)
+
+    def _receive(self, type_id: int, timestamp: int, payload: bytes) -> None:
+        if self.stream.splices != self._splices:
+            # Another publisher, or the off-air clip: this is the first of its messages.
+            self._splices = self.stream.splices
+            self.packager.restart()
+        self.packager.receive(type_id, timestamp, payload)
 
     def follow(self) -> None:
-        """See whether the publisher has gone, or another has come."""
-        if self.stream.epochs != self._epoch:
-            self._epoch = self.stream.epochs
-            self.packager.restart()
-        elif not self.stream.on_air:
+        """See whether the publisher has gone."""
+        if not self.stream.playable:
             self.packager.finish()
 
-    def bitrate(self, now: float) -> float | None:
-        """Bits per second since the last measurement; None while that is too short a time ago."""
-        then, before = self._measured
-        total = self.stream.bytes_in
-        if now - then < _MEASURE:
-            return None
-        self._measured = (now, total)
-        return (total - before) * 8 / (now - then)
+    def watch(self, watches: Callable[[], bool]) -> None:
+        """Count as an audience of the stream while `watches` says so."""
+        self._unwatch = self.stream.watch(watches)
 
     def close(self) -> None:
         self._unsubscribe()
+        self._unwatch()
         self.wake()
 
     def wake(self) -> None:
@@ -229,15 +278,20 @@ class _Channel:
 
 
 class _Origin(Running, RTMPHost):
-    def __init__(self, recipe: Ingest, ctx: Context) -> None:
+    access: Access
+
+    def __init__(self, recipe: Ingest, ctx: Context, access: Access) -> None:
         self.recipe = recipe
         self.ctx = ctx
+        self.access = access
         self.sweeper = Sweeper(ctx)
+        self.sweeper.max_bitrate = recipe.max_bitrate
         self.live: Streams = streams_of(ctx)
+        self.off_air = OffAir(ctx, "ingest")
         self._channels: dict[str, _Channel] = {}
         #: Above every sequence number given so far.
         self._sequence = 0
-        self._http = self._requests = self._not_found = self._too_fast = 0
+        self._http = self._requests = self._not_found = 0
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -259,7 +313,8 @@ class _Origin(Running, RTMPHost):
             http_connections=self._http,
             requests=self._requests,
             not_found=self._not_found,
-            too_fast=self._too_fast,
+            too_fast=self.sweeper.too_fast,
+            access=self.access.statistics(),
             streams=tuple(
                 PackagedStream(live=each.stream.statistics(), hls=each.packager.statistics())
                 for each in self._channels.values()
@@ -286,27 +341,38 @@ class _Origin(Running, RTMPHost):
         if not isinstance(service, Ingest) or service.packaging != self.recipe.packaging:
             return False
         self.recipe = service
+        self.off_air.adopt(service.clip)
+        self.sweeper.max_bitrate = service.max_bitrate
+        self.access.replace(service.authorise, service.decide_within)
         return True
 
     # --- publishing and playing over RTMP --------------------------------------------------------
 
-    async def publish(self, route: Route, peer: str) -> Publication:
-        stream = self.live.get(route.path)
+    async def publish(self, attempt: Attempt) -> Publication:
+        stream = self.live.get(attempt.path)
         if stream is None:
-            if len(self.live) >= self.recipe.max_streams:
+            if self._full:
                 reason = f"{self.ctx.tier} has {len(self.live)} streams, its bound: raise max_streams"
                 raise RTMPRefusal("NetStream.Publish.Denied", reason)
-            stream = self.live.open(route.path)
-        publication = stream.publish(peer, takeover=self.recipe.takeover)
+            stream = self.live.open(attempt.path)
+        publication = stream.publish(str(attempt.peer), takeover=self.recipe.takeover)
         self._look_at(stream)
         return publication
 
-    async def play(self, route: Route, request: ConnectRequested) -> Stream:
-        stream = self.live.get(route.path)
+    async def play(self, attempt: Attempt, request: ConnectRequested) -> Stream:
+        stream = self.live.get(attempt.path) or self._standing(attempt.path)
         if stream is None:
             # Nobody is to fill the table with names that are only asked for.
-            raise RTMPRefusal("NetStream.Play.StreamNotFound", f"nobody publishes {route.path}")
+            raise RTMPRefusal("NetStream.Play.StreamNotFound", f"nobody publishes {attempt.path}")
         return stream
+
+    @property
+    def _full(self) -> bool:
+        return len(self.live) >= self.recipe.max_streams
+
+    def _standing(self, name: str) -> Stream | None:
+        """A stream that nobody has published yet and that is a programme all the same."""
+        return self.live.open(name) if name in self.live.standing and not self._full else None
 
     # --- HLS -------------------------------------------------------------------------------------
 
@@ -318,8 +384,11 @@ class _Origin(Running, RTMPHost):
             return refusal
         name, file = _split(request.path)
         channel = self._channels.get(name)
+        if channel is None and (stream := self._standing(name)) is not None:
+            channel = self._open_channel(name, stream)
         if channel is None:
             return self._nothing(f"nobody publishes {name}" if name else "ask for /APP/NAME/playlist.m3u8")
+        channel.asked = self.ctx.clock()
         if file in (PLAYLIST, CHUNKLIST):
             await self._until_ready(channel)
         found = answer(request, channel.packager.window, file, cors=cors)
@@ -328,7 +397,7 @@ class _Origin(Running, RTMPHost):
         return found
 
     async def _until_ready(self, channel: _Channel) -> None:
-        if channel.packager.ready or not channel.stream.on_air:
+        if channel.packager.ready or not channel.stream.goes_on:
             return
         with trio.move_on_after(self.recipe.first_wait):
             await channel.news.wait()
@@ -361,15 +430,20 @@ class _Origin(Running, RTMPHost):
             channel = None
         if channel is not None:
             channel.follow()
-            self._bound(channel)
-        elif stream.on_air:
-            self._channels[key] = _Channel(
-                stream,
-                self.recipe.packaging,
-                sequence=max(self._sequence, int(time.time())),
-                clock=self.ctx.clock,
-                tell=lambda reason: self._fault(stream, reason),
-            )
+        elif stream.playable:
+            self._open_channel(key, stream)
+
+    def _open_channel(self, key: str, stream: Stream) -> _Channel:
+        clock = self.ctx.clock
+        channel = self._channels[key] = _Channel(
+            stream,
+            self.recipe.packaging,
+            sequence=max(self._sequence, int(time.time())),
+            clock=clock,
+            tell=lambda reason: self._fault(stream, reason),
+        )
+        channel.watch(lambda: clock() - channel.asked < max(self.recipe.linger, _AWAY * self.recipe.segment))
+        return channel
 
     def _forget(self, channel: _Channel) -> None:
         self._sequence = max(self._sequence, channel.packager.window.next_sequence)
@@ -378,15 +452,6 @@ class _Origin(Running, RTMPHost):
 
     def _fault(self, stream: Stream, reason: str) -> None:
         self.ctx.emit(StreamFault(stream=stream.name, reason=reason))
-
-    def _bound(self, channel: _Channel) -> None:
-        rate, publication = channel.bitrate(self.ctx.clock()), channel.stream.publication
-        if rate is None or rate <= self.recipe.max_bitrate or publication is None:
-            return
-        self._too_fast += 1
-        for served in self.sweeper:
-            if publication in served.publications.values():
-                served.stop(f"it sends {rate / 1e6:.1f} Mbit/s; max_bitrate is {self.recipe.max_bitrate / 1e6:g}")
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -1,16 +1,23 @@
 """What breaks live video behind a cache: each pitfall that caches are known for, and what is done about it here."""
 
+import re
 import time
 from typing import Any, Final
 
 from tierkit.codecs.audience import _Ring
+from tierkit.codecs.hls import Kind, classify
 from tierkit.codecs.hls_query import Directives
+from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_lifetime import initial_age
+from tierkit.codecs.http_reuse import request_directives
+from tierkit.codecs.live_cache import ASSUMED_TARGET, LONGEST_TARGET
 from tierkit.plugin import Entry, Filler, Flight, NotShared, Store
+from tierkit.plugins.hls._resume import copy_body
 
 from ..switch import Switch
 
 _FILL, _WRITE = Store.fill, Filler.write
+_CLASSIFY = classify
 _FINISH: Any = Store.__dict__["_finish"]
 
 
@@ -29,6 +36,35 @@ async def _clean_end(self: Any, offset: int) -> int:
     return max(0, int(self.size) - offset)
 
 
+async def _when_whole(self: Any, offset: int) -> int:
+    """Nothing before all is there."""
+    while not self.complete:
+        if self.failure is not None:
+            raise self.failure
+        await self._grown.wait()
+    return max(0, int(self.size) - offset)
+
+
+def _always_by_range(self: Any, headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The rest, also where that is all of it."""
+    return [*headers, (b"Range", b"bytes=%d-" % self.at)]
+
+
+async def _without_end(filler: Any, name: str, response: Any, limit: int) -> None:
+    """A body, however long."""
+    await copy_body(filler, name, response, 1 << 60)
+
+
+def _in_targets(fresh: float = 0.5, behind: float = 0.5, if_error: float = 3.0) -> Any:
+    """Lifetimes of a playlist by its target duration alone, as shares of that."""
+
+    def lifetime(facts: Any, told: Any, age: float, target: float, *, blocking: bool) -> tuple[float, float, float]:
+        unit = min(facts.target_duration, LONGEST_TARGET) or target or ASSUMED_TARGET
+        return fresh * unit, behind * unit, if_error * unit
+
+    return lifetime
+
+
 def _for_readers_alone(self: Any, data: bytes) -> None:
     """A fetch that ends with whoever reads it."""
     if not self.entry.readers:
@@ -43,8 +79,34 @@ def _counts_all(self: Any, identity: int, stream: str, now: float) -> None:
         every.add(identity)
 
 
+def _by_its_folder(self: Any, track: Any, base: str) -> None:
+    """A playlist has its folder to itself, and all that it lists."""
+    folder = track.path.rpartition("/")[0]
+    self._folders.put(folder, base)
+    for name in [each for each in self._awaited if each.rpartition("/")[0] == folder]:
+        self._awaited.forget(name)
+    for name in track.awaited:
+        if name.rpartition("/")[0] == folder:
+            self._awaited.put(name, base)
+
+
+def _by_type(path: str, content_type: str = "") -> Kind:
+    """What the media type says, and the name where that says nothing."""
+    kind = _CLASSIFY("", content_type)
+    return _CLASSIFY(path) if kind == "other" else kind
+
+
+async def _at_the_first(self: Any, ask: Any) -> None:
+    """The first failure is the last."""
+    await ask()
+
+
 def _newest(self: Any) -> Entry | None:
     return next((each for each in reversed(self.entries.values()) if not each.readers), None)
+
+
+async def _at_once(self: Any) -> None:
+    pass
 
 
 GROUPS: Final[dict[str, list[Switch]]] = {
@@ -80,6 +142,14 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("codecs/test_live_cache.py::test_what_is_old_on_arrival_is_fresh_for_a_moment",),
         ),
     ],
+    "Reloads past the cache": [
+        Switch(
+            rule="What viewers ask of caches does not reach the origin of a stream",
+            source="thousands of players that reload with no-cache",
+            off={"tierkit.plugins.hls._policy:Live.wanted": lambda self, request: request_directives(request)},
+            tests=("plugins/test_hls_edge.py::test_reloads_past_the_cache_do_not_reach_the_origin",),
+        ),
+    ],
     "Waiting for what cannot be shared": [
         Switch(
             rule="An answer that is not for others releases all who wait for it",
@@ -97,7 +167,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Who may wait for one object, and what may be fetched at once, is bounded",
             source="waiting lists without a cap, Varnish 3461",
             off={"tierkit.plugins.hls._flow:Flow._busy": lambda self: None},
-            tests=("plugins/test_hls_crowd.py::test_those_who_wait_are_bounded",),
+            tests=(
+                "plugins/test_hls_crowd.py::test_those_who_wait_are_bounded",
+                "plugins/test_hls_crowd.py::test_what_is_asked_upstream_is_bounded",
+            ),
         ),
         Switch(
             rule="What broke off upstream is reset for its readers, never ended in order",
@@ -125,6 +198,14 @@ GROUPS: Final[dict[str, list[Switch]]] = {
                 )[1]
             },
             tests=("store/test_store.py::test_a_short_fill_is_a_failure",),
+        ),
+        Switch(
+            rule="A body that breaks off before its first byte is asked for from there",
+            source="-",
+            off={"tierkit.plugins.hls._resume:Copy.ask_for": _always_by_range},
+            tests=(
+                "plugins/test_hls_upstreams_resume.py::test_a_body_that_breaks_off_before_its_first_byte_is_asked_for_anew",
+            ),
         ),
         Switch(
             rule="A body that breaks off goes on from the byte that was reached",
@@ -155,10 +236,37 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("plugins/test_hls_streams.py::test_the_segment_that_comes_next_is_waited_for",),
         ),
         Switch(
+            rule="It is waited for for a target duration and no longer",
+            source="a viewer who never hears that it is not there",
+            off={
+                "tierkit.plugins.hls._fetch:Fetcher.patience": lambda self, place: (
+                    60.0 if self.streams.awaits(place.only) else 0.0
+                )
+            },
+            tests=(
+                "plugins/test_hls_streams.py::test_who_waits_for_what_never_comes_hears_so_after_a_target_duration",
+            ),
+        ),
+        Switch(
             rule="Only what comes next is waited for",
             source="a wait for each mistyped name",
             off={"tierkit.plugins.hls._live:Streams.awaits": lambda self, path: 6.0},
             tests=("plugins/test_hls_streams.py::test_nothing_else_is_waited_for",),
+        ),
+        Switch(
+            rule="Playlists are found by what they list, several in one folder too",
+            source="renditions in one folder, segments beside their playlist's",
+            off={"tierkit.plugins.hls._live:Streams._find_by": _by_its_folder},
+            tests=(
+                "plugins/test_hls_streams.py::test_playlists_that_share_a_folder_are_waited_for_each",
+                "plugins/test_hls_streams.py::test_segments_may_lie_elsewhere_than_their_playlist",
+            ),
+        ),
+        Switch(
+            rule="What nobody may ask for is not asked for ahead, and spoils no playlist",
+            source="a playlist that is refused for one odd line",
+            off={"tierkit.plugins.hls._fetch:Fetcher._children": lambda self, paths: map(self.gate.child, paths)},
+            tests=("plugins/test_hls_streams.py::test_what_nobody_may_ask_for_spoils_no_playlist",),
         ),
         Switch(
             rule="Viewers and their caches keep no refusal",
@@ -173,9 +281,46 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("plugins/test_hls_edge.py::test_viewers_keep_no_refusal",),
         ),
         Switch(
-            rule="A status that nobody may share is not shared",
-            source="-",
+            rule="What the origin keeps for one viewer is not shared",
+            source="RFC 9111, 5.2.2",
             off={"tierkit.codecs.live_cache:refusal": lambda control, headers, *, missing: ""},
+            tests=("codecs/test_live_cache.py::test_what_is_not_for_others",),
+        ),
+        Switch(
+            rule="What varies by what viewers say is not shared",
+            source="RFC 9111, 4.1",
+            off={
+                "tierkit.codecs.live_cache:refusal": lambda control, headers, *, missing: (
+                    "private" if control.get("private") == "" else "no-store" * ("no-store" in control and not missing)
+                )
+            },
+            tests=(
+                "codecs/test_live_cache.py::test_what_is_not_for_others",
+                "plugins/test_hls_edge.py::test_what_is_not_for_others_is_passed_on_for_each",
+            ),
+        ),
+        Switch(
+            rule="An error of the server is never stored",
+            source="errors pinned at a CDN",
+            off={"tierkit.codecs.live_cache:STORED": frozenset({200, 203, 500, 502, 503, 504})},
+            tests=("codecs/test_live_cache.py::test_what_is_not_for_others",),
+        ),
+        Switch(
+            rule="Refusals and redirections are for those who wait, not for who comes later",
+            source="CPDoS, CCS 2019",
+            off={
+                "tierkit.codecs.live_cache:for_those_who_wait": lambda status: False,
+                "tierkit.codecs.live_cache:STORED": frozenset(range(200, 432)),
+            },
+            tests=(
+                "codecs/test_live_cache.py::test_refusals_and_redirections_are_for_those_who_wait",
+                "plugins/test_hls_edge.py::test_other_refusals_and_redirections_are_not_kept",
+            ),
+        ),
+        Switch(
+            rule="Who is to say who he is answers for nobody else",
+            source="RFC 9110, 15.5.2",
+            off={"tierkit.codecs.live_cache:ONE_REQUEST": frozenset()},
             tests=("codecs/test_live_cache.py::test_what_is_not_for_others",),
         ),
         Switch(
@@ -186,6 +331,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         ),
     ],
     "A playlist that stands still": [
+        Switch(
+            rule="A playlist is known by its name too, whatever its media type is",
+            source="video/mpegurl, frozen for as long as a segment",
+            off={"tierkit.codecs.hls:classify": _by_type},
+            tests=("codecs/test_hls_playlist.py::test_what_an_object_is",),
+        ),
         Switch(
             rule="Viewers are told how long a playlist lives here, whatever the origin says",
             source="max-age=86400 on a playlist, hls.js 1045",
@@ -211,6 +362,47 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=(
                 "plugins/test_hls_edge.py::test_viewers_are_told_how_long_a_playlist_lives_whatever_the_origin_says",
             ),
+        ),
+        Switch(
+            rule="A playlist is fresh for half a target duration",
+            source="RFC 8216bis, B.1",
+            off={"tierkit.codecs.live_cache:playlist_lifetime": _in_targets(fresh=1)},
+            tests=(
+                "plugins/test_hls_edge.py::test_a_playlist_lives_for_half_its_target_duration",
+                "codecs/test_live_cache.py::test_lifetimes",
+            ),
+        ),
+        Switch(
+            rule="Half a target duration later it is not shown any more while upstream answers",
+            source="a grace of 10 s with playlists of 2 s; Varnish 1901",
+            off={"tierkit.codecs.live_cache:playlist_lifetime": _in_targets(behind=5)},
+            tests=(
+                "plugins/test_hls_edge.py::test_a_playlist_lives_for_half_its_target_duration",
+                "codecs/test_live_cache.py::test_lifetimes",
+            ),
+        ),
+        Switch(
+            rule="Where upstream fails it is shown for three target durations and no longer",
+            source="a lull that shows an old window",
+            off={"tierkit.codecs.live_cache:playlist_lifetime": _in_targets(if_error=600)},
+            tests=(
+                "codecs/test_live_cache.py::test_lifetimes",
+                "plugins/test_hls_edge.py::test_a_stale_playlist_is_served_while_upstream_fails",
+            ),
+        ),
+        Switch(
+            rule="A multivariant playlist lives as long as the origin says, from half a target duration to a minute",
+            source="-",
+            off={"tierkit.codecs.live_cache:playlist_lifetime": _in_targets()},
+            tests=(
+                "codecs/test_live_cache.py::test_a_multivariant_playlist_lives_from_half_a_target_duration_to_a_minute",
+            ),
+        ),
+        Switch(
+            rule="What was waited for is kept for six target durations",
+            source="RFC 8216bis, B.1",
+            off={"tierkit.codecs.live_cache:playlist_lifetime": _in_targets()},
+            tests=("codecs/test_live_cache.py::test_what_was_waited_for_is_kept_for_who_comes_for_it_now",),
         ),
         Switch(
             rule="A target duration that is misspelt freezes nothing",
@@ -296,6 +488,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("codecs/test_path_rule.py::test_what_may_be_slow_or_is_not_understood_is_refused",),
         ),
         Switch(
+            rule="What an answer to the edge itself says for one user goes to no viewer",
+            source="Set-Cookie on media",
+            off={"tierkit.plugins.hls._policy:Live.asks_as_viewer": True},
+            tests=("plugins/test_hls_edge.py::test_a_set_cookie_reaches_only_whom_it_was_for",),
+        ),
+        Switch(
             rule="Cookies reach nobody but whom they were for",
             source="Set-Cookie on media",
             off={"tierkit.codecs.live_cache:COOKIES": frozenset()},
@@ -316,6 +514,27 @@ GROUPS: Final[dict[str, list[Switch]]] = {
     ],
     "Counting viewers behind a cache": [
         Switch(
+            rule="A token counts for its viewer, in whichever folder, and not for all who got one in that second",
+            source="one viewer counted for each folder, and a crowd that comes at once counted as one",
+            off={"tierkit.codecs.signed_url:family": lambda token: None},
+            tests=(
+                "plugins/test_hls_audience.py::test_who_is_handed_tokens_for_other_folders_is_one_viewer",
+                "plugins/test_hls_audience.py::test_viewers_whose_urls_were_signed_in_one_second_are_several",
+            ),
+        ),
+        Switch(
+            rule="What is signed for one path alone tells nobody apart",
+            source="a viewer counted for each segment",
+            off={"tierkit.plugins.hls._viewers:_TOKEN": re.compile(rb"[?&](?:token|md5)=([^&]+)")},
+            tests=("plugins/test_hls_audience.py::test_who_has_a_link_of_nginxs_for_each_segment_is_one_viewer",),
+        ),
+        Switch(
+            rule="Viewers may be silent for as long as their segments last",
+            source="counts that drop to nothing between two requests",
+            off={"tierkit.codecs.audience:Audience.pace": lambda self, stream, target_duration, now: None},
+            tests=("plugins/test_hls_audience.py::test_viewers_of_long_segments_are_counted_between_them",),
+        ),
+        Switch(
             rule="Who asks is seen",
             source="session counts that vanish behind a cache",
             off={"tierkit.codecs.audience:Audience.seen": lambda self, identity, stream, now: None},
@@ -325,8 +544,8 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A token or a session tells viewers at one address apart",
             source="carrier-grade NAT",
             off={
-                "tierkit.plugins.hls._flow:token": lambda target: None,
-                "tierkit.plugins.hls._flow:session_id": lambda target, field=None: None,
+                "tierkit.plugins.hls._viewers:token": lambda target: None,
+                "tierkit.plugins.hls._viewers:session_id": lambda target, field=None: None,
             },
             tests=("plugins/test_hls_audience.py::test_viewers_are_told_apart_by_what_they_show",),
         ),
@@ -354,6 +573,18 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         ),
     ],
     "A stream that starts again with old names": [
+        Switch(
+            rule="Names that are used again are known whatever is ignored in them",
+            source="tokens that change with each version of a playlist",
+            off={"tierkit.plugins.hls._places:Gate.called": lambda self, target: self.name(target)},
+            tests=("plugins/test_hls_streams.py::test_names_that_are_used_again_never_mix_whatever_tokens_they_have",),
+        ),
+        Switch(
+            rule="A 304 says that what is shown is what there is",
+            source="an older copy taken for a run that began anew",
+            off={"tierkit.codecs.hls_track:Track.confirmed": lambda self, now: None},
+            tests=("plugins/test_hls_streams.py::test_a_playlist_that_stands_still_does_not_go_back_either",),
+        ),
         Switch(
             rule="What is certain to be another run begins an epoch",
             source="the old run's 5.ts, OvenMediaEngine 769",
@@ -388,7 +619,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="What is all that there is gets shown in the end",
             source="a stream that stands still for good",
             off={"tierkit.codecs.hls_track:Track._patience_is_over": lambda self, unmoved: ""},
-            tests=("codecs/test_hls_track.py::test_what_alone_goes_on_is_shown_in_the_end",),
+            tests=("codecs/test_hls_track.py::test_what_is_held_back_is_shown_when_nothing_newer_comes_for_long",),
         ),
         Switch(
             rule="A late copy of the epoch before is not shown",
@@ -469,6 +700,23 @@ GROUPS: Final[dict[str, list[Switch]]] = {
     ],
     "Objects without a length": [
         Switch(
+            rule="A copy that is shorter than what is listed of it is fetched anew",
+            source="EXT-X-BYTERANGE segments of one file that is being written",
+            off={"tierkit.plugins.hls._fetch:Fetcher._forget_outgrown": lambda self, reach: None},
+            tests=(
+                "plugins/test_hls_streams.py::test_a_resource_that_grows_is_fetched_anew_once_more_of_it_is_listed",
+            ),
+        ),
+        Switch(
+            rule="What still grows goes to who comes late from its first byte on, at once",
+            source="nginx 237",
+            off={"tierkit._store_entry:Entry.more": _when_whole},
+            tests=(
+                "plugins/test_hls_crowd.py::test_who_comes_late_to_a_growing_segment_has_its_beginning_at_once",
+                "plugins/test_hls_crowd.py::test_a_thousand_viewers_of_a_slow_cold_segment",
+            ),
+        ),
+        Switch(
             rule="A range of what still grows waits for its last byte",
             source="Varnish PR 3872",
             off={"tierkit.plugins.hls._parts:spans_of": lambda request, meta, length, wall: []},
@@ -482,6 +730,27 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         ),
     ],
     "Low-latency HLS": [
+        Switch(
+            rule="Who waits for what comes next gets over a short failure upstream",
+            source="a reload that cannot be satisfied though the edge has all there is, AetherEngine 446",
+            off={"tierkit.plugins.hls._fetch:Fetcher._through_failures": _at_the_first},
+            tests=("plugins/test_hls_streams.py::test_who_waits_gets_over_a_short_failure_upstream",),
+        ),
+        Switch(
+            rule="A pace that no stream has is no load upstream",
+            source="a misspelt PART-TARGET",
+            off={"tierkit.codecs.live_cache:SHORTEST_FRESH": 0.0},
+            tests=("plugins/test_hls_streams.py::test_an_absurd_pace_is_no_load_upstream",),
+        ),
+        Switch(
+            rule="What is long over answers no reload",
+            source="a player that wakes up, or comes from a run that began anew",
+            off={"tierkit.plugins.hls._flow:Flow._is_fresh": lambda self, stored: stored is not None},
+            tests=(
+                "plugins/test_hls_streams.py::test_what_is_long_over_answers_no_reload",
+                "plugins/test_hls_streams.py::test_a_soft_purge_counts_for_reloads_too",
+            ),
+        ),
         Switch(
             rule="Delivery directives have one spelling in the key",
             source="reordered parameters, dash-hls 50",
@@ -509,7 +778,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="What blocks is held for three target durations and no longer",
             source="a dead upstream that blocks for ever",
-            off={"tierkit.codecs.hls_query:longest_hold": lambda facts: 1e9},
+            off={"tierkit.codecs.hls_query:longest_hold": lambda facts: 100 * facts.pace},
             tests=(
                 "plugins/test_hls_streams.py::test_a_version_that_nobody_brings_is_503_after_three_target_durations",
             ),
@@ -547,7 +816,9 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="What is answered at once where it should wait is soon old",
             source="a reload storm, media3 2317",
-            off={"tierkit.plugins.hls._fetch:satisfied": lambda directives, facts: True},
+            off={
+                "tierkit.plugins.hls._terms:was_waited_for": lambda wanted, facts: wanted.blocking and facts is not None
+            },
             tests=(
                 "plugins/test_hls_streams.py::test_what_is_answered_at_once_where_it_should_wait_is_soon_asked_for_again",
             ),
@@ -574,24 +845,40 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Everything that is held counts in one budget",
             source="Transient storage without a bound, Varnish 3234",
             off={"tierkit._store:Store._charge": lambda self, entry, size: None},
-            tests=("store/test_store.py::test_the_oldest_goes_first",),
+            tests=(
+                "store/test_store.py::test_the_oldest_goes_first",
+                "store/test_store.py::test_what_grows_beyond_its_room_fails",
+                "plugins/test_hls_edge.py::test_what_finds_no_room_passes_through",
+            ),
+        ),
+        Switch(
+            rule="An object has a bounded size",
+            source="bodies without an end",
+            off={"tierkit.plugins.hls._fetch:copy_body": _without_end},
+            tests=("faults/test_upstreams.py::test_more_than_it_was_to_be",),
         ),
         Switch(
             rule="Room for what is new is made of what is old",
             source="in-transit objects of Squid",
-            off={"tierkit._store:Store._victim": lambda self: None},
+            off={"tierkit._store_groups:Groups.victim": lambda self: None},
             tests=("store/test_store.py::test_the_oldest_goes_first",),
+        ),
+        Switch(
+            rule="Nothing is evicted for what will not fit all the same",
+            source="a full cache that empties itself for nothing",
+            off={"tierkit._store:Store._could_give": lambda self: self.budget},
+            tests=("store/test_store.py::test_nothing_is_evicted_for_what_will_not_fit_all_the_same",),
         ),
         Switch(
             rule="The oldest of a stream goes first",
             source="-",
-            off={"tierkit._store:_Group.oldest": _newest},
+            off={"tierkit._store_groups:_Group.oldest": _newest},
             tests=("store/test_store.py::test_the_oldest_goes_first",),
         ),
         Switch(
             rule="The stream that holds most gives first",
             source="one stream that pushes the others out",
-            off={"tierkit._store:_Group.weight": lambda self: 0},
+            off={"tierkit._store_groups:_Group.weight": lambda self: 0},
             tests=("store/test_store.py::test_the_fullest_group_gives_its_oldest",),
         ),
         Switch(
@@ -599,6 +886,38 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="heads of small objects",
             off={"tierkit.plugins.hls._answers:BESIDE": 0, "tierkit.plugins.hls._answers:JOINED": 0},
             tests=("plugins/test_hls_edge.py::test_what_is_kept_beside_small_objects_counts",),
+        ),
+        Switch(
+            rule="Long names and fields count as what they take",
+            source="a cache that is full of URLs",
+            off={"tierkit.plugins.hls._answers:USUAL": 1 << 40},
+            tests=("plugins/test_hls_edge.py::test_long_names_and_long_fields_count",),
+        ),
+        Switch(
+            rule="What has outgrown the store passes through for long",
+            source="endless streams over HTTP",
+            off={"tierkit.plugins.hls._fetch:OUTGREW_SECONDS": 10.0},
+            tests=(
+                "plugins/test_hls_edge.py::test_what_outgrows_the_store_without_a_length_is_told_once_and_passes_from_then_on",
+            ),
+        ),
+        Switch(
+            rule="A viewer who stalls has a small copy of what is no memfd",
+            source="4 MB for each stalled viewer of a range",
+            off={"tierkit.plugins.hls._parts:PIECE": 1 << 40},
+            tests=("plugins/test_hls_edge.py::test_who_stalls_has_no_copy_of_a_large_object_that_is_no_memfd",),
+        ),
+        Switch(
+            rule="What passes leaves room for what is fetched for all",
+            source="slow readers who hold every upstream connection",
+            off={"tierkit.plugins.hls._flow:KEPT_FOR_FETCHES": 0},
+            tests=("plugins/test_hls_crowd.py::test_those_who_drain_what_passes_slowly_leave_room_for_what_all_want",),
+        ),
+        Switch(
+            rule="Nothing is fetched for a viewer who takes nothing",
+            source="64 KiB for each stalled viewer of what passes",
+            off={"tierkit._http_response:BodySink.room": _at_once},
+            tests=("plugins/test_hls_plain_bodies.py::test_nothing_is_read_from_upstream_for_who_takes_nothing",),
         ),
         Switch(
             rule="Evicted bytes count until their last reader has them",

@@ -1,13 +1,43 @@
 """What a shared cache may store, serve, update and send on: RFC 9111, 9110, 5861, 9213, 9211."""
 
-from typing import Final
+import re
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+from typing import Any, Final
 
+from attrs import evolve
+
+from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.http_conditional import EntityTag
-from tierkit.codecs.http_fields import delta_seconds, directives, first
+from tierkit.codecs.http_fields import delta_seconds, directives, first, parse_date
+from tierkit.codecs.http_forward import forwarded
 from tierkit.codecs.http_lifetime import age_value, control_of
-from tierkit.codecs.http_update import HeadEffect
+from tierkit.codecs.http_reuse import fresh_enough, request_directives, young_enough
+from tierkit.codecs.http_update import NOT_UPDATED, HeadEffect
+from tierkit.plugin import NotShared
+from tierkit.plugins.hls._fetch import Fetcher, OtherVersion
+from tierkit.plugins.hls._parts import whole
 
 from ..switch import Switch
+
+_CONFIRM: Any = Fetcher._confirm
+
+
+def _for_nobody(self: Any, filler: Any, asked: Any, response: Any) -> None:
+    """A 304 that is about something else leaves each to himself."""
+    try:
+        _CONFIRM(self, filler, asked, response)
+    except OtherVersion as error:
+        raise NotShared(str(error)) from None
+
+
+def _any_date(value: bytes, now: float) -> int | None:
+    """A date as readers of mail take it."""
+    try:
+        return int(parsedate_to_datetime(value.decode("latin-1")).timestamp())
+    except (ValueError, OverflowError):
+        return None
+
 
 GROUPS: Final[dict[str, list[Switch]]] = {
     "What is stored at all": [
@@ -123,7 +153,42 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Fields named by private and no-cache are dropped before an answer is stored",
             source="RFC 9111, 5.2.2.4 and 5.2.2.7",
             off={"tierkit.codecs.http_cache:withheld": lambda control, headers, policy: frozenset()},
+            tests=(
+                "codecs/test_http_cache.py::test_no_cache_with_fields_withholds_them",
+                "plugins/test_hls_plain.py::test_who_joins_a_fetch_gets_nothing_of_the_one_who_began_it",
+            ),
+        ),
+        Switch(
+            rule="Fields that others do not get go to the one who asked",
+            source="RFC 9111, 5.2.2.4 and 5.2.2.7",
+            off={"tierkit.plugins.hls._fetch:Fetcher._withhold": lambda self, asked, lifetime, headers: None},
+            tests=("plugins/test_hls_plain.py::test_what_is_withheld_from_others_goes_to_the_one_who_asked",),
+        ),
+        Switch(
+            rule="no-cache with field names is for those fields alone",
+            source="RFC 9111, 5.2.2.4",
+            off={"tierkit.codecs.http_cache:always_asks": lambda answer: "no-cache" in answer.control},
             tests=("codecs/test_http_cache.py::test_no_cache_with_fields_withholds_them",),
+        ),
+        Switch(
+            rule="A missing Date is the time of arrival",
+            source="RFC 9110, 6.6.1",
+            off={
+                "tierkit.codecs.http_forward:stored_fields": lambda headers, *, now, strip=frozenset(): [
+                    each for each in forwarded(headers) if each[0] not in strip and each[0] != b"age"
+                ]
+            },
+            tests=("codecs/test_http_cache_forward.py::test_a_missing_date_is_added",),
+        ),
+        Switch(
+            rule="The Age that an answer came with is not stored",
+            source="RFC 9111, 5.1",
+            off={
+                "tierkit.codecs.http_forward:stored_fields": lambda headers, *, now, strip=frozenset(): [
+                    each for each in forwarded([*headers, (b"date", b"")]) if each[0] not in strip
+                ]
+            },
+            tests=("codecs/test_http_cache_forward.py::test_what_is_stored",),
         ),
         Switch(
             rule="A bare no-cache means to ask each time",
@@ -169,7 +234,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Age that an answer arrives with counts",
             source="RFC 9111, 4.2.3; nginx loses it",
             off={"tierkit.codecs.http_lifetime:age_value": lambda headers: 0},
-            tests=("codecs/test_http_cache_lifetime.py::test_age_counts_against_a_targeted_lifetime",),
+            tests=(
+                "codecs/test_http_cache_lifetime.py::test_age_counts_against_a_targeted_lifetime",
+                "plugins/test_hls_plain.py::test_age_counts_across_two_tiers",
+            ),
         ),
         Switch(
             rule="Of several Age fields the first counts, and what is no number is 0",
@@ -216,6 +284,28 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("codecs/test_http_cache_lifetime.py::test_a_far_expires_is_cut",),
         ),
         Switch(
+            rule="An Expires that is no date is the past",
+            source="RFC 9111, 5.3",
+            off={
+                "tierkit.codecs.http_lifetime:_expires": lambda headers, now: (
+                    None
+                    if (ends := parse_date(first(headers, b"expires") or b"", now)) is None
+                    else max(0.0, ends - (parse_date(first(headers, b"date") or b"", now) or now))
+                )
+            },
+            tests=("codecs/test_http_cache_lifetime.py::test_an_invalid_expires_is_the_past",),
+        ),
+        Switch(
+            rule="Of two Expires the first counts",
+            source="RFC 9111, 4.2.1",
+            off={
+                "tierkit.codecs.http_lifetime:first": lambda headers, name: next(
+                    (value for key, value in reversed(headers) if key == name), None
+                )
+            },
+            tests=("codecs/test_http_cache_lifetime.py::test_of_two_expires_the_first_counts",),
+        ),
+        Switch(
             rule="A lifetime that is no number is 0",
             source="RFC 9111, 4.2.1",
             off={
@@ -259,19 +349,48 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="What is stale is not fresh",
             source="RFC 9111, 4.2",
             off={"tierkit.codecs.http_reuse:is_fresh": lambda lifetime, age: not lifetime.no_cache},
-            tests=("codecs/test_http_cache_reuse.py::test_must_revalidate_forbids_staleness_whatever_else_is_said",),
+            tests=(
+                "codecs/test_http_cache_reuse.py::test_must_revalidate_forbids_staleness_whatever_else_is_said",
+                "plugins/test_hls_plain.py::test_reuse",
+            ),
         ),
         Switch(
             rule="What says no-cache is never served without a question",
             source="RFC 9111, 5.2.2.4",
             off={"tierkit.codecs.http_reuse:is_fresh": lambda lifetime, age: age < lifetime.fresh},
-            tests=("codecs/test_http_cache_reuse.py::test_no_cache_forbids_any_reuse_whatever_else_is_said",),
+            tests=(
+                "codecs/test_http_cache_reuse.py::test_no_cache_forbids_any_reuse_whatever_else_is_said",
+                "plugins/test_hls_plain.py::test_reuse",
+            ),
         ),
         Switch(
             rule="A request's no-cache, max-age and min-fresh are heeded",
             source="RFC 9111, 5.2.1",
             off={"tierkit.codecs.http_reuse:takes_fresh": lambda lifetime, age, wanted: True},
             tests=("codecs/test_http_cache_reuse.py::test_what_a_request_asks_after_a_failure",),
+        ),
+        Switch(
+            rule="A request's no-cache is heeded",
+            source="RFC 9111, 5.2.1.4",
+            off={
+                "tierkit.codecs.http_reuse:takes_fresh": lambda lifetime, age, wanted: (
+                    young_enough(age, wanted) and fresh_enough(lifetime, age, wanted)
+                )
+            },
+            tests=(
+                "codecs/test_http_cache_reuse.py::test_what_a_request_asks",
+                "plugins/test_hls_plain.py::test_reuse",
+            ),
+        ),
+        Switch(
+            rule="A request's no-store goes past what is stored",
+            source="RFC 9111, 5.2.1.5",
+            off={
+                "tierkit.plugins.hls._policy:Plain.wanted": lambda self, request: (
+                    None if (wanted := request_directives(request)) is None else evolve(wanted, no_store=False)
+                )
+            },
+            tests=("plugins/test_hls_plain.py::test_reuse",),
         ),
         Switch(
             rule="A request's max-age is heeded",
@@ -307,7 +426,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="only-if-cached asks nothing of upstream",
             source="RFC 9111, 5.2.1.7",
             off={"tierkit.codecs.http_reuse:may_forward": lambda wanted: True},
-            tests=("codecs/test_http_cache_reuse.py::test_only_if_cached_without_anything_stored",),
+            tests=(
+                "codecs/test_http_cache_reuse.py::test_only_if_cached_without_anything_stored",
+                "plugins/test_hls_plain.py::test_only_if_cached",
+            ),
         ),
         Switch(
             rule="Pragma: no-cache of a request counts where it has no Cache-Control",
@@ -325,7 +447,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="stale-while-revalidate serves while one looks",
             source="RFC 5861, 3",
             off={"tierkit.codecs.http_reuse:revalidates_behind": lambda lifetime, over: False},
-            tests=("codecs/test_http_cache_reuse.py::test_fresh_then_stale",),
+            tests=(
+                "codecs/test_http_cache_reuse.py::test_fresh_then_stale",
+                "plugins/test_hls_plain.py::test_stale_while_revalidate_asks_behind",
+            ),
         ),
         Switch(
             rule="stale-while-revalidate ends",
@@ -337,13 +462,19 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="stale-if-error serves where upstream fails",
             source="RFC 5861, 4",
             off={"tierkit.codecs.http_reuse:forgives_error": lambda lifetime, over, wanted: False},
-            tests=("codecs/test_http_cache_reuse.py::test_after_a_failure",),
+            tests=(
+                "codecs/test_http_cache_reuse.py::test_after_a_failure",
+                "plugins/test_hls_plain.py::test_stale_if_error",
+            ),
         ),
         Switch(
             rule="stale-if-error ends",
             source="RFC 5861, 4",
             off={"tierkit.codecs.http_reuse:forgives_error": lambda lifetime, over, wanted: True},
-            tests=("codecs/test_http_cache_reuse.py::test_after_a_failure",),
+            tests=(
+                "codecs/test_http_cache_reuse.py::test_after_a_failure",
+                "plugins/test_hls_plain.py::test_stale_if_error",
+            ),
         ),
         Switch(
             rule="stale-if-error is for 500, 502, 503 and 504",
@@ -385,7 +516,42 @@ GROUPS: Final[dict[str, list[Switch]]] = {
                     sorted({each.strip().lower() for each in (first(headers, b"vary") or b"").split(b",")} - {b""})
                 )
             },
-            tests=("codecs/test_http_cache_vary.py::test_the_key_is_stable_under_case_and_order_of_vary",),
+            tests=("codecs/test_http_cache_vary.py::test_names",),
+        ),
+        Switch(
+            rule="What is no name of a field in Vary fits nobody",
+            source="`Vary: foo bar`",
+            off={"tierkit.codecs.http_vary:is_token": lambda value: True},
+            tests=("codecs/test_http_cache_vary.py::test_names",),
+        ),
+        Switch(
+            rule="A stored answer is for requests that say the same in what it varies by",
+            source="RFC 9111, 4.1",
+            off={
+                "tierkit.plugins.hls._flow:Flow._variant": lambda self, key, fields: next(
+                    (each for each in self.store.keys() if each.startswith(key)),  # noqa: SIM118
+                    key,
+                )
+            },
+            tests=("plugins/test_hls_plain.py::test_variants_live_beside_each_other",),
+        ),
+        Switch(
+            rule="What an object varies by is known for as long as a variant is stored",
+            source="-",
+            off={"tierkit.plugins.hls._variants:Variants._took": lambda self, entry: None},
+            tests=("plugins/test_hls_plain.py::test_what_varies_is_found_for_as_long_as_it_is_stored",),
+        ),
+        Switch(
+            rule="What it varies by goes with its last variant",
+            source="-",
+            off={"tierkit.plugins.hls._variants:Variants._gave_up": lambda self, entry: None},
+            tests=("plugins/test_hls_plain.py::test_what_it_varies_by_goes_with_what_is_stored",),
+        ),
+        Switch(
+            rule="OPTIONS is not forwarded more often than it may be",
+            source="RFC 9110 section 7.6.2",
+            off={"tierkit.codecs.http_forward:one_forward_less": list},
+            tests=("plugins/test_hls_plain_bodies.py::test_options_is_forwarded_so_often_and_no_more",),
         ),
         Switch(
             rule="What varies by too many fields is not shared",
@@ -415,7 +581,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A field that is missing is not one that is empty",
             source="RFC 9111, 4.1",
             off={"tierkit.codecs.http_vary:_said": lambda name, request: first(request, name) or b""},
-            tests=("codecs/test_http_cache_vary.py::test_the_key_is_stable_under_white_space_and_lines",),
+            tests=("codecs/test_http_cache_vary.py::test_requests_that_do_not_fit",),
         ),
     ],
     "What updates and what invalidates": [
@@ -423,13 +589,30 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A 304 updates the fields that are stored",
             source="RFC 9111, 3.2; nginx does not",
             off={"tierkit.codecs.http_update:merged": lambda stored, newer: list(stored)},
-            tests=("codecs/test_http_cache_update.py::test_a_304_may_withdraw_what_is_stored",),
+            tests=(
+                "codecs/test_http_cache_update.py::test_a_304_may_withdraw_what_is_stored",
+                "plugins/test_hls_plain.py::test_a_304_updates_what_is_stored",
+            ),
         ),
         Switch(
             rule="A 304 does not change the length or the coding of what is stored",
             source="RFC 9111, 3.2",
             off={"tierkit.codecs.http_update:NOT_UPDATED": frozenset()},
             tests=("codecs/test_http_cache_update.py::test_a_304_does_not_replace_what_describes_the_bytes",),
+        ),
+        Switch(
+            rule="Digests of the bytes that are stored stay with them",
+            source="RFC 9530, 2",
+            off={
+                "tierkit.codecs.http_update:NOT_UPDATED": NOT_UPDATED - {b"content-digest", b"content-md5"},
+            },
+            tests=("plugins/test_hls_plain.py::test_digests_stay_with_the_bytes_that_they_are_of",),
+        ),
+        Switch(
+            rule="After a 304 about another version the whole is asked for",
+            source="RFC 9111, 4.3.4",
+            off={"tierkit.plugins.hls._fetch:Fetcher._confirm": _for_nobody},
+            tests=("plugins/test_hls_plain.py::test_a_304_about_another_version_updates_nothing",),
         ),
         Switch(
             rule="Age and Date of the old answer do not survive a 304",
@@ -441,7 +624,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="A 304 updates what its validator names, and nothing else",
             source="RFC 9111, 4.3.4",
             off={"tierkit.codecs.http_update:selected": lambda stored, validation, now: list(range(len(stored)))},
-            tests=("codecs/test_http_cache_update.py::test_another_tag_is_not_mended_by_the_date",),
+            tests=(
+                "codecs/test_http_cache_update.py::test_another_tag_is_not_mended_by_the_date",
+                "plugins/test_hls_plain.py::test_a_304_about_another_version_updates_nothing",
+            ),
         ),
         Switch(
             rule="The answer to a HEAD updates what is stored for GET",
@@ -459,7 +645,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Unsafe methods invalidate",
             source="RFC 9111, 4.4",
             off={"tierkit.codecs.http_update:is_unsafe": lambda method: False},
-            tests=("codecs/test_http_cache_update.py::test_both_names_and_no_url_twice",),
+            tests=(
+                "codecs/test_http_cache_update.py::test_both_names_and_no_url_twice",
+                "plugins/test_hls_plain.py::test_unsafe_methods_invalidate",
+            ),
         ),
         Switch(
             rule="Methods that nobody knows are unsafe",
@@ -473,7 +662,16 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Location and Content-Location invalidate on the same origin alone",
             source="RFC 9111, 4.4",
             off={"tierkit.codecs.http_update:same_origin": lambda url, reference: reference.decode("latin-1")},
-            tests=("codecs/test_http_cache_update.py::test_any_location_may_come",),
+            tests=("codecs/test_http_cache_update.py::test_nothing_of_another_origin_is_invalidated",),
+        ),
+        Switch(
+            rule="An error invalidates nothing",
+            source="RFC 9111, 4.4",
+            off={"tierkit.codecs.http_update:has_changed_something": lambda status: True},
+            tests=(
+                "codecs/test_http_cache_update.py::test_errors_invalidate_nothing",
+                "plugins/test_hls_plain.py::test_unsafe_methods_invalidate",
+            ),
         ),
         Switch(
             rule="Long references invalidate nothing",
@@ -517,7 +715,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="What the key does not have does not reach the origin of a shared answer",
             source="web cache poisoning",
             off={"tierkit.codecs.http_forward:UNKEYED": frozenset()},
-            tests=("codecs/test_http_cache_forward.py::test_what_no_key_has_does_not_fill_a_cache",),
+            tests=(
+                "codecs/test_http_cache_forward.py::test_what_no_key_has_does_not_fill_a_cache",
+                "plugins/test_hls_plain.py::test_what_is_no_part_of_the_key_does_not_choose_what_is_stored",
+            ),
         ),
         Switch(
             rule="A trailer is no way to set a field of the head",
@@ -527,6 +728,12 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         ),
     ],
     "Conditions": [
+        Switch(
+            rule="Conditions count beside a success alone",
+            source="RFC 9110, 13.2.1",
+            off={"tierkit.codecs.http_conditional:is_success": lambda status: True},
+            tests=("codecs/test_http_conditional.py::test_conditions_count_beside_success_alone",),
+        ),
         Switch(
             rule="If-None-Match compares weakly",
             source="RFC 9110, 13.1.2",
@@ -589,7 +796,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="What fills the store is asked for without the conditions of who came first",
             source="RFC 9111, 4.3.1",
             off={"tierkit.codecs.http_conditional:unconditional": lambda request: list(request)},
-            tests=("codecs/test_http_conditional.py::test_a_fill_carries_no_condition_of_its_client",),
+            tests=(
+                "codecs/test_http_conditional.py::test_a_fill_carries_no_condition_of_its_client",
+                "plugins/test_hls_plain.py::test_the_conditions_of_one_viewer_do_not_fill_the_store",
+            ),
         ),
         Switch(
             rule="What is stored is confirmed by its own validators",
@@ -601,7 +811,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Only the origin judges If-Match and If-Unmodified-Since",
             source="RFC 9110, 13.1.1",
             off={"tierkit.codecs.http_conditional:for_origin_alone": lambda request: False},
-            tests=("codecs/test_http_conditional.py::test_what_only_an_origin_can_judge",),
+            tests=(
+                "codecs/test_http_conditional.py::test_what_only_an_origin_can_judge",
+                "plugins/test_hls_plain.py::test_what_only_the_origin_can_judge_passes_and_fills_nothing",
+            ),
         ),
         Switch(
             rule="A 304 carries what it must and not the rest",
@@ -624,6 +837,40 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             tests=("codecs/test_http_cache_range.py::test_spans_that_overlap_or_run_backwards_are_the_whole",),
         ),
         Switch(
+            rule="A Range that is malformed is none",
+            source="RFC 9110, 14.2",
+            off={"tierkit.codecs.http_range:_SPEC": re.compile(rb"(?:[a-z+]*)([0-9]{0,20}) *- *([0-9]{0,20}).*\Z")},
+            tests=("codecs/test_http_cache_range.py::test_a_malformed_range_is_the_whole",),
+        ),
+        Switch(
+            rule="Parts are for a GET, of what would be a 200",
+            source="RFC 9110, 14.2",
+            off={"tierkit.codecs.http_range:may_be_a_part": lambda method, status: True},
+            tests=("codecs/test_http_cache_range.py::test_ranges_are_for_one_get_of_a_success",),
+        ),
+        Switch(
+            rule="Several ranges are answered as one body of parts",
+            source="RFC 9110, 14.6",
+            off={
+                "tierkit.plugins.hls._parts:with_spans": lambda entry, spans, headers: whole(
+                    entry, 206 if spans else 200, headers
+                )
+            },
+            tests=("plugins/test_hls_ranges.py::test_several_ranges_come_in_parts",),
+        ),
+        Switch(
+            rule="A boundary between parts cannot be foreseen",
+            source="content that ends a part",
+            off={"tierkit.plugins.hls._parts:secrets": SimpleNamespace(token_hex=lambda count: "tierkit")},
+            tests=("plugins/test_hls_ranges.py::test_boundaries_cannot_be_foreseen",),
+        ),
+        Switch(
+            rule="A boundary cannot break out of its frame",
+            source="RFC 2046, 5.1.1",
+            off={"tierkit.codecs.http_range:is_boundary": lambda value: True},
+            tests=("codecs/test_http_cache_range.py::test_a_boundary_that_would_break_the_frame_is_refused",),
+        ),
+        Switch(
             rule="If-Range gives the whole where it names another version",
             source="RFC 9110, 13.1.5",
             off={"tierkit.codecs.http_range:if_range_holds": lambda value, headers, now: True},
@@ -638,7 +885,10 @@ GROUPS: Final[dict[str, list[Switch]]] = {
                     None if last is None else last + 1,
                 )
             },
-            tests=("codecs/test_http_cache_range.py::test_nothing_of_an_empty_object_is_satisfied",),
+            tests=(
+                "codecs/test_http_cache_range.py::test_nothing_of_an_empty_object_is_satisfied",
+                "codecs/test_http_cache_range.py::test_a_range_outside_is_not_satisfied",
+            ),
         ),
         Switch(
             rule="The length of what still grows is a star",
@@ -725,8 +975,20 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="A date in any of its three forms is read",
             source="RFC 9110, 5.6.7",
-            off={"tierkit.codecs.http_fields:_ASCTIME": __import__("re").compile(rb"(?!)")},
+            off={"tierkit.codecs.http_fields:_ASCTIME": re.compile(rb"(?!)")},
             tests=("codecs/test_http_fields.py::test_dates_in_all_three_forms",),
+        ),
+        Switch(
+            rule="A date of RFC 850 is read",
+            source="RFC 9110, 5.6.7",
+            off={"tierkit.codecs.http_fields:_RFC850": re.compile(rb"(?!)")},
+            tests=("codecs/test_http_fields.py::test_dates_in_all_three_forms",),
+        ),
+        Switch(
+            rule="A date has no zone but GMT, and no other spelling",
+            source="RFC 9111, 4.2",
+            off={"tierkit.codecs.http_fields:parse_date": _any_date},
+            tests=("codecs/test_http_fields.py::test_what_is_no_date",),
         ),
         Switch(
             rule="A Dictionary is read to its end or not at all",
@@ -741,6 +1003,36 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             source="RFC 9211, 2",
             off={"tierkit.codecs.cache_status:appended": lambda upstream, status: status.render()},
             tests=("codecs/test_cache_status.py::test_ours_comes_behind_those_of_upstream",),
+        ),
+        Switch(
+            rule="Why a request went upstream is said",
+            source="RFC 9211, 2.2",
+            off={"tierkit.plugins.hls._flow:Flow._why": lambda self, stored, key, place: Fwd.MISS},
+            tests=(
+                "plugins/test_hls_plain.py::test_a_request_that_wants_more_than_freshness_is_told_so",
+                "plugins/test_hls_plain.py::test_variants_live_beside_each_other",
+                "plugins/test_hls_plain.py::test_a_304_updates_what_is_stored",
+            ),
+        ),
+        Switch(
+            rule="The seconds that are left are negative where they are over",
+            source="RFC 9211, 2.6",
+            off={
+                "tierkit.plugins.hls._told:time_left": lambda lifetime, age: (
+                    None if lifetime is None else max(0, int(lifetime.fresh - age))
+                )
+            },
+            tests=("plugins/test_hls_edge.py::test_a_stale_playlist_is_served_while_upstream_fails",),
+        ),
+        Switch(
+            rule="What is said is an item that others can read",
+            source="RFC 9651, 4.1",
+            off={
+                "tierkit.codecs.cache_status:display": lambda value, *, token=False: str(value or "").encode(
+                    "latin-1", "replace"
+                )
+            },
+            tests=("codecs/test_cache_status.py::test_a_member",),
         ),
         Switch(
             rule="What upstream says of its caches is bounded",

@@ -12,6 +12,7 @@ those of the players over RTMP.
 * A player whose stream is not on air waits, `patience` seconds at most, and is then answered 404.  The head of the
   answer leaves with the first picture; so the FLV header says truthfully whether there is sound.
 * Tags have the stream's own timestamps, metadata is stamped 0.
+* Its own authorisers are asked once for each request; whom they deny is answered 403.
 * What a player says besides its request is bounded; a WebSocket's pings and its close are answered.
 """
 
@@ -25,7 +26,8 @@ from urllib.parse import urlsplit
 import trio
 from attrs import frozen
 
-from tierkit.plugin import Context, Node, Running, Service, hookimpl, option
+from tierkit.access import authorise_option, decide_within_option, open_access
+from tierkit.plugin import Authoriser, Context, Node, Running, Service, hookimpl, option
 
 from ._door import Bounds, Door, FLVStatistics
 
@@ -55,6 +57,11 @@ class FLV(Service):
         maximum=3600,
         unit="s",
     )
+    authorise: tuple[Authoriser, ...] = authorise_option(
+        "Who may play: authorisers, all of which must allow.  None lets everybody; those of the service beside it are "
+        "not asked."
+    )
+    decide_within: float = decide_within_option()
     cors: str = option(
         "*", "What Access-Control-Allow-Origin says to players on other sites' pages; empty sends no such header."
     )
@@ -91,8 +98,11 @@ class FLV(Service):
     @asynccontextmanager
     async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
         """Begin to serve in `tier`."""
-        async with trio.open_nursery() as nursery:
-            door = _Door(ctx, self.bounds)
+        async with (
+            open_access(self.authorise, ctx, within=self.decide_within) as access,
+            trio.open_nursery() as nursery,
+        ):
+            door = _Door(ctx, access, self.bounds)
             nursery.start_soon(door.sweeper.run, name=f"{ctx.tier} looks after its FLV players")
             try:
                 yield door
@@ -107,6 +117,7 @@ class _Door(Door):
         if not isinstance(service, FLV):
             return False
         self.adopt(service.bounds)
+        self.access.replace(service.authorise, service.decide_within)
         return True
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
 from attrs import evolve, field, frozen
 
-from tierkit.codecs.rtmp_url import Route, route
+from tierkit.access import Access, AccessDenied, AccessStatistics
+from tierkit.codecs.rtmp_url import Route
 from tierkit.http import BodySink, Request, Response, serve_http, text_response
 from tierkit.live import FLV_TAGS, WEBSOCKET_FLV, Provider, Stream, Streams, Unavailable, streams_of
 from tierkit.plugin import Connection, Context, Figures, RemoteProtocolError, Running, StreamState
 from tierkit.rtmp import Sweeper
 from tierkit.websocket import WebSocket, accept, wants_websocket
 
+from ._attempt import attempt_of, denied_status, route_of
 from ._viewer import Viewer
 
 __all__ = ["Bounds", "Door", "FLVStatistics"]
 
-_EXTENSION: Final = ".flv"
 _METHODS: Final = b"GET, HEAD, OPTIONS"
 #: What the codes say with which a stream is refused; whatever else is said, this player may not.
 _STATUS: Final = {"NetStream.Play.StreamNotFound": 404, "NetStream.Play.Failed": 503}
@@ -47,13 +50,16 @@ class FLVStatistics:
     #: Requests so far, and those of them that were refused, with whatever status.
     requests: int = field(metadata={"merge": "sum"})
     refused: int = field(metadata={"merge": "sum"})
+    #: What its authorisers have decided.
+    access: AccessStatistics = field(metadata={"merge": "sum"})
 
 
 class Door(Running):
     """The service at work in one tier."""
 
-    def __init__(self, ctx: Context, bounds: Bounds) -> None:
+    def __init__(self, ctx: Context, access: Access, bounds: Bounds) -> None:
         self.ctx = ctx
+        self.access = access
         self.sweeper = Sweeper(ctx)
         self.live: Streams = streams_of(ctx)
         self.adopt(bounds)
@@ -84,6 +90,7 @@ class Door(Running):
             waiting=self.sweeper.waiting,
             requests=self._requests,
             refused=self.refused,
+            access=self.access.statistics(),
         )
 
     def figures(self) -> Figures:
@@ -112,11 +119,11 @@ class Door(Running):
         if request.method not in ("GET", "HEAD"):
             return self.refuse(405, "only GET and HEAD", (b"Allow", _METHODS), *cors)
         try:
-            asked = _route(request)
+            asked = self._spelled(route_of(request))
         except RemoteProtocolError as error:
             return self.refuse(404, f"ask for /APP/NAME.flv: {error}", *cors)
         if request.method == "HEAD":
-            return self._described(asked, cors)
+            return await self._describe(request, asked, cors)
         if not wants_websocket(request):
             return await self._play(request, asked, cors, None)
         socket = accept(request)
@@ -133,26 +140,34 @@ class Door(Running):
     async def _play(
         self, request: Request, asked: Route, cors: list[tuple[bytes, bytes]], socket: WebSocket | None
     ) -> Response:
-        try:
-            stream = await self._find(self._spelled(asked))
-        except Unavailable as error:
-            return self.refuse(_STATUS.get(error.code, _MAY_NOT), str(error), *cors)
-        self._hits += stream.on_air
         encoding = FLV_TAGS if socket is None else WEBSOCKET_FLV
-        viewer = Viewer(self, request.connection, stream, encoding, socket, cors)
-        if socket is not None:
-            return Response(101, socket.headers, take_over=viewer.run)
-        return Response(200, _media_headers(cors), take_over=viewer.run)
+        viewer = Viewer(self, request.connection, encoding, socket, cors)
+        try:
+            allowed = await self.access.admit(attempt_of(request, asked), viewer.stop)
+        except AccessDenied as denial:
+            return self.refuse(denied_status(denial), str(denial), *cors)
+        with ExitStack() as until_it_plays:
+            until_it_plays.callback(allowed.end)
+            try:
+                stream = await self._find(allowed.attempt.path)
+            except Unavailable as error:
+                return self.refuse(_STATUS.get(error.code, _MAY_NOT), str(error), *cors)
+            until_it_plays.pop_all()
+        self._hits += stream.on_air
+        allowed.timestamp = lambda: stream.last_timestamp
+        status, headers = (200, _media_headers(cors)) if socket is None else (101, socket.headers)
+        release = allowed.end if allowed.live else None
+        return Response(status, headers, take_over=partial(viewer.run, stream), release=release)
 
-    async def _find(self, asked: Route) -> Stream:
+    async def _find(self, path: str) -> Stream:
         if self.sweeper.leaving:
             raise Unavailable("NetStream.Play.Failed", f"{self.ctx.tier} is about to stop")
         if self.provider is not None:
-            return await self.provider.want(asked)
-        stream = self.live.get(asked.path)
+            return await self.provider.want(path)
+        stream = self.live.get(path)
         if stream is None:
             # Nobody is to fill the table with names that are only asked for.
-            raise Unavailable("NetStream.Play.StreamNotFound", f"nobody publishes {asked.path}")
+            raise Unavailable("NetStream.Play.StreamNotFound", f"nobody publishes {path}")
         return stream
 
     def _spelled(self, asked: Route) -> Route:
@@ -162,11 +177,17 @@ class Door(Running):
             return evolve(asked, path=plain)
         return asked
 
-    def _described(self, asked: Route, cors: list[tuple[bytes, bytes]]) -> Response:
+    async def _describe(self, request: Request, asked: Route, cors: list[tuple[bytes, bytes]]) -> Response:
         """The answer to HEAD: nothing is pulled for it."""
-        stream = self.live.get(self._spelled(asked).path)
-        if stream is None or not stream.on_air:
-            return self.refuse(404, f"{asked.path} is not on air", *cors)
+        try:
+            allowed = await self.access.admit(attempt_of(request, asked), lambda reason: None)
+        except AccessDenied as denial:
+            return self.refuse(denied_status(denial), str(denial), *cors)
+        allowed.end()
+        path = allowed.attempt.path
+        stream = self.live.get(path)
+        if stream is None or not stream.playable:
+            return self.refuse(404, f"{path} is not on air", *cors)
         return Response(200, _media_headers(cors), _unwritten)
 
     def _cors(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
@@ -195,14 +216,6 @@ def _media_headers(cors: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]
         (b"X-Accel-Buffering", b"no"),
         *cors,
     ]
-
-
-def _route(request: Request) -> Route:
-    """The stream that a request means.  Raises RemoteProtocolError where it can mean none."""
-    directory, _, file = request.path.rpartition("/")
-    if not file.endswith(_EXTENSION) or file == _EXTENSION:
-        raise RemoteProtocolError(f"{request.path} does not end in a name with {_EXTENSION}")
-    return route(directory, f"{file.removesuffix(_EXTENSION)}?{request.query}")
 
 
 async def _unwritten(sink: BodySink) -> None:

@@ -88,7 +88,6 @@ class Viewer:
         self,
         host: Host,
         connection: Connection,
-        stream: Stream,
         encoding: Encoding,
         socket: WebSocket | None,
         headers: list[tuple[bytes, bytes]],
@@ -99,7 +98,6 @@ class Viewer:
         self._host = host
         self._ctx = host.ctx
         self._connection = connection
-        self._stream = stream
         self._encoding = encoding
         self._socket = socket
         self._headers = headers
@@ -117,9 +115,10 @@ class Viewer:
 
     # --- the life of a player --------------------------------------------------------------------
 
-    async def run(self, head: bytes, early: bytes) -> None:
-        """Play until either side ends it: `Response.take_over`."""
-        sweeper, stream = self._host.sweeper, self._stream
+    async def run(self, stream: Stream, head: bytes, early: bytes) -> None:
+        """Play a stream until either side ends it: the rest is what `Response.take_over` gives."""
+        sweeper = self._host.sweeper
+        self._stream = stream
         self._first = head
         sweeper.served.add(self)
         self._host.websockets += self._socket is not None
@@ -238,7 +237,7 @@ class Viewer:
             self._scope.cancel()
 
     def resumed(self) -> None:
-        """A publisher has begun: there is nothing to play yet."""
+        """A publisher has begun, or the off-air clip: there is nothing to play yet."""
 
     def begun(self) -> None:
         """There is something to begin with; who plays already goes on with the ring."""
@@ -273,5 +272,5 @@ class Viewer:
         """Refuse it where its stream has not come on air in time."""
         if now - self._since >= self._host.bounds.patience:
             stream = self._stream
-            lacks = "has nothing yet that a player can begin with" if stream.on_air else "is not on air"
+            lacks = "has nothing yet that a player can begin with" if stream.playable else "is not on air"
             self.end("", stream.trouble or f"{stream.name} {lacks}")

@@ -10,9 +10,10 @@ from tierkit.codecs.http_vary import vary_key
 from tierkit.http import ClientResponse, Request
 from tierkit.plugin import NotServed
 
-from ._fetch import Asked, Fetcher
+from ._fetch import Fetcher
 from ._objects import Meta
 from ._places import Place, Refused
+from ._terms import Asked
 
 __all__ = ["Afterwards"]
 
@@ -49,9 +50,9 @@ class Afterwards:
             case HeadEffect.UPDATE:
                 fields = merged(meta.fields, response.headers)
                 asked = Asked(place, request, self.fetcher.ctx.clock())
-                lifetime = self.fetcher.lifetime(asked, meta.status, fields, meta.about)
+                lifetime = self.fetcher.terms.lifetime(asked, meta.status, fields, meta.about)
                 if lifetime.shared:
-                    entry.meta = self.fetcher.meta(asked, meta.status, fields, lifetime, meta.about)
+                    entry.meta = self.fetcher.terms.meta(asked, meta.status, fields, lifetime, meta.about)
                 else:
                     self.fetcher.forget(place.key)
             case HeadEffect.STALE:

@@ -18,12 +18,14 @@ from ._objects import Meta
 from ._parts import RANGES, spans_of, stretch, whole, with_spans
 from ._told import MISSED, Why, with_status
 
-__all__ = ["Answers", "beside"]
+__all__ = ["Answers", "beside", "for_one"]
 
 #: Bodies up to this size are kept once more, behind their head, so that both leave in one call.
 JOINED = 8192
-#: Bytes that are counted for what is kept beside an object: its entry, fields and head.
+#: Bytes that are counted for what is kept beside an object: its entry, and its name, fields and head where these are as
+#: short as most; longer ones count twice, because they are kept as they came and as they go out.
 BESIDE = 4096
+USUAL = 1024
 
 
 class Answers:
@@ -68,15 +70,13 @@ class Answers:
         """An error that a player's script may read too."""
         return text_response(status, text, *headers, *self.cors)
 
-    def options(self) -> Response:
-        """The answer to OPTIONS: a preflight, or somebody who is curious."""
-        return Response(204, [*self.cors, (b"Allow", b"GET, HEAD, OPTIONS")])
+    def options(self, *, all_methods: bool) -> Response:
+        """The answer to OPTIONS: a preflight, or somebody who is curious.  Where all methods pass, none is named."""
+        return Response(204, [*self.cors, *([] if all_methods else [(b"Allow", b"GET, HEAD, OPTIONS")])])
 
     def own_fields(self, entry: Entry, what: str, now: float) -> list[tuple[bytes, bytes]]:
         """The fields of an answer that was made of what is stored, for one viewer alone."""
-        dropped = {b"etag", b"last-modified", b"cache-control", b"expires"}
-        fields = [each for each in self._fields(entry.meta, what, now) if each[0].lower() not in dropped]
-        return [*fields, (b"Cache-Control", b"private, no-cache")]
+        return for_one(self._fields(entry.meta, what, now))
 
     def ready(self, entry: Entry, now: float) -> Ready | None:
         """The answer to a plain GET of what is stored whole and fresh, None where it is not that.
@@ -166,9 +166,16 @@ class Answers:
         return with_spans(entry, spans, headers)
 
 
-def beside(length: int | None) -> int:
-    """Bytes of memory that an object of this length takes besides its own."""
-    return BESIDE + (length if length is not None and length <= JOINED else 0)
+def for_one(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The fields of an answer that was changed for one viewer: nobody else's, so it has no validator."""
+    dropped = {b"etag", b"last-modified", b"cache-control", b"expires"}
+    return [*(each for each in fields if each[0].lower() not in dropped), (b"Cache-Control", b"private, no-cache")]
+
+
+def beside(key: str, meta: Meta, length: int | None) -> int:
+    """Bytes of memory that an object of this name, these fields and this length takes besides its own."""
+    text = len(key) + sum(len(name) + len(value) for name, value in meta.fields)
+    return BESIDE + 2 * max(0, text - USUAL) + (length if length is not None and length <= JOINED else 0)
 
 
 def _cors(origin: str) -> list[tuple[bytes, bytes]]:

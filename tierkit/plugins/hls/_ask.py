@@ -189,8 +189,11 @@ class Asker:
         except NotServed as error:
             wanted.tried.add(candidate.name)
             return error
-        except (NotShared, StoreFull):
+        except (NotShared, StoreFull) as error:
             self.health.answered(candidate)
+            if wanted.begun():
+                self.broken += 1
+                self._tell_outgrown(wanted, error)
             raise
         except BrokeOff as error:
             await self._go_on(candidate, wanted, error)
@@ -247,6 +250,10 @@ class Asker:
         if wanted.begun() and not told:  # its readers are reset, and nobody else would say why
             self.ctx.emit(StreamFault(stream=wanted.stream, reason=str(failure)))
 
+    def _tell_outgrown(self, wanted: _Wanted, error: Exception) -> None:
+        """There was no room for more of a body: its readers are reset, and nobody else would say why."""
+        self.ctx.emit(StreamFault(stream=wanted.stream, reason=f"{error}: raise cache_bytes"))
+
     # --- going on --------------------------------------------------------------------------------
 
     async def _go_on(self, candidate: Candidate, wanted: _Wanted, broke: BrokeOff) -> None:
@@ -273,8 +280,10 @@ class Asker:
                 else:
                     break
             raise failure
-        except Exception:
+        except Exception as error:
             self.broken += 1
+            if isinstance(error, StoreFull):
+                self._tell_outgrown(wanted, error)
             raise
 
     def _others(self, broken: Candidate, key: str) -> list[Candidate]:

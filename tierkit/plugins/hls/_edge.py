@@ -11,7 +11,7 @@ from tierkit.http import HttpClient, Park, ServerTimeouts, serve_http
 from tierkit.plugin import Connection, Figures, NotServed, Pattern, Running, StoreStatistics, StreamState
 
 from ._flow import Flow
-from ._places import Refused
+from ._places import Refused, folder_of
 
 __all__ = ["Edge", "HLSStatistics"]
 
@@ -119,8 +119,9 @@ class Edge(Running):
         return [
             StreamState(
                 name=each.track.path,
-                on_air=not each.facts.ended and now - each.at < 3 * each.facts.pace,
-                viewers=self.flow.audience.count(now, each.track.path.rpartition("/")[0]),
+                on_air=(on_air := not each.facts.ended and now - each.at < 3 * each.facts.pace),
+                source="live" if on_air else "",
+                viewers=self.flow.audience.count(now, folder_of(self.flow.gate.name(each.track.path))),
             )
             for each in self.flow.fetcher.streams.values()
         ]
@@ -144,14 +145,16 @@ class Edge(Running):
                 for known in (plain, "\n".join(key.split("\n", 2)[:2])):
                     self.flow.fetcher.unlearn(known)
             elif entry is not None:
-                entry.meta = entry.meta.staled(now)
+                entry.meta = entry.meta.softened(now)
                 count += 1
         return count
 
     def _spelt(self, wanted: Pattern) -> Pattern:
         """With a path in the spelling that it is stored under: ids of sessions and tokens are no part of that."""
         if not wanted.path:
-            return wanted
+            # A folder has ids of sessions in its name as well; what is cut off within a name is taken as it is.
+            whole = wanted.prefix.endswith("/")
+            return evolve(wanted, prefix=self.flow.gate.name(wanted.prefix)) if whole else wanted
         try:
             return evolve(wanted, path=self.flow.gate.child(wanted.path).key)
         except (Refused, NotServed):  # so would be whoever asked for it

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 
 import trio
-from attrs import define, evolve
+from attrs import evolve
 
 from tierkit.codecs.hls import classify
-from tierkit.codecs.hls_query import longest_hold, satisfied
+from tierkit.codecs.hls_query import longest_hold
 from tierkit.codecs.http1 import Headers, get
-from tierkit.codecs.http_cache import Lifetime, age_value
+from tierkit.codecs.http_cache import Lifetime
 from tierkit.codecs.http_conditional import revalidation
-from tierkit.codecs.http_forward import stored_fields
 from tierkit.codecs.http_update import merged, selected
 from tierkit.codecs.http_vary import vary_key
 from tierkit.http import ClientResponse
@@ -25,6 +24,7 @@ from tierkit.plugin import (
     Candidate,
     Context,
     Filler,
+    NotServed,
     NotShared,
     Store,
     StoreFull,
@@ -36,17 +36,22 @@ from ._answers import Answers, beside
 from ._ask import Asker, BadAnswer
 from ._live import Streams
 from ._objects import Memory, Meta
-from ._places import NOTHING, Gate, Place, Refused
-from ._policy import Arrival, Policy
+from ._places import NOTHING, Gate, Place, Refused, check_path
+from ._policy import Policy
 from ._reading import read_body
 from ._resume import TooLarge, copy_body
+from ._terms import Asked, Lead, Terms
+from ._variants import Variants
 
-__all__ = ["Asked", "Fetcher", "Lead"]
+__all__ = ["Fetcher"]
 
 #: Seconds for which it is remembered that an answer is not for others (Varnish's hit-for-miss: 120 s; a live
 #: stream changes its mind sooner), and that one found no room.
 PASS_SECONDS = 10.0
 FULL_SECONDS = 1.0
+#: The same of one that did not say how long it is, and outgrew what may be stored while it was read: each time that is
+#: found out all its readers are reset, and what is endless once stays so.
+OUTGREW_SECONDS = 600.0
 #: Seconds for which a key that failed is not asked for again while something stale can be served instead.
 FAIL_SECONDS = 1.0
 #: Seconds between two questions for something that is not there yet: a viewer who waits for a segment of 2 s notices
@@ -56,38 +61,12 @@ ASK_AGAIN = 0.25
 FIRST_HOLD = 18.0
 
 
-@define(eq=False)
-class Lead:
-    """The viewer whose request began a fetch.
-
-    Attributes:
-        here: while he waits for its answer.
-        own: fields of that answer which nobody else gets.
-    """
-
-    here: bool = True
-    own: Headers = ()
-
-
 class NotYet(NotShared):
     """Upstream does not have what comes next."""
 
 
 class OtherVersion(NotShared):
     """A 304 about something else than what was asked about."""
-
-
-@define(eq=False)
-class Asked:
-    """What upstream is asked for, with which fields of whose request, and when."""
-
-    place: Place
-    request: Headers
-    at: float
-    #: Seconds for which "not there" is not believed.
-    patience: float = 0.0
-    #: The viewer whose request it is, where one waits for it.
-    lead: Lead | None = None
 
 
 class Fetcher:
@@ -126,8 +105,9 @@ class Fetcher:
         self.gate = gate
         self.prefetch = prefetch
         self.max_object = max_object
-        self.streams = Streams(gate.name)
-        self.varies: Memory[str, tuple[bytes, ...]] = Memory()
+        self.streams = Streams(gate.called)
+        self.varies = Variants(store)
+        self.terms = Terms(ctx.clock, wall, policy, answers, self.streams)
         self.revalidated = self.prefetched = 0
         #: Whether one more request may be under way; who counts them all says so.
         self.may_fetch: Callable[[], bool] = lambda: True
@@ -161,8 +141,8 @@ class Fetcher:
     def forget(self, key: str) -> int:
         """Forget what is stored under a key, and all that varies there; returns how many objects that were."""
         count = int(self.store.remove(key))
-        if self.varies.get(key) is not None:
-            count += sum(self.store.remove(each) for each in self.store.keys() if each.startswith(key + "\n"))  # noqa: SIM118
+        arriving = [each for each in self.store.under_way() if each.startswith(f"{key}\n")]
+        count += sum(self.store.remove(each) for each in {*self.varies.keys(key), *arriving})
         self.unlearn(key)
         return count
 
@@ -212,11 +192,12 @@ class Fetcher:
         try:
             await self._patiently(ask, asked)
         except StoreFull:
-            self._passing.put(place.key, self.ctx.clock() + FULL_SECONDS)
+            rest = FULL_SECONDS if filler.entry is None else OUTGREW_SECONDS
+            self._passing.put(place.key, self.ctx.clock() + rest)
             raise
         except UpstreamError as error:
             if isinstance(error, TooLarge):
-                self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
+                self._passing.put(place.key, self.ctx.clock() + OUTGREW_SECONDS)
             self._failing.put(key, self.ctx.clock() + FAIL_SECONDS)
             raise
         self._failing.forget(key)
@@ -228,7 +209,7 @@ class Fetcher:
         if place.directives.blocking:
             hold = longest_hold(programme.facts) if programme is not None else FIRST_HOLD
             with trio.move_on_after(hold) as scope:
-                await ask()
+                await (ask() if programme is None else self._through_failures(ask))
             if scope.cancelled_caught:
                 raise Refused(503, f"nothing new for {hold:g} s: the stream stands still", (b"Retry-After", b"1"))
             return None
@@ -240,6 +221,13 @@ class Fetcher:
                 asked.patience = max(0.0, asked.patience - ASK_AGAIN)
                 await trio.sleep(ASK_AGAIN)
 
+    async def _through_failures(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask until it succeeds: who waits for what comes next has all that is there, and gets over a short failure."""
+        while True:
+            with suppress(UpstreamError):
+                return await ask()
+            await trio.sleep(FAIL_SECONDS)
+
     def _confirm(self, filler: Filler, asked: Asked, response: ClientResponse) -> None:
         """A 304: what is stored lives on, with what the new head says (RFC 9111 section 4.3.4)."""
         assert filler.old is not None
@@ -247,13 +235,15 @@ class Fetcher:
         if not selected([meta.fields], response.headers, self._wall()):
             raise OtherVersion(f"{asked.place.path} is another by now")
         fields = merged(meta.fields, response.headers)
-        lifetime = self.lifetime(asked, meta.status, fields, meta.about)
+        lifetime = self.terms.lifetime(asked, meta.status, fields, meta.about)
         if not lifetime.shared:  # it was, and is not any more
             self.forget(asked.place.key)
             raise NotShared(lifetime.reason)
-        filler.old.meta = self.meta(asked, meta.status, fields, lifetime, meta.about)
+        filler.old.meta = self.terms.meta(asked, meta.status, fields, lifetime, meta.about)
         self._withhold(asked, lifetime, response.headers)
         self.revalidated += 1
+        if meta.about.media_playlist and asked.place.key == asked.place.base:
+            self.streams.confirmed(asked.place.base, self.ctx.clock())
         filler.confirm()
 
     async def _store(
@@ -269,37 +259,28 @@ class Fetcher:
             text, about = await read_body(self.ctx, self.gate.elsewhere, kind, place.path, candidate, target, response)
             if not self._shown(filler, asked, response, about, text):
                 return
-        lifetime = self.lifetime(asked, response.status, response.headers, about)
+        lifetime = self.terms.lifetime(asked, response.status, response.headers, about)
         if not lifetime.shared or (response.length or 0) > self.max_object:
             if response.status in (200, 203):  # a refusal says nothing about what will come
                 self._passing.put(place.key, self.ctx.clock() + PASS_SECONDS)
             if not self._for_the_lead(filler, asked, response):
                 raise NotShared(lifetime.reason or f"larger than {self.max_object} bytes")
-            meta, key = self._own_meta(response, about), place.key
+            meta, key = self.terms.of_one(response, about), place.key
         else:
             filler.keep = lifetime.kept
-            meta = self.meta(asked, response.status, response.headers, lifetime, about.brief())
+            meta = self.terms.meta(asked, response.status, response.headers, lifetime, about.brief())
             self._withhold(asked, lifetime, response.headers)
             key = self._variant(asked, lifetime)
         length = response.length if text is None else len(text)
-        filler.start(meta, length, beside=beside(length), key=key)
+        filler.start(meta, length, beside=beside(key, meta, length), key=key)
         if text is not None:
             filler.write(text)
             return
         await copy_body(filler, candidate.name, response, self.max_object)
 
-    def meta(self, asked: Asked, status: int, fields: Headers, lifetime: Lifetime, about: About) -> Meta:
-        """What is kept beside an object of upstream's, from the fields of its answer."""
-        kept = tuple(stored_fields(fields, now=self._wall(), strip=lifetime.strip))
-        arrival = self._arrival(asked, status, fields, about)
-        headers = tuple(self.policy.tells(arrival, lifetime, self.answers.forward(kept)))
-        return Meta(
-            status=status, fields=kept, headers=headers, lifetime=lifetime, arrived=self.ctx.clock(), about=about
-        )
-
     def _withhold(self, asked: Asked, lifetime: Lifetime, headers: Headers) -> None:
         """What is stored without some fields goes to the one who asked with them: they are his, or validated now."""
-        if asked.lead is not None and lifetime.strip:
+        if asked.lead is not None and lifetime.strip and self.policy.asks_as_viewer:
             passed = self.answers.forward(headers, alone=True)
             asked.lead.own = tuple(each for each in passed if each[0] in lifetime.strip)
 
@@ -312,18 +293,6 @@ class Fetcher:
             return False
         filler.keep = False
         return filler.alone()
-
-    def _own_meta(self, response: ClientResponse, about: About) -> Meta:
-        fields = tuple(each for each in self.answers.forward(response.headers, alone=True) if each[0] != b"age")
-        lifetime = Lifetime(shared=False, age=age_value(response.headers))
-        return Meta(
-            status=response.status,
-            fields=fields,
-            headers=fields,
-            lifetime=lifetime,
-            arrived=self.ctx.clock(),
-            about=about,
-        )
 
     def _variant(self, asked: Asked, lifetime: Lifetime) -> str:
         """The key that an answer is stored under: with what the request said, where it varies by that."""
@@ -353,8 +322,8 @@ class Fetcher:
             return True
         old: Meta = current.meta
         asked = evolve(asked, place=asked.place.directed(NOTHING))
-        lifetime = self.lifetime(asked, old.status, response.headers, old.about)
-        current.meta = self.meta(asked, old.status, old.fields, lifetime, old.about)
+        lifetime = self.terms.lifetime(asked, old.status, response.headers, old.about)
+        current.meta = self.terms.meta(asked, old.status, old.fields, lifetime, old.about)
         filler.confirm(current)
         return False
 
@@ -362,45 +331,43 @@ class Fetcher:
         place, facts = asked.place, about.facts
         assert facts is not None
         arrived = self.streams.arrived(place, facts, text, self.ctx.clock())
-        for path in arrived.step.purge:
-            self.forget(self.gate.child(path).key)
+        for child in self._children(arrived.step.purge):
+            self.forget(child.key)
+        self._forget_outgrown(arrived.step.reach)
         if arrived.shown:
             if place.key != place.base and not facts.skipped:
                 self._show_plainly(asked, response, about, text)
-            for path in arrived.step.fresh if self.prefetch else ():
-                self._fetch_ahead(self.gate.child(path))
+            for child in self._children(arrived.step.fresh if self.prefetch else ()):
+                self._fetch_ahead(child)
         return arrived.shown
+
+    def _forget_outgrown(self, reach: Iterable[tuple[str, int]]) -> None:
+        """Forget copies that are shorter than what is listed of them: they were made while the resource grew."""
+        for path, end in reach:
+            for child in self._children([path]):
+                entry = self.store.get(child.key)
+                if entry is not None and entry.complete and entry.size < end:
+                    self.forget(child.key)
+
+    def _children(self, paths: Iterable[str]) -> Iterator[Place]:
+        """The places of what a playlist lists; what nobody would get who asked for it is left out."""
+        for path in paths:
+            with suppress(Refused, NotServed):
+                check_path(path.partition("?")[0])
+                yield self.gate.child(path)
 
     def _show_plainly(self, asked: Asked, response: ClientResponse, about: About, text: bytes) -> None:
         """Who asks for a playlist without waiting gets what was waited for, but not for as long: it will go on."""
         asked = evolve(asked, place=asked.place.directed(NOTHING))
-        lifetime = self.lifetime(asked, response.status, response.headers, about)
+        lifetime = self.terms.lifetime(asked, response.status, response.headers, about)
         self.store.remove(asked.place.key)  # whatever is stored or under way is older: nobody's playlist may go back
         if lifetime.shared:
-            meta = self.meta(asked, response.status, response.headers, lifetime, about.brief())
+            meta = self.terms.meta(asked, response.status, response.headers, lifetime, about.brief())
             with suppress(StoreFull):
-                self.store.put(asked.place.key, meta, text, asked.place.stream, beside=beside(len(text)))
+                key = asked.place.key
+                self.store.put(key, meta, text, asked.place.stream, beside=beside(key, meta, len(text)))
 
     def _fetch_ahead(self, place: Place) -> None:
         if self.store.get(place.key) is None and self.store.flight(place.key) is None and self.may_fetch():
             self.prefetched += 1
             self.store.fill(place.key, partial(self.fill, place=place, request=()), place.stream)
-
-    def lifetime(self, asked: Asked, status: int, headers: Headers, about: About) -> Lifetime:
-        """What may be done with an answer of upstream's."""
-        return self.policy.lifetime(self._arrival(asked, status, headers, about))
-
-    def _arrival(self, asked: Asked, status: int, headers: Headers, about: About) -> Arrival:
-        programme = self.streams.of(asked.place.only)
-        wanted = asked.place.directives
-        return Arrival(
-            about=about,
-            status=status,
-            headers=headers,
-            request=asked.request,
-            wall=self._wall(),
-            delay=self.ctx.clock() - asked.at,
-            stream=programme.facts if programme is not None else None,
-            # Some answer at once what they offer to wait for: that is soon old.
-            blocking=wanted.blocking and about.facts is not None and satisfied(wanted, about.facts),
-        )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
+from typing import TypeGuard
 
 from attrs import frozen
 
-from tierkit.codecs.audience import Audience, session_id
+from tierkit.codecs.audience import Audience
 from tierkit.codecs.cache_status import Fwd
-from tierkit.codecs.http1 import Headers, get
+from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
+from tierkit.codecs.http_forward import forwards_left
 from tierkit.codecs.http_vary import vary_key
 from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
 from tierkit.plugin import (
@@ -26,14 +27,16 @@ from tierkit.plugin import (
     UpstreamTimeout,
 )
 
-from ._answers import Answers
-from ._fetch import Fetcher, Lead
+from ._answers import Answers, for_one
+from ._fetch import Fetcher
 from ._objects import Meta
 from ._pass import Passer
-from ._places import Gate, Place, Refused
+from ._places import NOTHING, Gate, Place, Refused, folder_of
 from ._policy import Policy
 from ._signing import Signing
+from ._terms import Lead
 from ._told import MISSED, Why
+from ._viewers import identity
 
 __all__ = ["Bounds", "Flow", "WAYS"]
 
@@ -60,11 +63,11 @@ NOT_PLAIN = frozenset(
 )
 #: Those of them that what is stored can be held against.
 CONDITIONAL = frozenset({b"if-modified-since", b"if-none-match", b"if-range", b"range"})
+#: The part of the requests under way to upstreams that is kept for fetches: what passes goes at its viewer's pace, and
+#: whoever is slow on purpose would else hold every place for as long as an answer may take.
+KEPT_FOR_FETCHES = 1 / 4
 #: Times that a request looks again, where what it waited for turned out to be for other requests.
 LOOKS = 3
-
-
-_TOKEN = re.compile(rb"[?&](?:token|md5)=([^&]+)")
 
 
 @frozen(kw_only=True)
@@ -76,25 +79,6 @@ class Bounds:
     waiters: int
     #: Requests under way to upstreams.
     fetches: int
-
-
-def identity(connection: Connection, target: bytes, fields: Fields) -> int:
-    """A hash of what tells this viewer from others: token, CMCD session, or address and user agent."""
-    if b"?" in target and (shown := token(target)) is not None:
-        return hash((b"token", shown))
-    field = get(fields.headers, b"cmcd-session") if b"cmcd-session" in fields.names else None
-    if (sid := session_id(target, field)) is not None:
-        return hash((b"sid", sid))
-    agent = fields.notes.get("agent")
-    if agent is None:
-        agent = fields.notes["agent"] = hash(get(fields.headers, b"user-agent"))
-    return hash((connection.peer.host, agent))
-
-
-def token(target: bytes) -> bytes | None:
-    """The token of a signed URL in a target."""
-    match = _TOKEN.search(target)
-    return match.group(1) if match is not None else None
 
 
 def must_be_confirmed(meta: Meta) -> bool:
@@ -135,6 +119,11 @@ class Flow:
         self.leaving = False
         self.counts = dict.fromkeys(WAYS, 0)
         fetcher.may_fetch = self.may_fetch
+        fetcher.streams.paced = self._paced
+
+    def _paced(self, folder: str, target_duration: float) -> None:
+        """Its viewers may be silent for as long as its segments last."""
+        self.audience.pace(folder, target_duration, self.ctx.clock())
 
     # --- at hand ---------------------------------------------------------------------------------
 
@@ -188,13 +177,15 @@ class Flow:
         except UpstreamError as error:
             status = 504 if isinstance(error, UpstreamTimeout) else 502
             response = self._error(status, f"{error}: see that it runs and is reached from {self.ctx.tier}")
+        except StoreFull as error:  # while one waited for the end of a range
+            response = self._error(503, f"{error}: try again", (b"Retry-After", b"1"))
         response.close = response.close or self.leaving
         return response
 
     async def _respond(self, request: Request) -> Response:
         method = request.method
-        if method == "OPTIONS" and not self.policy.all_methods:
-            return self.answers.options()
+        if method == "OPTIONS" and self._asks_us(request):
+            return self.answers.options(all_methods=self.policy.all_methods)
         if method not in ("GET", "HEAD"):
             self._check_method(method)
             return await self._pass(self.gate.place(request.head), request)
@@ -205,6 +196,10 @@ class Flow:
         if self.policy.bypasses(request.head.fields.names) or (wanted is not None and wanted.no_store):
             return await self._pass(place, request)
         return await self._find(place, request, wanted)
+
+    def _asks_us(self, request: Request) -> bool:
+        """Whether OPTIONS is about this server: by `*`, by Max-Forwards, or because others do not get it."""
+        return not self.policy.all_methods or request.path == "*" or forwards_left(request.headers) == 0
 
     def _check_method(self, method: str) -> None:
         allowed = (b"Allow", b"GET, HEAD, OPTIONS")
@@ -217,8 +212,10 @@ class Flow:
     async def _find(self, place: Place, request: Request, wanted: RequestDirectives | None) -> Response:
         if place.directives.blocking or place.directives.skip or self.fetcher.streams.get(place.base) is not None:
             place, answer = self.fetcher.streams.directed(place, self.ctx.clock())
-            if answer and (newest := self.store.get(answer)) is not None:
-                return await self._serve(newest, request, "hits")
+            if answer:
+                if self._is_fresh(newest := self.store.get(answer)):
+                    return await self._serve(newest, request, "hits")
+                place = place.directed(NOTHING)  # it need not wait, and what there is may be long over
         for _ in range(LOOKS):
             key = self._variant(place.key, request.head.fields)
             if key is None or self.fetcher.passes_by(place.key):
@@ -242,6 +239,9 @@ class Flow:
                 return await self._held(entry, request, way, why, lead.own)
             entry.release()  # it varies, and is for other requests than this
         return await self._pass(place, request)
+
+    def _is_fresh(self, stored: Entry | None) -> TypeGuard[Entry]:
+        return stored is not None and stored.meta.fresh(self.ctx.clock())
 
     def _variant(self, key: str, fields: Fields) -> str | None:
         """The key of what fits a request, where what is stored under `key` varies; None where nothing can."""
@@ -316,14 +316,23 @@ class Flow:
         """Whether one more request may be under way to upstreams."""
         return self.store.filling + self.passer.passing < self.bounds.fetches
 
+    def may_pass(self) -> bool:
+        """Whether one more request may be passed on for one viewer."""
+        most = self.bounds.fetches - int(self.bounds.fetches * KEPT_FOR_FETCHES)
+        return self.passer.passing < most and self.may_fetch()
+
     def _busy(self) -> None:
         retry = (b"Retry-After", b"1")
         raise Refused(503, f"too many wait for {self.ctx.tier}'s upstreams: try again", retry)
 
     async def _pass(self, place: Place, request: Request) -> Response:
-        if not self.may_fetch():
+        if not self.may_pass():
             self._busy()
         response = await self.passer.pass_on(place, request)
+        if self.signing is not None and isinstance(response.body, bytes):  # a playlist; all else is still coming
+            address = request.connection.peer.host
+            response.body = self.signing.inherit(request.path, response.body, request.query, address)
+            response.headers = for_one(response.headers)
         self.counts["passed"] += 1
         return response
 
@@ -348,7 +357,7 @@ class Flow:
         self.counts[way] += 1
         target = f"{request.path}?{request.query}".encode("ascii")
         who = identity(request.connection, target, request.head.fields)
-        self.audience.seen(who, request.path.rpartition("/")[0], self.ctx.clock())
+        self.audience.seen(who, folder_of(entry.key), self.ctx.clock())
         return response
 
     async def _own_playlist(self, signing: Signing, entry: Entry, request: Request, way: str) -> Response:

@@ -61,9 +61,14 @@ class Streams:
     def __init__(self, name: Callable[[str], str] = str) -> None:
         self._name = name
         self._programmes: Memory[str, Programme] = Memory()
+        # Of each folder that has segments, the playlist that listed some there last; several may share one.
         self._folders: Memory[str, str] = Memory()
+        # Of each name that comes next, the playlist that says so.
+        self._awaited: Memory[str, str] = Memory()
         #: Versions held back, and epochs that began anew, so far.
         self.held_back = self.restarts = 0
+        #: Told the folder and the target duration of a version that is shown.
+        self.paced: Callable[[str, float], None] = lambda folder, target_duration: None
 
     def values(self) -> Sequence[Programme]:
         """All of them, the oldest first."""
@@ -91,9 +96,22 @@ class Streams:
             self.restarts += step.verdict is Verdict.NEW_EPOCH
             if not facts.skipped:
                 programme.newest, programme.at = place.key, now
-            self._folders.put(next(folders(self._name(place.only))), place.base)
+            self._find_by(programme.track, place.base)
+            self.paced(place.stream, facts.pace)
         self._programmes.put(place.base, programme)
         return Arrived(step, programme)
+
+    def confirmed(self, base: str, now: float) -> None:
+        """Upstream has nothing else than the version that is shown."""
+        if (programme := self._programmes.get(base)) is not None:
+            programme.track.confirmed(now)
+
+    def _find_by(self, track: Track, base: str) -> None:
+        """Have a playlist found by what it lists: in its own folder, or in one beside or above it."""
+        for path in filter(None, (track.path, track.newest)):
+            self._folders.put(next(folders(self._name(path))), base)
+        for name in track.awaited:
+            self._awaited.put(name, base)
 
     def of(self, path: str) -> Programme | None:
         """The playlist that a segment belongs to: of its folder, or of one above it."""
@@ -104,7 +122,9 @@ class Streams:
 
     def awaits(self, path: str) -> float:
         """Seconds for which it is worth waiting for something that is not there; 0 for all but what comes next."""
-        programme = self.of(path)
+        name = self._name(path)
+        base = self._awaited.get(name) or self._awaited.get(name.partition("?")[0])
+        programme = self._programmes.get(base) if base is not None else None
         return programme.facts.pace if programme is not None and programme.track.is_next(path) else 0.0
 
     def directed(self, place: Place, now: float) -> tuple[Place, str]:

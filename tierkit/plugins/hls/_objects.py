@@ -59,6 +59,12 @@ class Meta:
         """The same, fresh no longer."""
         return evolve(self, lifetime=evolve(self.lifetime, fresh=min(self.lifetime.fresh, self.age(now))))
 
+    def softened(self, now: float) -> Meta:
+        """The same, stale while one request looks upstream, for as long as it would have been fresh."""
+        old, new = self.lifetime, self.staled(now).lifetime
+        behind = max(old.while_revalidated, old.fresh - new.fresh)
+        return evolve(self, lifetime=evolve(new, while_revalidated=behind, if_error=max(old.if_error, behind)))
+
 
 class Memory(OrderedDict[K, T]):
     """The newest few by key: what a stranger can make us remember is bounded.  `get` is the dictionary's own."""

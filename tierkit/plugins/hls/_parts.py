@@ -9,13 +9,15 @@ from functools import partial
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_range import MultipartRanges, Span, content_range, requested_spans
 from tierkit.http import BodySink, Ready, Response
-from tierkit.plugin import ConnectionLost, Entry, UpstreamError
+from tierkit.plugin import ConnectionLost, Entry, TierkitError
 
 from ._objects import Meta
 
 __all__ = ["RANGES", "spans_of", "stretch", "whole", "with_spans"]
 
 RANGES = (b"Accept-Ranges", b"bytes")
+#: Bytes that are copied for one viewer at a time of what is no memfd: what one who has stalled holds.
+PIECE = 16384
 
 
 def spans_of(request: Headers, meta: Meta, length: int | None, wall: float) -> list[Span]:
@@ -39,7 +41,7 @@ def stretch(entry: Entry, head: bytes, start: int, end: int) -> Ready:
     count = end - start
     if entry.blob.in_kernel:
         return Ready(head, entry.blob, count, start, entry)
-    return Ready(head, memoryview(entry.blob.read(0, entry.size))[start:end], count)
+    return Ready(head, memoryview(entry.blob.read(0, entry.size))[start:end], count, held=entry)
 
 
 def whole(entry: Entry, status: int, headers: list[tuple[bytes, bytes]]) -> Response:
@@ -93,7 +95,7 @@ async def _copy(entry: Entry, start: int, end: int | None, sink: BodySink) -> No
     while end is None or at < end:
         try:
             ready = await entry.more(at)
-        except UpstreamError as error:
+        except TierkitError as error:
             raise ConnectionLost(f"the object broke off: {error}") from None
         if not ready:
             return
@@ -101,5 +103,6 @@ async def _copy(entry: Entry, start: int, end: int | None, sink: BodySink) -> No
         if entry.blob.in_kernel:
             await sink.sendfile(entry.blob, at, count)
         else:
+            count = min(count, PIECE)
             await sink.write(entry.blob.read(at, count))
         at += count

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from tierkit.codecs.hls_query import Directives, split_query
 from tierkit.codecs.http1 import Headers, get
@@ -21,7 +21,7 @@ from tierkit.plugin import RemoteProtocolError, TierkitError, Upstreams
 from ._elsewhere import Elsewhere
 from ._objects import Memory
 
-__all__ = ["Gate", "Place", "Refused"]
+__all__ = ["NOTHING", "Gate", "Place", "Refused", "check_path", "folder_of"]
 
 #: Proxies that a request may have come through before it is taken for a loop.
 MAX_HOPS = 16
@@ -71,8 +71,13 @@ class Place:
 
     @property
     def stream(self) -> str:
-        """Whose share of the store it is counted in: the folder that it is in."""
-        return self.only.rpartition("/")[0]
+        """Whose share of the store it is counted in, and whose viewers: the folder that it is in."""
+        return folder_of(self.base)
+
+
+def folder_of(key: str) -> str:
+    """The folder of what is stored under a key."""
+    return key.partition("\n")[0].partition("?")[0].rpartition("/")[0]
 
 
 def _place(plain: str, base: str, directives: Directives, host: str = "") -> Place:
@@ -144,10 +149,13 @@ class Gate:
             check_path(head.path)
         target = (f"{head.path}?{head.query}" if head.query else head.path).encode("ascii")
         place = self._remembered(self.canonical(target), head.host.lower() if self.by_host else "")
-        if self.rule is None or not self.rule.forward or place.directives != NOTHING:
+        if self.rule is None or not self.rule.forward:
             return place
         query = self.rule.forwarded(head.query.encode("ascii")).decode("ascii")
-        return evolve(place, path=f"{head.path}?{query}" if query else head.path)
+        if place.directives != NOTHING:
+            _, query = split_query(query)
+        plain = f"{head.path}?{query}" if query else head.path
+        return _place(plain, place.base, place.directives, place.host)
 
     def _remembered(self, target: bytes, host: str) -> Place:
         known = _for_host(target, host) if self.by_host else target
@@ -177,6 +185,10 @@ class Gate:
         """What a path and its query are called, whoever's ids are in them."""
         key = self.upstream.key(target)
         return key if self.paths is None else self.paths.canonical(key)
+
+    def called(self, target: str) -> str:
+        """The same, without the parameters that are no part of what is asked for."""
+        return self.name(self.canonical(target.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass"))
 
     def child(self, target: str, host: str = "") -> Place:
         """The place of a path and its query, as they stand in a playlist or a Location."""

@@ -69,6 +69,8 @@ class Policy(ABC):
     knows_streams: bool
     #: Whether our own CORS fields take the place of upstream's.
     own_cors: bool
+    #: Whether upstream is asked with the fields of the viewer who began a fetch: its answer may then hold some of his.
+    asks_as_viewer: bool
 
     @abstractmethod
     def lifetime(self, arrival: Arrival) -> Lifetime:
@@ -102,6 +104,7 @@ class Live(Policy):
     relays_errors = False
     knows_streams = True
     own_cors = True
+    asks_as_viewer = False
 
     def lifetime(self, arrival: Arrival) -> Lifetime:
         about, stream = arrival.about, arrival.stream
@@ -143,6 +146,7 @@ class Plain(Policy):
     relays_errors = True
     knows_streams = False
     own_cors = False
+    asks_as_viewer = True
 
     def __init__(self, rules: http_cache.Policy) -> None:
         self.rules = rules

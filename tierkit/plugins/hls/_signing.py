@@ -1,77 +1,35 @@
 """Signed URLs at an edge: who may have what, and how a playlist hands its permission on to what it lists.
 
-The secrets stand in a file, one a line, `ID SECRET`; it is read again when it changes, so that a key is added before
-URLs are signed with it, and taken out when the last of those has ended.  Nothing of it is ever told.
+The secrets stand in a file (`tierkit.access.KeyFile`), which is read again when it changes, so that a key is added
+before URLs are signed with it, and taken out when the last of those has ended.
 """
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from attrs import frozen
 
-from tierkit.codecs.hls_rewrite import Child, QueryTemplate, children, rewrite
-from tierkit.codecs.hls_uris import resolve, with_query
+from tierkit.access import KeyFile
+from tierkit.codecs.hls_rewrite import Child, QueryTemplate, children, meanings, rewrite
+from tierkit.codecs.hls_uris import with_query
 from tierkit.codecs.query import values
-from tierkit.codecs.signed_url import SecureLink, SigningKey, Unsigned, inherited, verify
-from tierkit.plugin import TierkitError
+from tierkit.codecs.signed_url import SecureLink, Unsigned, inherited, verify
 
 from ._places import Refused
 
-__all__ = ["KeyFile", "LinkSigning", "Signing", "TokenSigning"]
-
-#: Seconds between looks at the file.
-LOOK_EVERY = 1.0
+__all__ = ["LinkSigning", "Signing", "TokenSigning"]
 
 
-class KeyFile:
-    """The secrets of a file.
-
-    Raises TierkitError where it cannot be read; later, what is no good leaves the old ones in force.
-    """
-
-    def __init__(self, path: str, clock: Callable[[], float]) -> None:
-        self.path = path
-        self._clock = clock
-        self._keys: dict[str, SigningKey] = {}
-        self._seen: tuple[int, int] = (0, 0)
-        self._next_look = clock() + LOOK_EVERY
-        self._read()
-
-    def keys(self) -> dict[str, SigningKey]:
-        """By id, in the order of the file."""
-        if self._clock() >= self._next_look:
-            self._next_look = self._clock() + LOOK_EVERY
-            try:
-                self._read()
-            except TierkitError:
-                pass  # half-written: the next look finds it whole
-        return self._keys
-
-    def _read(self) -> None:
-        try:
-            state = os.stat(self.path)
-            seen = (state.st_mtime_ns, state.st_size)
-            if seen == self._seen:
-                return
-            lines = Path(self.path).read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise TierkitError(f"signing_keys={self.path}: {reason}: give a file of lines 'ID SECRET'") from None
-        found = {}
-        for number, line in enumerate(lines, 1):
-            words = line.split()
-            if not words or words[0].startswith("#"):
-                continue
-            if len(words) != 2:
-                raise TierkitError(f"signing_keys={self.path}, line {number}: give 'ID SECRET'")
-            found[words[0]] = SigningKey(words[0], words[1].encode())
-        if not found:
-            raise TierkitError(f"signing_keys={self.path}: it has no key: give lines 'ID SECRET'")
-        self._keys, self._seen = found, seen
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Tell a viewer what is not signed."""
+    try:
+        yield
+    except Unsigned as error:
+        raise Refused(403, f"this URL is not signed for that: {error}") from None
 
 
 class Signing(ABC):
@@ -86,10 +44,8 @@ class Signing(ABC):
 
     def admit(self, path: str, query: str, address: str) -> None:
         """Raise Refused (403) where a URL is not good."""
-        try:
+        with refusing():
             self.check(path, values(query, self.parameters), address)
-        except Unsigned as error:
-            raise Refused(403, f"this URL is not signed for that: {error}") from None
 
     @abstractmethod
     def check(self, path: str, told: dict[str, str], address: str) -> None:
@@ -97,7 +53,10 @@ class Signing(ABC):
 
     @abstractmethod
     def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
-        """The playlist at `path` with the permission of the request that asked for it on all its URIs here."""
+        """The playlist at `path` with the permission of the request that asked for it on all its URIs here.
+
+        Raises Refused (403) where that is over by now.
+        """
 
 
 class TokenSigning(Signing):
@@ -114,15 +73,18 @@ class TokenSigning(Signing):
 
     def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
         keys, token = self.keys.keys(), values(query, self.parameters)["token"]
-        grant = verify(token, path, keys, self.wall(), address=address)
+        with refusing():  # it was good when he asked, and may have ended while he waited
+            grant = verify(token, path, keys, self.wall(), address=address)
         # Viewers come in crowds for one version: what is prepared for the last one mostly serves the next.
         if self._prepared is None or self._prepared.playlist is not playlist:
             self._prepared = _Prepared.of(playlist, path, self.parameters)
         if all(map(grant.covers, self._prepared.samples)):
             return self._prepared.template.render([("token", token)])
 
+        meant = meanings(playlist, path)
+
         def signed(child: Child) -> str:
-            target = resolve(path, child.uri)
+            target = meant(child.uri)
             own = inherited(token, grant, target.path, key=keys.get(grant.key), address=address) if target.here else ""
             return with_query(child.uri, [("token", own)]) if own else child.uri
 
@@ -140,7 +102,7 @@ class _Prepared:
 
     @classmethod
     def of(cls, playlist: bytes, path: str, names: tuple[str, ...]) -> _Prepared:
-        targets = (resolve(path, child.uri) for child in children(playlist))
+        targets = map(meanings(playlist, path), (child.uri for child in children(playlist)))
         folders = {target.path.partition("?")[0].rpartition("/")[0] for target in targets if target.here}
         return cls(playlist, QueryTemplate.of(playlist, path, names), tuple(f"{folder}/x" for folder in folders))
 
@@ -169,9 +131,10 @@ class LinkSigning(Signing):
     def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
         expires = values(query, self.parameters)["expires"]
         link = self._links()[0]
+        meant = meanings(playlist, path)
 
         def signed(child: Child) -> str:
-            target = resolve(path, child.uri)
+            target = meant(child.uri)
             if not target.here:
                 return child.uri
             md5 = link.sign(target.path, int(expires), address)

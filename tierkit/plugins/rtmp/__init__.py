@@ -10,6 +10,8 @@ Either way what it has can be pushed on to other servers, each target with its o
 * A pull tries the upstreams in order; one that fails rests for a while (jittered), and the next one is tried at
   once.  One that is well and has not got the stream is asked again, more and more rarely.
 
+* While nobody publishes, or the upstream has not got the stream, the clip of `off_air` is shown.
+
 What a viewer's URL has behind the question mark is for this tier and is not sent upstream: one pull serves all.
 """
 
@@ -22,7 +24,9 @@ from typing import ClassVar
 import trio
 from attrs import frozen
 
-from tierkit.plugin import Context, FanoutPolicy, Node, Running, Service, hookimpl, option
+from tierkit.access import authorise_option, decide_within_option, open_access
+from tierkit.off_air import OffAirOptions, clip_problem, load_clip, names
+from tierkit.plugin import Authoriser, Context, FanoutPolicy, Node, Running, Service, hookimpl, option
 
 from ._pull import SCHEMES
 from ._relay import Bounds, Relay, RTMPStatistics
@@ -76,6 +80,15 @@ class RTMP(Service):
         "A new publisher of a name ends the one that is there, instead of being refused; for encoders that "
         "come back before their old connection is known to be dead.",
     )
+    max_bitrate: int = option(
+        100_000_000,
+        "Bits per second, over five seconds, beyond which a publisher is dropped.",
+        minimum=10_000,
+        maximum=10**11,
+        unit="bit/s",
+    )
+    authorise: tuple[Authoriser, ...] = authorise_option()
+    decide_within: float = decide_within_option()
     batch: float = option(
         0.3,
         "Longest time for which media is held to be sent in one go; it is reached only with thousands of players.",
@@ -107,6 +120,25 @@ class RTMP(Service):
         unit="s",
     )
 
+    off_air: str = option(
+        "",
+        "An FLV file that is shown in a loop while nobody publishes: a clip with the same kinds of media, in the same "
+        "codecs, as the streams; empty for none.",
+    )
+    off_air_for: tuple[str, ...] = option(
+        (),
+        "Names, such as 'live/hall', that are shown the clip also before their first publisher; all others once they "
+        "have had one.",
+        converter=names,
+    )
+    off_air_after: float = option(
+        1.0,
+        "Time off air after which the clip begins; encoders that come straight back are not preceded by it.",
+        minimum=0,
+        maximum=5,
+        unit="s",
+    )
+
     @property
     def policy(self) -> FanoutPolicy:
         """The bounds of each stream's ring."""
@@ -131,13 +163,35 @@ class RTMP(Service):
             max_streams=self.max_streams,
             takeover=self.takeover,
             farewell=self.farewell,
+            off_air=OffAirOptions(self.off_air, self.off_air_for, self.off_air_after),
+            max_bitrate=self.max_bitrate,
         )
+
+    def problems(self) -> list[str]:
+        """The ranges of the options, and how they go together."""
+        found = [*super().problems(), *self.bounds.off_air.problems()]
+        if self.off_air and self.off_air_after >= self.patience:
+            found.append(
+                f"option off_air_after={self.off_air_after!r} must be less than patience={self.patience!r}: who waits "
+                "is refused before the clip begins"
+            )
+        return found
+
+    def problems_here(self) -> list[str]:
+        """What is wrong with the off-air clip's file."""
+        return clip_problem(self.off_air)
 
     @asynccontextmanager
     async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
         """Begin to serve in `tier`."""
-        async with trio.open_nursery() as nursery:
-            relay = _Relay(ctx, nursery, self.policy, self.bounds)
+        clip = await load_clip(ctx, self.bounds.off_air)
+        async with (
+            open_access(self.authorise, ctx, within=self.decide_within) as access,
+            trio.open_nursery() as nursery,
+        ):
+            relay = _Relay(ctx, nursery, access, self.policy, self.bounds)
+            relay.off_air.start(self.bounds.off_air, clip)
+            nursery.start_soon(relay.off_air.run, name=f"{ctx.tier} shows its off-air clip")
             nursery.start_soon(relay.sweeper.run, name=f"{ctx.tier} looks after its players")
             nursery.start_soon(relay.expire, name=f"{ctx.tier} ends what is off air")
             try:
@@ -153,6 +207,7 @@ class _Relay(Relay):
         if not isinstance(service, RTMP):
             return False
         self.adopt(service.policy, service.bounds)
+        self.access.replace(service.authorise, service.decide_within)
         return True
 
 

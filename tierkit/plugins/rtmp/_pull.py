@@ -79,7 +79,7 @@ class Pull:
     def last_left(self) -> None:
         """A player has left: where it was the last, the grace begins."""
         if not self.stream.players:
-            grace = self._host.bounds.grace if self.stream.on_air else 0.0
+            grace = self._host.bounds.grace if self.stream.playable else 0.0
             self.scope.deadline = trio.current_time() + grace
 
     async def run(self) -> None:

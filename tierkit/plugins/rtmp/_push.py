@@ -20,7 +20,7 @@ SCHEMES = ("rtmp", "rtmps")
 #: What may wait for a slow target: some 10 s of 3 Mbit/s, or 30 s of messages.  Then whole GOPs are skipped.
 QUEUE_BYTES = 4 << 20
 QUEUE_MESSAGES = 2048
-#: Seconds between looks at whether the stream is still on air.
+#: Seconds between looks at whether the stream still goes on.
 LOOK = 1.0
 
 
@@ -50,7 +50,12 @@ class PushHost(Protocol):
 
 
 class Push:
-    """One stream to one target, for as long as the stream is on air.
+    """One stream to one target, for as long as it goes on: also while the off-air clip is shown, for the target's
+    players are players, too.
+
+    We do not know whether that has any.  So where nobody else watches, the clip goes on for a push alone only of
+    streams that are programmes by name (`off_air_for`), and never in a tier that pulls, where it would hide what the
+    upstream has.
 
     Attributes:
         connected: whether the target takes it.
@@ -67,12 +72,16 @@ class Push:
 
     async def run(self) -> None:
         """Connect again and again, with the rests that the upstreams' rules give."""
-        while self._stream.on_air:
-            try:
-                await self._once()
-            except (UpstreamError, NotServed) as error:
-                self._host.push_failures += 1
-                await trio.sleep(self._host.lost(self._candidate, getattr(error, "reason", str(error))))
+        unwatch = self._stream.watch(lambda: self._stream.standing and not self._host.ctx.upstream.names)
+        try:
+            while self._stream.goes_on:
+                try:
+                    await self._once()
+                except (UpstreamError, NotServed) as error:
+                    self._host.push_failures += 1
+                    await trio.sleep(self._host.lost(self._candidate, getattr(error, "reason", str(error))))
+        finally:
+            unwatch()
 
     async def _once(self) -> None:
         host, candidate = self._host, self._candidate
@@ -93,7 +102,7 @@ class Push:
                 self.skipped += queue.skipped
 
     async def _send(self, publisher: Publisher, queue: PushQueue) -> None:
-        while self._stream.on_air or queue:
+        while self._stream.goes_on or queue:
             with trio.move_on_after(LOOK):
                 await queue.wait()
             while queue:

@@ -8,11 +8,13 @@ from secrets import token_hex
 import trio
 from attrs import field, frozen
 
+from tierkit.access import Access, AccessStatistics
 from tierkit.codecs.rtmp_session import ConnectRequested
-from tierkit.codecs.rtmp_url import Route
 from tierkit.events import UpstreamBack, UpstreamLost
 from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
+from tierkit.off_air import OffAir, OffAirOptions
 from tierkit.plugin import (
+    Attempt,
     Candidate,
     Connection,
     Context,
@@ -53,6 +55,8 @@ class Bounds:
     max_streams: int
     takeover: bool
     farewell: float
+    off_air: OffAirOptions
+    max_bitrate: int
 
     @property
     def timeouts(self) -> RTMPTimeouts:
@@ -80,6 +84,10 @@ class RTMPStatistics:
     pushing: int = field(metadata={"merge": "sum"})
     push_failures: int = field(metadata={"merge": "sum"})
     push_skipped: int = field(metadata={"merge": "sum"})
+    #: Publishers dropped because they sent more than `max_bitrate`.
+    too_fast: int = field(metadata={"merge": "sum"})
+    #: What its authorisers have decided.
+    access: AccessStatistics = field(metadata={"merge": "sum"})
     #: The process's one pump.
     pump: PumpStatistics = field(metadata={"merge": "last"})
     #: Every stream.
@@ -89,11 +97,17 @@ class RTMPStatistics:
 class Relay(Running, RTMPHost):
     """One tier's relay."""
 
-    def __init__(self, ctx: Context, nursery: trio.Nursery, policy: FanoutPolicy, bounds: Bounds) -> None:
+    access: Access
+
+    def __init__(
+        self, ctx: Context, nursery: trio.Nursery, access: Access, policy: FanoutPolicy, bounds: Bounds
+    ) -> None:
         self.ctx = ctx
+        self.access = access
         self.sweeper = Sweeper(ctx)
         self.live: Streams = streams_of(ctx)
         self.live.provider = self
+        self.off_air = OffAir(ctx, "rtmp", begun=self.push_on)
         self.adopt(policy, bounds)
         self.began = self.pull_failures = self.push_failures = self.push_skipped = 0
         self._nursery = nursery
@@ -111,6 +125,8 @@ class Relay(Running, RTMPHost):
         self.bounds = bounds
         self.patience = bounds.patience
         self.sweeper.farewell = bounds.farewell
+        self.off_air.adopt(bounds.off_air)
+        self.sweeper.max_bitrate = bounds.max_bitrate
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -131,6 +147,8 @@ class Relay(Running, RTMPHost):
             pushing=sum(each.connected for each in self._pushes.values()),
             push_failures=self.push_failures,
             push_skipped=self.push_skipped + sum(each.skipped for each in self._pushes.values()),
+            too_fast=self.sweeper.too_fast,
+            access=self.access.statistics(),
             pump=self.live.pump.statistics(),
             streams=tuple(stream.statistics() for stream in self.live),
         )
@@ -169,30 +187,30 @@ class Relay(Running, RTMPHost):
             shown = " -> ".join(each.partition("#")[0] for each in (*way, self._hop))
             raise RTMPRefusal("NetConnection.Connect.Rejected", f"a loop: {shown}; mend upstream=")
 
-    async def play(self, route: Route, request: ConnectRequested) -> Stream:
+    async def play(self, attempt: Attempt, request: ConnectRequested) -> Stream:
         self._requests += 1
         try:
-            stream, hit = await self._find(route, request)
+            stream, hit = await self._find(attempt.path, request)
         except RTMPRefusal:
             self._refused += 1
             raise
         self._hits += hit
         return stream
 
-    async def want(self, route: Route) -> Stream:
+    async def want(self, path: str) -> Stream:
         """A stream for another service of this tier, which counts its own requests (`tierkit.live.Provider`)."""
-        stream, _ = await self._find(route, ConnectRequested("", ""))
+        stream, _ = await self._find(path, ConnectRequested("", ""))
         return stream
 
-    async def _find(self, route: Route, request: ConnectRequested) -> tuple[Stream, bool]:
+    async def _find(self, path: str, request: ConnectRequested) -> tuple[Stream, bool]:
         """The stream, and whether nothing had to be asked for it upstream."""
         if self.sweeper.leaving:
             raise RTMPRefusal("NetStream.Play.Failed", f"{self.ctx.tier} is about to stop")
         if not self.ctx.upstream.names:
-            stream = self._open(route.path, "NetStream.Play.Failed")
+            stream = self._open(path, "NetStream.Play.Failed")
             return stream, stream.on_air
         # The canonical spelling is asked for upstream, too: two spellings are one stream and one pull.
-        name = self.ctx.upstream.key(route.path)
+        name = self.ctx.upstream.key(path)
         pulling = self._pull_of(name)
         if pulling is None:
             await self._check_served(name)
@@ -205,13 +223,13 @@ class Relay(Running, RTMPHost):
         self._nursery.start_soon(self._keep, name, pulling, name=f"{self.ctx.tier} pulls {name}")
         return pulling.stream, False
 
-    async def publish(self, route: Route, peer: str) -> Publication:
+    async def publish(self, attempt: Attempt) -> Publication:
         if self.sweeper.leaving:
             raise RTMPRefusal("NetStream.Publish.Denied", f"{self.ctx.tier} is about to stop")
         if self.ctx.upstream.names:
             raise RTMPRefusal("NetStream.Publish.Denied", f"{self.ctx.tier} pulls its streams: publish to its upstream")
-        stream = self._open(route.path, "NetStream.Publish.Denied")
-        publication = stream.publish(peer, takeover=self.bounds.takeover)
+        stream = self._open(attempt.path, "NetStream.Publish.Denied")
+        publication = stream.publish(str(attempt.peer), takeover=self.bounds.takeover)
         self.push_on(stream)
         return publication
 
@@ -259,7 +277,7 @@ class Relay(Running, RTMPHost):
                 self.live.discard(pulling.stream)
 
     def push_on(self, stream: Stream) -> None:
-        """Push a stream that has come on air to every target."""
+        """Push a stream that has come on air, or is shown the off-air clip, to every target."""
         for candidate in self.ctx.push:
             key = (stream.name, candidate.name)
             if key not in self._pushes:
