@@ -121,16 +121,16 @@ def _llnw(values: Mapping[str, str], user: str, password: str, app: str, ours: s
 
 
 def _base64_md5(text: str) -> str:
-    return b64encode(_md5(text).digest()).decode()
+    return b64encode(_md5(text)).decode()
 
 
 def _hex_md5(text: str) -> str:
-    return _md5(text).hexdigest()
+    return _md5(text).hex()
 
 
-def _md5(text: str) -> Any:
+def _md5(text: str) -> bytes:
     # The protocol's choice, not ours.
-    return md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False)
+    return md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()
 
 
 def token_asked_for(*places: Mapping[str, Any]) -> str:
