@@ -206,11 +206,13 @@ class _Links:
         if other in self.plans:
             return True
         try:
-            url = str(Address.parse(other)) if "://" in other else ""
+            address = Address.parse(other) if "://" in other else None
+            url = "" if address is None else str(address.with_(keyed=key == "push"))
         except AddressError:
             url = "this"
         if url:
-            wanted = f"write [origin.NAME] with address = '{url}', and {key} = 'NAME'"
+            kind = "restream" if key == "push" else "origin"
+            wanted = f"write [{kind}.NAME] with address = '{url}', and {key} = 'NAME'"
             self.problems.tell(name, key, f"{key}: {url} is a URL, and names are wanted here: {wanted}")
         else:
             others = [each for each in self.plans if each != name]

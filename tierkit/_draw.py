@@ -161,11 +161,16 @@ def _node(graph: Graph, node: Node) -> dict[str, Any]:
         "upstream": [each.name for each in node.upstreams],
         "policy": node.policy if isinstance(node, Tier) else None,
         "push": [each.name for each in node.push] if isinstance(node, Relay) else [],
-        "backups": [str(each) for each in node.backups] if isinstance(node, Restream) else [],
-        "streams": list(node.streams) if isinstance(node, Restream) else [],
+        **_restream(node),
         "serves": [_recipe(each) for each in node.serves],
         "speaks": next((_recipe(each) for each in _recipes(node) if each not in node.serves), None),
     }
+
+
+def _restream(node: Node) -> dict[str, Any]:
+    if not isinstance(node, Restream):
+        return {}
+    return {"backups": [str(each) for each in node.backups], "streams": list(node.streams)}
 
 
 def _recipe(recipe: Any) -> dict[str, Any]:

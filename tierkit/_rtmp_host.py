@@ -95,9 +95,11 @@ class Sweeper:
     Attributes:
         farewell: seconds that players and publishers have to go elsewhere once the tier drains; then they are
             ended in order.
+        elsewhere: where that is, ``rtmp://HOST:PORT`` or with an application; empty where they are to come back.
     """
 
     farewell: float = 5.0
+    elsewhere: str = ""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -146,7 +148,7 @@ class Sweeper:
                         await trio.lowlevel.checkpoint()
 
     def draining(self) -> None:
-        """Let nobody new begin, and tell the players that can go elsewhere to do so."""
+        """Let nobody new begin, and tell all that can go elsewhere to do so."""
         self.leaving = True
         self._farewell_at = self._ctx.clock() + self.farewell
         self._pump.in_turns([served.drain for served in self])

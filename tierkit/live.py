@@ -23,6 +23,10 @@ from attrs import field, frozen
 from ._events import PublisherJoined, PublisherLeft, StreamEnded, StreamFault, StreamStarted
 from ._fanout import FanoutPolicy, Pump, RingStatistics
 from ._live_epoch import Epoch, Place
+from ._live_takeover import STALE
+from ._live_takeover import TAKEOVER_HELP as TAKEOVER_HELP
+from ._live_takeover import TAKEOVERS as TAKEOVERS
+from ._live_takeover import takeover_of as takeover_of
 from ._plugin import Context, StreamState
 from .codecs.flv import Kind, classify
 from .codecs.rtmp_chunk import CHUNK_SIZE, encode_message
@@ -92,6 +96,7 @@ class Stream:
         players: who plays it now, or waits for it.
         epochs: how many publishers it has had.
         trouble: why it is not on air, for those who wait; whoever pulls it sets this.
+        kept: it is pulled all the time: its players end when it has been off air for too long, it does not.
     """
 
     def __init__(self, streams: Streams, name: str) -> None:
@@ -105,6 +110,7 @@ class Stream:
         self.held = 0
         self.leaps = 0
         self.trouble = ""
+        self.kept = False
         #: When the last publisher left, on the tier's clock; None while there is one.
         self.off_since: float | None = streams.clock()
         self._streams = streams
@@ -153,13 +159,15 @@ class Stream:
 
         return cancel
 
-    def publish(self, publisher: str, *, takeover: bool = False, pulled: bool = False) -> Publication:
-        """Begin to publish.  With `takeover` a publisher that is there already is ended, else raises Busy.
+    def publish(self, publisher: str, *, takeover: str | bool = "never", pulled: bool = False) -> Publication:
+        """Begin to publish.  A publisher that is there is ended as `takeover` says, else raises Busy.
 
         `pulled` says that this tier has fetched it: no publisher has come to us, and no event says so.
         """
         if (old := self.publication) is not None:
-            if not takeover:
+            silent = self._streams.clock() - old.last
+            takeover = takeover_of(takeover)
+            if takeover == "never" or (takeover == "stale" and silent < STALE):
                 raise Busy(f"{self.name} is published by {old.publisher} already: end that, or choose another name")
             old.end("another publisher has taken its name over")
             if old.on_end is not None:
@@ -332,8 +340,11 @@ class Streams:
         gone = [s for s in old if s.epochs or not s.players]
         for stream in gone:
             stream.end("NetStream.Play.UnpublishNotify", "the stream has ended")
-            del self._streams[stream.name]
-        return gone
+            if stream.kept:
+                stream.off_since = None  # once for each time that it goes off air
+            else:
+                del self._streams[stream.name]
+        return [stream for stream in gone if not stream.kept]
 
     def states(self) -> list[StreamState]:
         """Every stream for `Running.streams`."""

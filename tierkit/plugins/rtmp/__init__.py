@@ -1,7 +1,8 @@
 """RTMP fan-out: the relay that players connect to.
 
 With upstreams it pulls each stream once, on demand: the first player of `app/name` starts the pull, all others
-read the same ring, and the last one's departure ends it after a grace.  Without upstreams it takes publishers.
+read the same ring, and the last one's departure ends it after a grace; what `pull` names is pulled all the time.
+Without upstreams it takes publishers.
 Either way what it has can be pushed on to other servers, each target with its own fate.
 
 * A player that asks for a stream which is not on air waits, `patience` seconds at most.
@@ -15,19 +16,35 @@ What a viewer's URL has behind the question mark is for this tier and is not sen
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
 import trio
 from attrs import frozen
 
-from tierkit.plugin import Context, FanoutPolicy, Node, Running, Service, hookimpl, option
+from tierkit import AddressError, GraphError
+from tierkit.live import TAKEOVER_HELP, TAKEOVERS, takeover_of
+from tierkit.plugin import Address, Context, FanoutPolicy, Node, Running, Service, hookimpl, option
 
-from ._pull import SCHEMES
+from ._places import SCHEMES
 from ._relay import Bounds, Relay, RTMPStatistics
 
 __all__ = ["RTMP", "RTMPStatistics"]
+
+
+def _names(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _no_redirect(url: str) -> str:
+    try:
+        address = Address.parse(url)
+    except AddressError:
+        return "is no URL"
+    if address.scheme not in SCHEMES or address.wildcard:
+        return f"{address} is no RTMP server"
+    return "has credentials, which everybody would see" if address.username or address.password else ""
 
 
 @frozen
@@ -71,11 +88,12 @@ class RTMP(Service):
         15.0, "Time without any media after which an upstream counts as failed.", minimum=1, maximum=600, unit="s"
     )
     max_streams: int = option(1000, "Streams at once; each holds a GOP in memory.", minimum=1, maximum=100_000)
-    takeover: bool = option(
-        False,
-        "A new publisher of a name ends the one that is there, instead of being refused; for encoders that "
-        "come back before their old connection is known to be dead.",
+    pull: tuple[str, ...] = option(
+        (),
+        "Streams (app/name) that are pulled all the time, whether or not anybody plays them.",
+        converter=_names,
     )
+    takeover: str | bool = option("never", TAKEOVER_HELP, choices=TAKEOVERS, converter=takeover_of)
     batch: float = option(
         0.3,
         "Longest time for which media is held to be sent in one go; it is reached only with thousands of players.",
@@ -106,6 +124,24 @@ class RTMP(Service):
         maximum=3600,
         unit="s",
     )
+    redirect: str = option(
+        "",
+        "Where players and publishers are asked to go once the tier drains, if they know how (Enhanced RTMP): "
+        "rtmp://HOST[:PORT] with their own application, or with one behind it; empty: here again.",
+    )
+
+    def problems(self) -> list[str]:
+        """The ranges of the options, and what `pull` and `redirect` must look like."""
+        found = super().problems()
+        for name in self.pull:
+            parts = name.strip("/").split("/")
+            if len(parts) < 2 or {"", ".", ".."} & {*parts}:
+                found.append(f"option pull names {name!r}, which is no stream: write APP/NAME")
+        if len(self.pull) > self.max_streams:
+            found.append(f"option pull names {len(self.pull)} streams, more than max_streams={self.max_streams}")
+        if self.redirect and (wrong := _no_redirect(self.redirect)):
+            found.append(f"option redirect {wrong}: write rtmp://HOST:PORT or rtmp://HOST:PORT/APP")
+        return found
 
     @property
     def policy(self) -> FanoutPolicy:
@@ -131,15 +167,20 @@ class RTMP(Service):
             max_streams=self.max_streams,
             takeover=self.takeover,
             farewell=self.farewell,
+            pull=self.pull,
+            redirect=self.redirect,
         )
 
     @asynccontextmanager
     async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
         """Begin to serve in `tier`."""
+        if self.pull and not tier.upstreams:
+            raise GraphError([f"{tier.name}: rtmp: option pull names streams and has no upstream: give upstream="])
         async with trio.open_nursery() as nursery:
             relay = _Relay(ctx, nursery, self.policy, self.bounds)
             nursery.start_soon(relay.sweeper.run, name=f"{ctx.tier} looks after its players")
             nursery.start_soon(relay.expire, name=f"{ctx.tier} ends what is off air")
+            relay.keep_up()
             try:
                 yield relay
             finally:
@@ -152,7 +193,10 @@ class _Relay(Relay):
     def replace(self, service: Service) -> bool:
         if not isinstance(service, RTMP):
             return False
+        if service.pull and not self.ctx.upstream.names:
+            return False
         self.adopt(service.policy, service.bounds)
+        self.keep_up()
         return True
 
 
