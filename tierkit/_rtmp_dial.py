@@ -258,7 +258,7 @@ class Dialler:
         if not url.username and not url.password:
             told = f"wants a user and a password ({mod}): write {url.scheme}://USER:PASSWORD@{url.authority}"
             raise RTMPRefused(where, told, refusal.description)
-        if asked == MAX_QUESTIONS or (asked and not challenge.reason and not challenge.failure):
+        if not challenge.failure and (asked == MAX_QUESTIONS or (asked and not challenge.reason)):
             raise RTMPRefused(where, f"does not take our answer ({mod}): is the password right?", refusal.description)
         app = dial(url.with_(unix="", host="localhost").reveal()).app
         try:
