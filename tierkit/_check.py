@@ -123,6 +123,7 @@ def _services(graph: Graph) -> Iterator[str]:
             yield f"{node.name}: it serves nothing: give serves=, for instance HLS() or RTMP()"
             continue
         for service in node.serves:
+            yield from (f"{node.name}: {service.name}: {line}" for line in service.problems_in(node))
             if node.role not in service.roles:
                 fits = " or ".join(_a(role) for role in sorted(service.roles))
                 yield f"{node.name}: {service.name} cannot stand in {_a(node.role)}: it is made for {fits}"

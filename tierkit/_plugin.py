@@ -210,6 +210,10 @@ class Service(Recipe):
     #: TCP_NOTSENT_LOWAT for its connections, bytes: HTTP wants 128 KiB, RTMP two batches at least.
     send_lowat: ClassVar[int] = 131072
 
+    def problems_in(self, node: Node) -> list[str]:
+        """What is wrong with it where it stands in a graph, one line each."""
+        return []
+
     @abstractmethod
     def open(self, tier: Node, ctx: Context) -> AbstractAsyncContextManager[Running]:
         """Begin to serve in `tier`: an async context manager whose nursery holds all background work."""

@@ -36,6 +36,8 @@ SPREAD = 1.0
 SETTLED = 5.0
 #: Sounds without a picture after which a stream is taken to have none: a second of AAC.
 SOUNDS_ALONE = 50
+#: Seconds without a word after which a server is pinged at the earliest.
+SHORTEST_SILENCE = 0.5
 #: Headers and metadata kept until it begins: real streams have up to 8 tracks.
 MAX_HELD = 64
 
@@ -237,9 +239,10 @@ class _Player:
     async def _recv(self) -> bytes:
         """What comes; half-way to the deadline a ping, so that a dead line is told from a silent publisher."""
         connection, session = self._line.connection, self._line.session
-        if not self._playing:
+        left = self._deadline - trio.current_time()
+        if not self._playing or left < 2 * SHORTEST_SILENCE:
             return await connection.recv()
-        with trio.move_on_at((trio.current_time() + self._deadline) / 2):
+        with trio.move_on_after(left / 2):
             return await connection.recv()
         session.ping(trio.current_time())
         await connection.send_all(session.data_to_send())

@@ -23,7 +23,7 @@ from typing import ClassVar
 import trio
 from attrs import frozen
 
-from tierkit import AddressError, GraphError
+from tierkit import AddressError
 from tierkit.live import TAKEOVER_HELP, TAKEOVERS, takeover_of
 from tierkit.plugin import Address, Context, FanoutPolicy, Node, Running, Service, hookimpl, option
 
@@ -143,6 +143,12 @@ class RTMP(Service):
             found.append(f"option redirect {wrong}: write rtmp://HOST:PORT or rtmp://HOST:PORT/APP")
         return found
 
+    def problems_in(self, node: Node) -> list[str]:
+        """What is pulled all the time needs somewhere to come from."""
+        if self.pull and not node.upstreams:
+            return ["option pull names streams, and there is no upstream to pull them from: give upstream="]
+        return []
+
     @property
     def policy(self) -> FanoutPolicy:
         """The bounds of each stream's ring."""
@@ -174,8 +180,6 @@ class RTMP(Service):
     @asynccontextmanager
     async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
         """Begin to serve in `tier`."""
-        if self.pull and not tier.upstreams:
-            raise GraphError([f"{tier.name}: rtmp: option pull names streams and has no upstream: give upstream="])
         async with trio.open_nursery() as nursery:
             relay = _Relay(ctx, nursery, self.policy, self.bounds)
             nursery.start_soon(relay.sweeper.run, name=f"{ctx.tier} looks after its players")
