@@ -49,7 +49,7 @@ def letters(double: Double, visit: int = -1) -> str:
 
 
 async def test_what_is_named_is_pulled_whether_or_not_anybody_plays(autojump_clock: MockClock) -> None:
-    graph = Graph.of(relay(upstream=studio(), serves=RTMP(pull="live/s", grace=2, linger=5)))
+    graph = Graph.of(relay(upstream=studio(), serves=RTMP(pull=("live/s",), grace=2, linger=5)))
     async with opened(graph) as rig:
         await trio.sleep(60)
         (state,) = figures(rig)["upstream"]
@@ -97,7 +97,7 @@ async def test_players_of_a_kept_stream_end_and_wait_as_others_do(autojump_clock
 
 
 async def test_an_upstream_that_is_down_is_asked_for_ever_with_rests(autojump_clock: MockClock) -> None:
-    graph = Graph.of(relay(upstream=Origin("far", "rtmp://far.example"), serves=RTMP(pull="live/s")))
+    graph = Graph.of(relay(upstream=Origin("far", "rtmp://far.example"), serves=RTMP(pull=("live/s",))))
     async with opened(graph) as rig:
         await trio.sleep(600)
         assert len(rig.events.of(UpstreamLost)) == 1
@@ -107,7 +107,7 @@ async def test_an_upstream_that_is_down_is_asked_for_ever_with_rests(autojump_cl
 
 
 async def test_names_can_be_added_and_taken_away_while_it_runs(autojump_clock: MockClock) -> None:
-    async with opened(Graph.of(relay(upstream=studio(), serves=RTMP(pull="live/a")))) as rig:
+    async with opened(Graph.of(relay(upstream=studio(), serves=RTMP(pull=("live/a",))))) as rig:
         running = rig.handle.running("relay")["rtmp"]
         await trio.sleep(1)
         assert running.replace(RTMP(pull=("live/b",)))
@@ -116,7 +116,7 @@ async def test_names_can_be_added_and_taken_away_while_it_runs(autojump_clock: M
 
 
 def test_a_kept_pull_needs_an_upstream() -> None:
-    (line,) = check(Graph.of(relay(serves=RTMP(pull="live/a"))))
+    (line,) = check(Graph.of(relay(serves=RTMP(pull=("live/a",)))))
     assert line.startswith("relay: rtmp: option pull names streams, and there is no upstream to pull them from")
 
 
@@ -397,7 +397,8 @@ async def test_a_drain_tells_everybody_where_to_go_and_ends_the_rest_in_order(au
         for each in (player, waiter, old):
             assert not each.ended.is_set(), (each.events, each.lost)
         await trio.sleep(10)
-        assert (player.codes[-1], old.codes[-1]) == ("NetStream.Play.UnpublishNotify",) * 2
+        assert [each.codes[-1] for each in (player, old)] == ["StreamEOF"] * 2
+        assert waiter.codes == ["NetStream.Play.StreamNotFound"]
         assert all(each.ended.is_set() for each in (player, waiter, old))
         assert "lost" in ended[0]
         nursery.cancel_scope.cancel()
