@@ -138,36 +138,29 @@ def frames_or_none(path: Path) -> list[str]:
         return []  # it is being written
 
 
-async def test_ffmpeg_takes_every_frame_as_a_backup(clip: Path, tmp_path: Path) -> None:
-    dead, port = free_port(), free_port()
-    got = tmp_path / "got.flv"
+def listens(port: int) -> bool:
+    """Whether somebody does; a look that is no connection, as ffmpeg takes one alone."""
+    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A" for row in rows)
+
+
+@pytest.mark.parametrize("place", ["first", "backup"])
+async def test_ffmpeg_takes_every_frame(place: str, clip: Path, tmp_path: Path) -> None:
+    port, got = free_port(), tmp_path / "got.flv"
     where = f"rtmp://127.0.0.1:{port}/app/key"
-    both = graph(f"rtmp://127.0.0.1:{dead}/app/key", where)
-    async with open_graph(both, registry=Registry(), drain=0.5) as handle, trio.open_nursery() as nursery:
-        take = [*FFMPEG, "-listen", "1", "-i", where, "-c", "copy", str(got)]
-        nursery.start_soon(run, take)
-        await trio.sleep(0.5)
+    before = [] if place == "first" else [f"rtmp://127.0.0.1:{free_port()}/app/key"]
+    async with (
+        open_graph(graph(*before, where), registry=Registry(), drain=0.5) as handle,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(run, [*FFMPEG, "-listen", "1", "-i", where, "-c", "copy", str(got)])
+        await until(lambda: listens(port))
+        publish = [*FFMPEG, "-re", "-stream_loop", "1", "-i", str(clip), "-c", "copy", "-f", "flv"]
         with trio.fail_after(40):
-            await run(
-                [
-                    *FFMPEG,
-                    "-re",
-                    "-stream_loop",
-                    "1",
-                    "-i",
-                    str(clip),
-                    "-c",
-                    "copy",
-                    "-f",
-                    "flv",
-                    handle.url("relay", "/live/s"),
-                ]
-            )
+            await run([*publish, handle.url("relay", "/live/s")])
             while nursery.child_tasks:
                 await trio.sleep(0.05)
-    # It began while the push was on its way; from the first keyframe after that there is everything, unchanged.
     sent, taken = 2 * len(frames(clip)), frames(got)
     assert set(taken) <= set(frames(clip))
-    assert sent - 2 * PER_SECOND <= len(taken) <= sent
-    decoded = await trio.run_process([*FFMPEG, "-i", str(got), "-f", "null", "-"], capture_stderr=True)
-    assert decoded.stderr == b""
+    # A backup is tried when the first has failed: the GOP that has begun meanwhile is over for it.
+    assert len(taken) == sent if place == "first" else sent - 2 * PER_SECOND <= len(taken) <= sent

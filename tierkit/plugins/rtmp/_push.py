@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -140,22 +140,20 @@ class Push:
         """Push until the stream or the connection ends; where the server asks for it, on another connection."""
         others = await places((each for each in self._servers if each is not server), self._stream.name)
         place: RTMPPlace | None = RTMPPlace(target, server.trust)
-        queue = PushQueue(self._stream)
-        cancel: Callable[[], None] | None = None
+        # What comes while we connect is kept, so that a stream which has just begun has its beginning there.
+        self._queue = queue = PushQueue(self._stream)
+        cancel = self._stream.subscribe(queue.put)
         try:
             while place is not None:
                 async with self._open(server, place, others) as publisher:
                     self.connected = True
                     self._host.back(server)
-                    if cancel is None:
-                        self._queue, cancel = queue, self._stream.subscribe(queue.put)
                     place = await self._send(publisher, queue)
         finally:
             self.connected = False
             self._queue = None
             self._skipped += queue.skipped
-            if cancel is not None:
-                cancel()
+            cancel()
 
     @asynccontextmanager
     async def _open(self, server: Candidate, place: RTMPPlace, others: Sequence[RTMPPlace]) -> AsyncIterator[Publisher]:
