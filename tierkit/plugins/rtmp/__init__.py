@@ -28,9 +28,11 @@ from tierkit.live import TAKEOVER_HELP, TAKEOVERS, takeover_of
 from tierkit.plugin import Address, Context, FanoutPolicy, Node, Running, Service, hookimpl, option
 
 from ._places import SCHEMES
+from ._pull import PullState
+from ._push import PushState
 from ._relay import Bounds, Relay, RTMPStatistics
 
-__all__ = ["RTMP", "RTMPStatistics"]
+__all__ = ["RTMP", "PullState", "PushState", "RTMPStatistics"]
 
 
 def _names(value: str | Iterable[str]) -> tuple[str, ...]:
