@@ -36,8 +36,9 @@ class Publisher:
         self._session = line.session
         self._dialler = dialler
         self._limits = dialler.limits
-        #: Why the server has ended it.
+        #: Why the server has ended it, and that it has.
         self._refused = ""
+        self._over = False
         # Two tasks write: the caller's, and the one that answers the server's pings and windows.
         self._turn = trio.Lock()
 
@@ -47,6 +48,11 @@ class Publisher:
         A send that is cancelled may leave half a message on the line: leave the block then.
         """
         await self._write(self._session.encode_media(type_id, timestamp, payload))
+
+    def check(self) -> None:
+        """Raise ConnectionLost where the server has ended it; `send` finds that out only when there is something."""
+        if self._over:
+            raise ConnectionLost(self._refused)
 
     async def _write(self, data: bytes) -> None:
         async with self._turn:
@@ -70,6 +76,7 @@ class Publisher:
             self._refused = self._refused or "it has ended the connection"
         except (RemoteProtocolError, ConnectionLost, UpstreamError) as error:
             self._refused = getattr(error, "reason", str(error))
+        self._over = True
         connection.abort()
 
     def _heed(self, events: Iterable[ClientEvent]) -> None:

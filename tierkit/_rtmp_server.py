@@ -317,7 +317,7 @@ class _Served:
     def _speak(self) -> None:
         """Send what the session has to say, from another task than the reader's."""
         if self._sending:
-            return  # it leaves with what the reader's task sends next, which every peer makes it do
+            return  # it leaves with what the reader's task says next; where that is nothing, it is not told
         data = self.session.data_to_send()
         if self.cursor is not None:
             self.cursor.reply(data)

@@ -22,7 +22,7 @@ def test_the_example_can_run(tmp_path: Path) -> None:
     path = tmp_path / "g.toml"
     path.write_text(EXAMPLE.group(1))
     graph = load_graph(path)
-    assert [node.name for node in graph] == ["wowza", "backup", "studio", "cdn", "youtube", "edge-a1", "relay-a"]
+    assert [node.name for node in graph] == ["wowza", "backup", "studio", "cdn", "edge-a1", "youtube", "relay-a"]
     assert check(graph) == []
 
 

@@ -271,6 +271,29 @@ async def test_a_target_that_stops_reading_is_left_and_costs_nobody(autojump_clo
         nursery.cancel_scope.cancel()
 
 
+async def test_a_target_that_ends_in_a_pause_is_noticed(autojump_clock: MockClock) -> None:
+    tube = Restream("tube", "rtmp://a.example/live2/key", streams="live/s")
+    async with (
+        doubles("a.example") as (far,),
+        opened(Graph.of(relay(push=tube)), network=far.network) as rig,
+        published(rig.network, url("relay")) as publisher,
+    ):
+        await send(publisher, gop(0, 5))
+        await trio.sleep(1)
+        assert figures(rig)["targets"][0]["connected"]
+        far.network.fault("a.example:1935", refuse=True)
+        far.last.connection.close()
+        await trio.sleep(2)
+        (state,) = figures(rig)["targets"]
+        assert not state["connected"]
+        assert state["trouble"]
+        far.network.heal("a.example:1935")
+        await trio.sleep(8)
+        await send(publisher, gop(9000, 5))
+        await trio.sleep(1)
+        assert letters(far).startswith("MVAK")
+
+
 async def test_a_target_that_asks_us_away_loses_no_frame(autojump_clock: MockClock) -> None:
     tube = Restream("tube", "rtmp://a.example/live2/key", streams="live/s", backups="rtmp://b.example/live2/key")
     async with (
@@ -295,7 +318,7 @@ async def test_a_target_that_asks_us_away_loses_no_frame(autojump_clock: MockClo
 
 
 async def test_wowzas_secure_token_is_answered_and_shown_nowhere(autojump_clock: MockClock) -> None:
-    wowza = Origin("wowza", "far.example:1935", speaks=Wowza(app="live", token="#ed%h0#w@1"))
+    wowza = Origin("wowza", "far.example:1935", speaks=Wowza(app="live", token="#ed%h0#w@1", flash_version="FMLE/3.0"))
     async with doubles("far.example") as (far,):
         far.more = {"secureToken": "9980e2f3f615b613871adcd3a7dc6608"}
         far.media = [*headers(), *gop(0)]
@@ -304,6 +327,8 @@ async def test_wowzas_secure_token_is_answered_and_shown_nowhere(autojump_clock:
         async with opened(graph, network=far.network) as rig, viewer(rig.network, url("relay")) as player:
             await player.until(lambda v: "K" in v.letters)
             assert far.last.calls == [("secureTokenResponse", "0123456789abcdef")]
+            assert far.last.connect is not None
+            assert far.last.connect.flash_ver == "FMLE/3.0"
 
 
 async def test_an_upstream_with_credentials_is_pulled_from(autojump_clock: MockClock) -> None:

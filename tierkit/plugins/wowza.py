@@ -64,6 +64,9 @@ class Wowza(Source):
     rtmp_port: int = option(
         0, "The port for RTMP, where it is not the origin's own; 0 means the origin's.", minimum=0, maximum=65535
     )
+    flash_version: str = option(
+        "", "What we say we are (flashVer), for servers that take only some encoders (publishValidEncoders)."
+    )
     token: str = option("", "The shared secret of SecureToken version 1, for RTMP.", secret=True)
     tls: bool = option(False, "Ask by HTTPS and RTMPS; Wowza serves both at 443 where a certificate is set up.")
 
@@ -136,6 +139,10 @@ class LiveWowza(LiveSource):
     def ignored(self) -> tuple[str, ...]:
         """The id of a viewer's session, which Wowza puts into playlists in its normal mode."""
         return ("wowzasessionid",)
+
+    def connect_arguments(self, target: Address) -> Mapping[str, object]:
+        """What this server wants us to be."""
+        return {"flashVer": self.recipe.flash_version} if self.recipe.flash_version else {}
 
     def greeting(self, said: Mapping[str, object]) -> Sequence[tuple[object, ...]]:
         """The answer to SecureToken version 1, where the server asks and we have the secret."""

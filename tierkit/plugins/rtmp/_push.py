@@ -186,6 +186,7 @@ class Push:
         while self._stream.on_air or queue:
             with trio.move_on_after(LOOK):
                 await queue.wait()
+            publisher.check()
             while queue:
                 if publisher.asked_away is not None and queue.begins_anew():
                     return publisher.asked_away
