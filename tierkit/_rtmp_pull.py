@@ -23,7 +23,7 @@ from ._rtmp_dial import Dialler, Greeting, Line, Redirected, RTMPPlace, RTMPTime
 from .codecs.flv import classify
 from .codecs.rtmp_message import AUDIO
 from .codecs.rtmp_session import ClientEvent, Media, PlayEnded, PlayStarted, ReconnectRequested, Status
-from .errors import ConnectionLost, NotServed, RemoteProtocolError, UpstreamError
+from .errors import ConnectionLost, NotServed, RemoteProtocolError, TierkitError, UpstreamError
 
 __all__ = ["pull"]
 
@@ -124,6 +124,8 @@ class _Pull:
                 await trio.sleep(before.unsettled + SPREAD * os.urandom(1)[0] / 256)
             outcome: str | Exception | None = await self._player(self._dialler(place), begin, before is not None)
         except Exception as error:
+            if not began and not isinstance(error, TierkitError):
+                raise  # a fault of ours: nobody else would hear of it
             outcome = error
         if began and outcome is not None:
             self._outcome = outcome
