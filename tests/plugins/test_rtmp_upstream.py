@@ -430,7 +430,11 @@ async def test_a_drain_tells_everybody_where_to_go_and_ends_the_rest_in_order(au
 
 
 async def test_where_to_go_may_be_an_application_or_here_again(autojump_clock: MockClock) -> None:
-    for redirect, told in (("rtmp://other.example/app", "rtmp://other.example/app"), ("", "")):
+    for redirect, told, publish in (
+        ("rtmp://relay.example/app", "rtmp://relay.example/app", "rtmp://relay.example/app/s"),
+        ("rtmp://relay.example:1936/", "rtmp://relay.example:1936/live", "rtmp://relay.example:1936/live/s"),
+        ("", "", "rtmp://relay.example:1935/live/s"),
+    ):
         async with (
             opened(relay(serves=RTMP(redirect=redirect))) as rig,
             published(rig.network, url("relay")) as publisher,
@@ -441,7 +445,8 @@ async def test_where_to_go_may_be_an_application_or_here_again(autojump_clock: M
             rig.handle.running("relay")["rtmp"].draining()
             await trio.sleep(1)
             assert [each.tc_url for each in player.events if isinstance(each, ReconnectRequested)] == [told]
-            assert publisher.asked_away is None or publisher.asked_away.url == url("relay")
+            assert publisher.asked_away is not None
+            assert publisher.asked_away.url.reveal() == publish
 
 
 # --- takeover ----------------------------------------------------------------------------------------
