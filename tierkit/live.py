@@ -26,6 +26,10 @@ from attrs import field, frozen
 from ._events import PublisherJoined, StreamFault, StreamStarted
 from ._fanout import FanoutPolicy, Pump, RingStatistics
 from ._live_publication import METADATA_TIME, Publication, encode_media
+from ._live_takeover import STALE
+from ._live_takeover import TAKEOVER_HELP as TAKEOVER_HELP
+from ._live_takeover import TAKEOVERS as TAKEOVERS
+from ._live_takeover import takeover_of as takeover_of
 from ._plugin import Context, StreamState
 from .codecs.rtmp_message import DATA
 from .errors import TierkitError
@@ -97,6 +101,7 @@ class Stream:
         splices: how often what is shown has changed: to a publisher, or to the clip.
         codecs: of each kind of media (8 sound, 9 pictures) that the last publisher to be shown has sent.
         trouble: why it is not on air, for those who wait; whoever pulls it sets this.
+        kept: it is pulled all the time: its players end when it has been off air for too long, it does not.
     """
 
     def __init__(self, streams: Streams, name: str) -> None:
@@ -113,6 +118,7 @@ class Stream:
         self.held = 0
         self.leaps = 0
         self.trouble = ""
+        self.kept = False
         #: Since when there is nothing to show, on the tier's clock; None while there is a publisher or the clip.
         self.off_since: float | None = streams.clock()
         self._streams = streams
@@ -195,13 +201,15 @@ class Stream:
 
         return cancel
 
-    def publish(self, publisher: str, *, takeover: bool = False, pulled: bool = False) -> Publication:
-        """Begin to publish.  With `takeover` a publisher that is there already is ended, else raises Busy.
+    def publish(self, publisher: str, *, takeover: str | bool = "never", pulled: bool = False) -> Publication:
+        """Begin to publish.  A publisher that is there is ended as `takeover` says, else raises Busy.
 
         `pulled` says that this tier has fetched it: no publisher has come to us, and no event says so.
         """
         if (old := self.publication) is not None:
-            if not takeover:
+            silent = self._streams.clock() - old.last
+            takeover = takeover_of(takeover)
+            if takeover == "never" or (takeover == "stale" and silent < STALE):
                 raise Busy(f"{self.name} is published by {old.publisher} already: end that, or choose another name")
             old.end("another publisher has taken its name over")
             if old.on_end is not None:
@@ -336,8 +344,11 @@ class Streams:
         gone = [s for s in old if s.epochs or not s.players]
         for stream in gone:
             stream.end("NetStream.Play.UnpublishNotify", "the stream has ended")
-            self._forget(stream)
-        return gone
+            if stream.kept:
+                stream.off_since = None  # once for each time that it goes off air
+            else:
+                self._forget(stream)
+        return [stream for stream in gone if not stream.kept]
 
     def _forget(self, stream: Stream) -> None:
         del self._streams[stream.name]
