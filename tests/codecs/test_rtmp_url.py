@@ -50,6 +50,12 @@ def test_parameters_of_a_route() -> None:
     assert got.parameters == {"user": "z", "pass": "b c", "empty": ""}
 
 
+def test_of_a_flood_of_parameters_the_first_64_count() -> None:
+    # Found by fuzzing: it raised ValueError.
+    found = Route("/live/s", "&".join(f"k{n}={n}" for n in range(1000))).parameters
+    assert list(found) == [f"k{n}" for n in range(64)]
+
+
 @pytest.mark.parametrize(
     ("app", "name"),
     [

@@ -55,8 +55,8 @@ def _judged(parts: Sequence[bytes]) -> object:
             if end := find_head_end(buffer, looked):
                 screen_request(bytes(buffer[:end]))
                 return bytes(buffer[:end])
-    except RemoteProtocolError as error:
-        return str(error)
+    except RemoteProtocolError:
+        return "refused"  # in other words, where another fault is met first
     return None
 
 

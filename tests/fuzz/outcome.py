@@ -18,8 +18,8 @@ def outcome(read: Callable[[bytes], Iterable[Any]], data: bytes, step: int = 0) 
     found: list[Any] = []
     try:
         for piece in pieces(data, step or max(len(data), 1)):
-            found += read(piece)
-        found += read(b"")  # a fault behind the last value is told now
+            found.extend(read(piece))  # what comes in front of a fault, too
+        found.extend(read(b""))  # a fault behind the last value is told now
     except RemoteProtocolError as error:
         found.append(str(error))
     return found

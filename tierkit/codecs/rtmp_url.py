@@ -25,6 +25,9 @@ __all__ = ["Dial", "Route", "dial", "route"]
 MAX_LENGTH: Final = 2048
 """Longest application or name that is taken; signed URLs have some 500 characters."""
 
+MAX_PARAMETERS: Final = 64
+"""Most parameters of a query that are looked at; players and signed URLs send under ten."""
+
 _PREFIX: Final = re.compile(r"^(mp4|flv|mp3|id3|f4v|raw|sub):", re.IGNORECASE)
 _BAD: Final = re.compile(r"[\x00-\x1f\x7f\\]")
 _PORTS: Final = {"rtmp": 1935, "rtmps": 443}
@@ -40,8 +43,9 @@ class Route:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query as a dict; of repeated names the last counts."""
-        return dict(parse_qsl(self.query, keep_blank_values=True, max_num_fields=64, errors="replace"))
+        """The query as a dict; of repeated names the last counts, of more than 64 parameters the first 64."""
+        some = "&".join(self.query.split("&", MAX_PARAMETERS)[:MAX_PARAMETERS])
+        return dict(parse_qsl(some, keep_blank_values=True, errors="replace"))
 
 
 @frozen
