@@ -16,6 +16,7 @@ from attrs import frozen
 
 from ._address import Address, Trust
 from ._ports import Connection, Network
+from .codecs.rtmp_message import plain
 from .codecs.rtmp_session import (
     ClientSession,
     Connected,
@@ -189,7 +190,7 @@ class _Puller:
 def _refused(where: str, event: ConnectRefused | Status) -> None:
     if isinstance(event, Status) and not event.fatal:
         return
-    said = f"refused: {event.code} {event.description}".rstrip()
+    said = f"refused: {plain(event.code)} {plain(event.description)}".rstrip()
     if event.code in _NOT_FOUND:
         raise NotServed(f"{where} has no such {'stream' if isinstance(event, Status) else 'application'} ({said})")
     if isinstance(event, ConnectRefused):

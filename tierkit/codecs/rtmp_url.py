@@ -6,7 +6,8 @@ section 8.1.2).  So streams are known by the *joined* path, `/a/b/c`, whatever t
 * Queries are split off the application (or the tcUrl) and the name, and joined: credentials come in either.
 * `_definst_`, Wowza's and FMS's name for "no instance", is left out of the path.
 * `mp4:`, `flv:` and the like in front of a name say a container, not another stream: they are kept in
-  `Route.prefix` and left out of the path.
+  `Route.prefix` and left out of the path.  So are the endings `.flv` and `.mp3` of a name, which ffmpeg and librtmp
+  leave out of what they ask for, and others do not.
 * `..`, NUL, control characters, backslashes and empty names are refused, percent-encoded or not.
 """
 
@@ -29,7 +30,9 @@ MAX_PARAMETERS: Final = 64
 """Most parameters of a query that are looked at; players and signed URLs send under ten."""
 
 _PREFIX: Final = re.compile(r"^(mp4|flv|mp3|id3|f4v|raw|sub):", re.IGNORECASE)
-_BAD: Final = re.compile(r"[\x00-\x1f\x7f\\]")
+# C0 and C1 controls, and what some readers of logs take for the end of a line.
+_BAD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\]")
+_ENDINGS: Final = (".flv", ".mp3")
 _PORTS: Final = {"rtmp": 1935, "rtmps": 443}
 
 
@@ -87,10 +90,18 @@ def route(app: str, name: str, tc_url: str = "") -> Route:
             segments.append(segment)
     if not segments:
         raise _refused("is empty: say /app/name")
+    segments[-1] = _without_ending(segments[-1])
     query = "&".join(part for part in (app_query, name_query) if part)
     if _BAD.search(query):
         raise _refused("has a control character")
     return Route("/" + "/".join(segments), query, prefix)
+
+
+def _without_ending(name: str) -> str:
+    for ending in _ENDINGS:
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)]
+    return name
 
 
 def _refused(why: str) -> RemoteProtocolError:
