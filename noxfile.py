@@ -83,7 +83,18 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def real(session: nox.Session) -> None:
     """The integration tests with their real parts (ffmpeg, Chromium), none of which may be missing."""
-    programs = ("ffmpeg", "ffprobe", "rtmpdump", "mpv", "gst-launch-1.0", "chromium", "chromedriver", "nginx", "node", "npm")
+    programs = (
+        "ffmpeg",
+        "ffprobe",
+        "rtmpdump",
+        "mpv",
+        "gst-launch-1.0",
+        "chromium",
+        "chromedriver",
+        "nginx",
+        "node",
+        "npm",
+    )
     for part in programs:
         if shutil.which(part) is None:
             session.error(f"{part} is missing: .ci/run says which packages have it")

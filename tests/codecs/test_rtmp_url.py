@@ -42,6 +42,7 @@ TC = "rtmp://h/live"
         ("live", "mp3:s.mp3", "", Route("/live/s", "", "mp3")),
         ("live.flv", "s", "", Route("/live.flv/s")),
         ("live", ".flv", "", Route("/live/.flv")),
+        ("live", "_definst_.flv", "", Route("/live/_definst_.flv")),
         ("live", "s:1", "", Route("/live/s:1")),
         ("live", "βίντεο", "", Route("/live/βίντεο")),
         ("live", "a%20b", "", Route("/live/a%20b")),
@@ -70,6 +71,9 @@ def test_of_a_flood_of_parameters_the_first_64_count() -> None:
         ("..", "s"),
         ("live", "."),
         ("live", "mp4:.."),
+        ("live", "..flv"),  # found by fuzzing
+        ("live", "...flv"),
+        ("live", "%2e%2e.mp3"),
         ("live", "%2e%2e/s"),
         ("live", "..%2fs"),
         ("live", "a\x00b"),

@@ -38,7 +38,12 @@ def fuzz(codec: str, seconds: int, files: list[Path], keep: bool) -> None:
     found, kept = BUILD / codec, CORPUS / codec
     found.mkdir(parents=True, exist_ok=True)
     kept.mkdir(parents=True, exist_ok=True)
-    said = [f"-max_len={LONGEST}", f"-timeout={SLOWEST}", f"-rss_limit_mb={MEMORY}", f"-artifact_prefix={BUILD}/{codec}-"]
+    said = [
+        f"-max_len={LONGEST}",
+        f"-timeout={SLOWEST}",
+        f"-rss_limit_mb={MEMORY}",
+        f"-artifact_prefix={BUILD}/{codec}-",
+    ]
     if files:
         said += map(str, files)
     elif keep:

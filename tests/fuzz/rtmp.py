@@ -44,9 +44,9 @@ def of_amf0(data: bytes) -> None:
         return  # the rest of the message, undecoded: ends of containers stand in it
     try:
         wire = amf0.encode(*values)
-    except LocalProtocolError as error:
+    except LocalProtocolError:
         # U+FFFD is longer than what it stands for: a key may become too long to be written.
-        assert "at most 65,535" in str(error)
+        assert len(data) > 65_535 // 3
         return
     assert repr(amf0.decode_all(wire)) == repr(values)
 

@@ -89,7 +89,19 @@ async def rtmpsrc(url: str, out: Path) -> Played:
 async def rtmp2src(url: str, out: Path) -> Played:
     """GStreamer's own RTMP, taken apart and decoded."""
     source = ["rtmp2src", f"location={url}"] + ["tls-validation-flags=0"] * url.startswith("rtmps")
-    video = ["d.video", "!", "queue", "!", "h264parse", "!", "avdec_h264", "!", "checksumsink", "hash=md5", "sync=false"]
+    video = [
+        "d.video",
+        "!",
+        "queue",
+        "!",
+        "h264parse",
+        "!",
+        "avdec_h264",
+        "!",
+        "checksumsink",
+        "hash=md5",
+        "sync=false",
+    ]
     audio = ["d.audio", "!", "queue", "!", "fakesink", "sync=false"]
     said, wrong = await run([*GST, *source, "!", "flvdemux", "name=d", *video, *audio])
     return Played(_SUMMED.findall(said), [], wrong)

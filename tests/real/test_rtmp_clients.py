@@ -25,8 +25,8 @@ PARTS = ("ffmpeg", "ffprobe", "rtmpdump", "mpv", "gst-launch-1.0")
 pytestmark = [pytest.mark.real(*PARTS), pytest.mark.timeout(150)]
 
 #: Seconds of media that each of the two programs publishes, between them, and before the late ones come.  Half a clip
-#: has some 1,050,000 bytes: not the 1,250,000 at which we send an acknowledgement.  ffmpeg closes without a look at what
-#: has come, and where something has, the kernel resets the connection and its last frame is lost on the way.
+#: has some 1,050,000 bytes: not the 1,250,000 at which we send an acknowledgement.  ffmpeg closes without a look at
+#: what has come, and where something has, the kernel resets the connection and its last frame is lost on the way.
 HALF, BETWEEN, LATE = 5, 1.0, 2.0
 #: By stream: its scheme, and who publishes the first half of it and the second.
 STREAMS = {"plain": ("rtmp", "ffmpeg", "rtmp2sink"), "sealed": ("rtmps", "rtmp2sink", "ffmpeg")}

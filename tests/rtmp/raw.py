@@ -89,10 +89,9 @@ def lines(messages: list[Message]) -> list[str]:
 
 def codes(messages: list[Message]) -> list[str]:
     """The status codes among them."""
-    found = []
+    found: list[str] = []
     for each in messages:
         if each.type_id == m.COMMAND:
-            for value in amf0.decode_all(each.payload):
-                if isinstance(value, dict) and "code" in value:
-                    found.append(value["code"])
+            values = amf0.decode_all(each.payload)
+            found += [value["code"] for value in values if isinstance(value, dict) and "code" in value]
     return found

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ from .media import gop, headers
 HOUR_4_39 = 0x01000000
 
 
-def test_an_extended_timestamp_in_fmt1_is_a_delta_as_ffmpeg_and_the_errata_have_it() -> None:
+def test_an_extended_timestamp_in_fmt1_is_a_delta() -> None:
     """SRS reads an absolute time there (enhanced-rtmp#42), and writes none: nobody who means one was seen."""
     data = chunk(0, 6, head0(0xFFFFFF, 1, 9), u32(HOUR_4_39), body=b"a")
     data += chunk(1, 6, head1(0xFFFFFF, 1, 9), u32(HOUR_4_39), body=b"b")
@@ -61,7 +62,7 @@ def test_an_encoder_that_masks_31_bits_goes_on_after_24_days() -> None:
         at = epoch.stamp(type_id, timestamp & 0x7FFFFFFF, kind)
         if epoch.place(type_id, at, kind, payload) is not Place.HELD:
             shown.append(at)
-    steps = [behind(later, earlier) for earlier, later in zip(shown, shown[1:], strict=False)]
+    steps = [behind(later, earlier) for earlier, later in pairwise(shown)]
     assert set(steps) <= {20, 40}
     assert epoch.leaps == 1
 
@@ -210,7 +211,7 @@ def _of(message: Message, cut: int | None = None) -> tuple[int, int, int, int, b
     return message.csid, message.type_id, message.stream_id, message.timestamp, payload, 128
 
 
-def test_sixty_unfinished_messages_of_sixteen_megabytes_cost_what_has_come_and_are_bounded() -> None:
+def test_sixty_unfinished_messages_of_sixteen_megabytes_are_bounded() -> None:
     """Red5#456: declared lengths were allocated."""
     session = connected()
     with pytest.raises(RemoteProtocolError, match="16777215 bytes; at most 65536"):
@@ -228,6 +229,6 @@ def test_chunks_of_one_byte_are_refused_in_the_end() -> None:
     """Red5#475: each costs as much as one of a thousand."""
     session = connected()
     list(session.receive(encode_message(2, m.SET_CHUNK_SIZE, 0, 0, u32(1), 128), 0.0))
-    with pytest.raises(RemoteProtocolError, match="use 128 at least"):
+    with pytest.raises(RemoteProtocolError, match="use 128 at least"):  # noqa: PT012
         for piece in pieces(encode_message(6, 9, 1, 0, bytes(30_000), 1), 4096):
             list(session.receive(piece, 0.0))

@@ -63,9 +63,7 @@ async def test_the_answer_to_connect_to_the_byte(autojump_clock: MockClock) -> N
     assert result.payload.count(b"\x00\x00\x09\x03\x00\x05level") == 1
 
 
-async def test_on_bw_done_is_never_sent_and_who_asks_to_check_bandwidth_is_answered_null(
-    autojump_clock: MockClock,
-) -> None:
+async def test_on_bw_done_is_never_sent_and_check_bw_is_answered_null(autojump_clock: MockClock) -> None:
     async with opened(relay()) as rig, raw(rig.network, url("relay")) as client:
         await client.say(connect(), command("_checkbw", 2.0, None), command("createStream", 3.0, None))
         heard = lines(await client.hear(20))
@@ -224,17 +222,20 @@ async def test_odd_user_control_events_do_no_harm(autojump_clock: MockClock) -> 
     ids=["video before metadata", "no metadata", "sound before video"],
 )
 async def test_metadata_may_come_late_or_never(sent: list[Sent], seen: str, autojump_clock: MockClock) -> None:
-    async with opened(relay()) as rig, viewer(rig.network, url("relay")) as early:
-        async with published(rig.network, url("relay"), sent):
-            await early.until(lambda v: v.letters == seen)
-            async with viewer(rig.network, url("relay")) as late:
-                await late.until(lambda v: "K" in v.letters)
-                first = late.letters.partition("K")[0]
-                assert sorted(first) == sorted(set(seen) & set("MVA"))
+    async with (
+        opened(relay()) as rig,
+        viewer(rig.network, url("relay")) as early,
+        published(rig.network, url("relay"), sent),
+    ):
+        await early.until(lambda v: v.letters == seen)
+        async with viewer(rig.network, url("relay")) as late:
+            await late.until(lambda v: "K" in v.letters)
+            first = late.letters.partition("K")[0]
+            assert sorted(first) == sorted(set(seen) & set("MVA"))
 
 
 async def test_metadata_passes_byte_for_byte_and_what_is_no_data_is_ignored(autojump_clock: MockClock) -> None:
-    """Stripped of `@setDataFrame` alone; unterminated (Envivio); ffmpeg's timecode of four bytes is no AMF (SRS#3803)."""
+    """Without `@setDataFrame`; unterminated (Envivio); ffmpeg's timecode of four bytes is no AMF (SRS#3803)."""
     unterminated = amf0.encode("onMetaData", amf0.ECMAArray(width=64.0, videocodecid=7.0))[:-3]
     async with opened(relay()) as rig, raw(rig.network, url("relay")) as client:
         await client.publish()
@@ -287,15 +288,18 @@ async def test_codecs_that_nobody_here_understands_come_through_two_tiers(
     """Through relay, pull and ring: a late joiner gets every header, then all from the keyframe on, byte for byte."""
     leaf = relay("leaf", upstream=relay("relay"))
     older = [each._replace(payload=each.payload + b"older") for each in pictures]
-    async with opened(leaf) as rig, viewer(rig.network, url("leaf")) as early:
-        async with published(rig.network, url("relay"), header + older) as publisher:
-            await early.until(lambda v: len(v.media) == len(header + older))
-            await send(publisher, [each._replace(timestamp=each.timestamp + 80) for each in pictures])
-            await early.until(lambda v: len(v.media) == len(header + older + pictures))
-            async with viewer(rig.network, url("leaf")) as late:
-                await late.until(lambda v: len(v.media) == len(header + pictures))
-                assert sorted(late.payloads[: len(header)]) == sorted((each[0], each[2]) for each in header)
-                assert late.payloads[len(header) :] == [(each[0], each[2]) for each in pictures]
+    async with (
+        opened(leaf) as rig,
+        viewer(rig.network, url("leaf")) as early,
+        published(rig.network, url("relay"), header + older) as publisher,
+    ):
+        await early.until(lambda v: len(v.media) == len(header + older))
+        await send(publisher, [each._replace(timestamp=each.timestamp + 80) for each in pictures])
+        await early.until(lambda v: len(v.media) == len(header + older + pictures))
+        async with viewer(rig.network, url("leaf")) as late:
+            await late.until(lambda v: len(v.media) == len(header + pictures))
+            assert sorted(late.payloads[: len(header)]) == sorted((each[0], each[2]) for each in header)
+            assert late.payloads[len(header) :] == [(each[0], each[2]) for each in pictures]
 
 
 @pytest.mark.parametrize(("said", "asked"), [({}, False), ({"capsEx": 2.0}, False), ({"capsEx": 1.0}, True)])

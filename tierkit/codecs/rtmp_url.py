@@ -99,8 +99,10 @@ def route(app: str, name: str, tc_url: str = "") -> Route:
 
 def _without_ending(name: str) -> str:
     for ending in _ENDINGS:
-        if name.lower().endswith(ending) and len(name) > len(ending):
-            return name[: -len(ending)]
+        rest = name[: -len(ending)] if name.lower().endswith(ending) else ""
+        if rest and rest != "_definst_":
+            _check(rest)  # "...flv" climbs
+            return rest
     return name
 
 
