@@ -28,7 +28,7 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fuzz(codec: str, seconds: int, files: list[Path], keep: bool) -> None:
+def fuzz(codec: str, seconds: int, files: list[Path]) -> None:
     """In this process, which libFuzzer ends."""
     import atheris
 
@@ -46,27 +46,35 @@ def fuzz(codec: str, seconds: int, files: list[Path], keep: bool) -> None:
     ]
     if files:
         said += map(str, files)
-    elif keep:
-        said += ["-merge=1", str(kept), str(found)]
     else:
         said += [f"-max_total_time={seconds}", "-print_final_stats=1", "-verbosity=1", str(found), str(kept)]
     atheris.Setup([sys.argv[0], *said], lambda data: harness(bytes(data)))
     atheris.Fuzz()
 
 
+def keep_found(only: str) -> int:
+    """Put what the runs so far have found into the corpora."""
+    from .harnesses import CORPUS, HARNESSES
+    from .keep import keep
+
+    for codec in [only] if only else HARNESSES:
+        if (BUILD / codec).is_dir():
+            print(f"{codec}: {keep(HARNESSES[codec], (BUILD / codec).iterdir(), CORPUS / codec)} added")
+    return 0
+
+
 def main() -> int:
     said = options()
+    if said.keep:
+        return keep_found(said.codec)
     if said.codec:
-        fuzz(said.codec, said.seconds, said.files, said.keep)
+        fuzz(said.codec, said.seconds, said.files)
         return 0
     from .harnesses import HARNESSES
 
-    more = ["--keep"] if said.keep else [f"--seconds={said.seconds}"]
-    failed = [
-        codec
-        for codec in HARNESSES
-        if subprocess.run([sys.executable, "-m", "tests.fuzz", codec, *more], check=False).returncode
-    ]
+    command = [sys.executable, "-m", "tests.fuzz"]
+    seconds = f"--seconds={said.seconds}"
+    failed = [codec for codec in HARNESSES if subprocess.run([*command, codec, seconds], check=False).returncode]
     print(f"{len(HARNESSES)} codecs, findings in: {', '.join(failed) or 'none'}")
     return 1 if failed else 0
 
