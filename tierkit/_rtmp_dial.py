@@ -21,6 +21,7 @@ from ._address import Address, Trust
 from ._ports import Connection, Network
 from .codecs.rtmp_auth import challenge_in, respond
 from .codecs.rtmp_elsewhere import moved, redirect_in
+from .codecs.rtmp_message import plain
 from .codecs.rtmp_session import ClientEvent, ClientSession, Connected, ConnectRefused, Status
 from .codecs.rtmp_url import dial
 from .errors import AddressError, ConnectionLost, NotServed, RemoteProtocolError, UpstreamError
@@ -273,7 +274,7 @@ def refuse(place: RTMPPlace, event: ConnectRefused | Status) -> None:
         return
     if isinstance(event, Status) and (tc_url := redirect_in(event.info)):
         raise Redirected(tc_url)
-    where, said = place.where, place.hide(f"refused: {event.code} {event.description}".rstrip())
+    where, said = place.where, place.hide(f"refused: {plain(event.code)} {plain(event.description)}".rstrip())
     if event.code in _NOT_FOUND:
         raise NotServed(f"{where} has no such {'stream' if isinstance(event, Status) else 'application'} ({said})")
     if isinstance(event, ConnectRefused):
