@@ -93,7 +93,8 @@ def make(
             unit = field.metadata.get("unit", "")
             values[field.alias or name] = read_value(value, hints.get(name, field.type), unit=unit, text=text)
         except (ValueError, TierkitError) as error:
-            problems.append(f"option {name}={value!r} is of the wrong kind: {error}")
+            shown = "***" if field.metadata.get("secret") else repr(value)
+            problems.append(f"option {name}={shown} is of the wrong kind: {error}")
     for name, field in known.items():
         if field.default is attrs.NOTHING and name not in given:
             problems.append(f"option {name} is missing: give it")

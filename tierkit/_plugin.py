@@ -44,7 +44,7 @@ __all__ = [
 
 T = TypeVar("T")
 SharedT = TypeVar("SharedT", bound="Shared")
-Role = Literal["origin", "edge", "relay"]
+Role = Literal["origin", "edge", "relay", "restream"]
 #: Called with each event, synchronously; must not block.  One that raises is reported and left out of nothing.
 Observer = Callable[[Event], None]
 
@@ -62,6 +62,7 @@ def option(
     unit: str = "",
     converter: Callable[[Any], Any] | None = None,
     holds: str = "",
+    secret: bool = False,
 ) -> Any:
     """One option of a recipe: an attrs field with its help, unit and range.
 
@@ -69,11 +70,12 @@ def option(
     checked by `option_problems` when the graph is checked, not on construction, so that every problem
     of a graph can be told at once and with the tier's name.  `unit` is "bytes" (TOML and the command
     line then take "512MiB"), "s", or a word for the help.  `holds` names the kind of recipe that an option is a
-    tuple of ("authoriser"): TOML and the command line then take them by name, each with options of its own.
+    tuple of ("authoriser"): TOML and the command line then take them by name, each with options of its own.  A
+    `secret` is shown nowhere.
     """
     metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices), "unit": unit}
-    metadata["holds"] = holds
-    return field(default=default, metadata=metadata, converter=converter)
+    metadata |= {"holds": holds, "secret": secret}
+    return field(default=default, metadata=metadata, converter=converter, repr=not secret)
 
 
 def option_problems(recipe: Any) -> list[str]:
@@ -84,7 +86,7 @@ def option_problems(recipe: Any) -> list[str]:
         if meta.get("holds"):
             found += _held_problems(each.name, meta["holds"], value)
         elif "help" in meta and (wrong := _wrong(value, each.default, meta)):
-            found.append(f"option {each.name}={value!r}{wrong}")
+            found.append(f"option {each.name}={'***' if meta.get('secret') else repr(value)}{wrong}")
     return found
 
 
@@ -230,6 +232,10 @@ class Service(Recipe):
     #: TCP_NOTSENT_LOWAT for its connections, bytes: HTTP wants 128 KiB, RTMP two batches at least.
     send_lowat: ClassVar[int] = 131072
 
+    def problems_in(self, node: Node) -> list[str]:
+        """What is wrong with it where it stands in a graph, one line each."""
+        return []
+
     @abstractmethod
     def open(self, tier: Node, ctx: Context) -> AbstractAsyncContextManager[Running]:
         """Begin to serve in `tier`: an async context manager whose nursery holds all background work."""
@@ -256,6 +262,10 @@ class LiveSource(ABC):
         """A path that it covers whatever streams there are: ``check --live`` asks for its target."""
         return "/"
 
+    def takes(self, path: str) -> bool:
+        """Whether a stream of ours is meant to be pushed here; `target` may still say that it cannot be."""
+        return True
+
     def key(self, path: str) -> str:
         """The canonical spelling of a path: what a cache keys on and a relay calls the stream."""
         return path
@@ -277,8 +287,15 @@ class LiveSource(ABC):
         """Additions to RTMP's connect object."""
         return {}
 
+    def greeting(self, said: Mapping[str, object]) -> Sequence[tuple[object, ...]]:
+        """Commands with their arguments for an RTMP server that has accepted us, from what it `said` with that."""
+        return ()
+
     def challenge(self, target: Address, description: str) -> Address | None:
-        """What to dial after an RTMP server has refused with `description`; None to give up."""
+        """What to dial after an RTMP server has refused with `description`; None to give up.
+
+        The RTMP kit answers `authmod` by itself, with the credentials of the address; this is for anything else.
+        """
         return None
 
     def statistics(self) -> object | None:
@@ -335,6 +352,8 @@ class Candidate:
     source: LiveSource
     #: How to verify it when it is dialled by TLS.
     trust: Trust | None = None
+    #: Of a push target: whom to try in order while it fails.
+    backups: tuple[Candidate, ...] = ()
 
 
 class Upstreams(ABC):

@@ -31,7 +31,7 @@ __all__ = ["PluginInfo", "Registry"]
 
 #: The entry-point group, and the name of the pluggy project.
 GROUP = "tierkit"
-_ROLES = frozenset(get_args(Role))
+_ROLES = frozenset(get_args(Role)) - {"restream"}  # nothing runs there
 
 
 @attrs.frozen

@@ -93,11 +93,13 @@ class Sweeper:
     Attributes:
         farewell: seconds that players and publishers have to go elsewhere once the tier drains; then they are
             ended in order.
+        elsewhere: where that is, ``rtmp://HOST:PORT`` or with an application; empty where they are to come back.
         max_bitrate: bits per second, over five seconds, beyond which a publisher is dropped.
         too_fast: how many publishers were dropped for that.
     """
 
     farewell: float = 5.0
+    elsewhere: str = ""
     max_bitrate: float = math.inf
 
     def __init__(self, ctx: Context) -> None:
@@ -157,7 +159,7 @@ class Sweeper:
                 served.stop(f"it sends {rate / 1e6:.1f} Mbit/s; max_bitrate is {self.max_bitrate / 1e6:g}")
 
     def draining(self) -> None:
-        """Let nobody new begin, and tell the players that can go elsewhere to do so."""
+        """Let nobody new begin, and tell all that can go elsewhere to do so."""
         self.leaving = True
         self._farewell_at = self._ctx.clock() + self.farewell
         self._pump.in_turns([served.drain for served in self])

@@ -333,11 +333,21 @@ class _Served:
         self._scope.cancel()
 
     def drain(self) -> None:
-        """Let it go elsewhere, if it knows how (Enhanced RTMP)."""
-        if self.cursor is not None and self._request.can_reconnect:
+        """Let it go elsewhere, if it knows how (Enhanced RTMP): who plays, who waits, who publishes."""
+        if self._request.can_reconnect and not self._ended and not self.session.closing:
             with self._alone():
-                self.session.request_reconnect()
-                self.cursor.reply(self.session.data_to_send())
+                self.session.request_reconnect(_with_app(self.host.sweeper.elsewhere, self.session.app))
+                self._speak()
+
+    def _speak(self) -> None:
+        """Send what the session has to say, from another task than the reader's."""
+        if self._sending:
+            return  # it leaves with what the reader's task says next; where that is nothing, it is not told
+        data = self.session.data_to_send()
+        if self.cursor is not None:
+            self.cursor.reply(data)
+        elif self.connection.send_nowait(data) < len(data):
+            self.stop("it takes nothing")
 
     def say_farewell(self) -> None:
         """End it in order: the tier is about to stop."""
@@ -380,6 +390,12 @@ class _Served:
         """The streams that it publishes, plays or waits for."""
         published = [each.stream.name for each in self.publications.values()]
         return [*published, self._stream.name] if self._stream is not None else published
+
+
+def _with_app(url: str, app: str) -> str:
+    """A tcUrl for somebody who is connected to `app`."""
+    _, _, rest = url.partition("://")
+    return f"{url.rstrip('/')}/{app.partition('?')[0].strip('/')}" if rest and "/" not in rest.rstrip("/") else url
 
 
 async def serve_rtmp(connection: Connection, host: RTMPHost) -> None:

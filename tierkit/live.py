@@ -25,12 +25,16 @@ import trio
 from ._events import PublisherJoined, StreamFault, StreamStarted
 from ._fanout import Cursor, FanoutPolicy, Pump
 from ._live_encoding import FLV_TAGS, RTMP_CHUNKS, WEBSOCKET_FLV, Encoding
+from ._live_errors import Busy, Unavailable
 from ._live_publication import Player, Publication
 from ._live_rings import EncodingStatistics, Rings
 from ._live_statistics import StreamStatistics
+from ._live_takeover import STALE
+from ._live_takeover import TAKEOVER_HELP as TAKEOVER_HELP
+from ._live_takeover import TAKEOVERS as TAKEOVERS
+from ._live_takeover import takeover_of as takeover_of
 from ._plugin import Context, StreamState
 from ._ports import Connection
-from .errors import TierkitError
 
 __all__ = [
     "Busy",
@@ -56,18 +60,6 @@ Subscriber = Callable[[int, int, bytes], None]
 
 #: Where `Streams` is kept in `ctx.streams`.
 KEY = "tierkit.live"
-
-
-class Busy(TierkitError):
-    """Somebody publishes under this name already."""
-
-
-class Unavailable(TierkitError):
-    """A stream cannot be had; `code` is RTMP's status code for why, such as "NetStream.Play.StreamNotFound"."""
-
-    def __init__(self, code: str, description: str) -> None:
-        self.code = code
-        super().__init__(description)
 
 
 class Cover(Protocol):
@@ -106,6 +98,7 @@ class Stream:
         splices: how often what is shown has changed: to a publisher, or to the clip.
         codecs: of each kind of media (8 sound, 9 pictures) that the last publisher to be shown has sent.
         trouble: why it is not on air, for those who wait; whoever pulls it sets this.
+        kept: it is pulled all the time: its players end when it has been off air for too long, it does not.
     """
 
     def __init__(self, streams: Streams, name: str) -> None:
@@ -123,6 +116,7 @@ class Stream:
         self.held = 0
         self.leaps = 0
         self.trouble = ""
+        self.kept = False
         #: Since when there is nothing to show, on the tier's clock; None while there is a publisher or the clip.
         self.off_since: float | None = streams.clock()
         self._streams = streams
@@ -212,13 +206,15 @@ class Stream:
 
         return cancel
 
-    def publish(self, publisher: str, *, takeover: bool = False, pulled: bool = False) -> Publication:
-        """Begin to publish.  With `takeover` a publisher that is there already is ended, else raises Busy.
+    def publish(self, publisher: str, *, takeover: str | bool = "never", pulled: bool = False) -> Publication:
+        """Begin to publish.  A publisher that is there is ended as `takeover` says, else raises Busy.
 
         `pulled` says that this tier has fetched it: no publisher has come to us, and no event says so.
         """
         if (old := self.publication) is not None:
-            if not takeover:
+            silent = self._streams.clock() - old.last
+            takeover = takeover_of(takeover)
+            if takeover == "never" or (takeover == "stale" and silent < STALE):
                 raise Busy(f"{self.name} is published by {old.publisher} already: end that, or choose another name")
             old.end("another publisher has taken its name over")
             if old.on_end is not None:
@@ -356,8 +352,11 @@ class Streams:
         gone = [s for s in old if s.epochs or not s.players]
         for stream in gone:
             stream.end("NetStream.Play.UnpublishNotify", "the stream has ended")
-            self._forget(stream)
-        return gone
+            if stream.kept:
+                stream.off_since = None  # once for each time that it goes off air
+            else:
+                self._forget(stream)
+        return [stream for stream in gone if not stream.kept]
 
     def _forget(self, stream: Stream) -> None:
         del self._streams[stream.name]

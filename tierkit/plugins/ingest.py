@@ -34,7 +34,16 @@ from tierkit.codecs.rtmp_session import ConnectRequested
 from tierkit.codecs.rtmp_url import route
 from tierkit.events import StreamFault
 from tierkit.http import Request, Response, serve_http, text_response
-from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
+from tierkit.live import (
+    TAKEOVER_HELP,
+    TAKEOVERS,
+    Publication,
+    Stream,
+    Streams,
+    StreamStatistics,
+    streams_of,
+    takeover_of,
+)
 from tierkit.off_air import OffAir, OffAirOptions, clip_problem, load_clip, names
 from tierkit.packaging import (
     CHUNKLIST,
@@ -112,11 +121,7 @@ class Ingest(Service):
         maximum=60,
         unit="s",
     )
-    takeover: bool = option(
-        False,
-        "A new publisher of a name ends the one that is there, instead of being refused; for encoders that "
-        "come back before their old connection is known to be dead.",
-    )
+    takeover: str | bool = option("never", TAKEOVER_HELP, choices=TAKEOVERS, converter=takeover_of)
     max_streams: int = option(200, "Streams at once.", minimum=1, maximum=100_000)
     max_bitrate: int = option(
         100_000_000,

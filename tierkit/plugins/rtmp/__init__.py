@@ -1,7 +1,8 @@
 """RTMP fan-out: the relay that players connect to.
 
 With upstreams it pulls each stream once, on demand: the first player of `app/name` starts the pull, all others
-read the same ring, and the last one's departure ends it after a grace.  Without upstreams it takes publishers.
+read the same ring, and the last one's departure ends it after a grace; what `pull` names is pulled all the time.
+Without upstreams it takes publishers.
 Either way what it has can be pushed on to other servers, each target with its own fate.
 
 * A player that asks for a stream which is not on air waits, `patience` seconds at most.
@@ -17,21 +18,39 @@ What a viewer's URL has behind the question mark is for this tier and is not sen
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
 import trio
 from attrs import frozen
 
+from tierkit import AddressError
 from tierkit.access import authorise_option, decide_within_option, open_access
+from tierkit.live import TAKEOVER_HELP, TAKEOVERS, takeover_of
 from tierkit.off_air import OffAirOptions, clip_problem, load_clip, names
-from tierkit.plugin import Authoriser, Context, FanoutPolicy, Node, Running, Service, hookimpl, option
+from tierkit.plugin import Address, Authoriser, Context, FanoutPolicy, Node, Running, Service, hookimpl, option
 
-from ._pull import SCHEMES
+from ._places import SCHEMES
+from ._pull import PullState
+from ._push import PushState
 from ._relay import Bounds, Relay, RTMPStatistics
 
-__all__ = ["RTMP", "RTMPStatistics"]
+__all__ = ["RTMP", "PullState", "PushState", "RTMPStatistics"]
+
+
+def _names(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _no_redirect(url: str) -> str:
+    try:
+        address = Address.parse(url)
+    except AddressError:
+        return "is no URL"
+    if address.scheme not in SCHEMES or address.wildcard:
+        return f"{address} is no RTMP server"
+    return "has credentials, which everybody would see" if address.username or address.password else ""
 
 
 @frozen
@@ -75,11 +94,12 @@ class RTMP(Service):
         15.0, "Time without any media after which an upstream counts as failed.", minimum=1, maximum=600, unit="s"
     )
     max_streams: int = option(1000, "Streams at once; each holds a GOP in memory.", minimum=1, maximum=100_000)
-    takeover: bool = option(
-        False,
-        "A new publisher of a name ends the one that is there, instead of being refused; for encoders that "
-        "come back before their old connection is known to be dead.",
+    pull: tuple[str, ...] = option(
+        (),
+        "Streams (app/name) that are pulled all the time, whether or not anybody plays them.",
+        converter=_names,
     )
+    takeover: str | bool = option("never", TAKEOVER_HELP, choices=TAKEOVERS, converter=takeover_of)
     max_bitrate: int = option(
         100_000_000,
         "Bits per second, over five seconds, beyond which a publisher is dropped.",
@@ -118,6 +138,11 @@ class RTMP(Service):
         minimum=0,
         maximum=3600,
         unit="s",
+    )
+    redirect: str = option(
+        "",
+        "Where players and publishers are asked to go once the tier drains, if they know how (Enhanced RTMP): "
+        "rtmp://HOST[:PORT] with their own application, or with one behind it; empty: here again.",
     )
 
     off_air: str = option(
@@ -165,6 +190,8 @@ class RTMP(Service):
             farewell=self.farewell,
             off_air=OffAirOptions(self.off_air, self.off_air_for, self.off_air_after),
             max_bitrate=self.max_bitrate,
+            pull=self.pull,
+            redirect=self.redirect,
         )
 
     def problems(self) -> list[str]:
@@ -175,7 +202,21 @@ class RTMP(Service):
                 f"option off_air_after={self.off_air_after!r} must be less than patience={self.patience!r}: who waits "
                 "is refused before the clip begins"
             )
+        for name in self.pull:
+            parts = name.strip("/").split("/")
+            if len(parts) < 2 or {"", ".", ".."} & {*parts}:
+                found.append(f"option pull names {name!r}, which is no stream: write APP/NAME")
+        if len(self.pull) > self.max_streams:
+            found.append(f"option pull names {len(self.pull)} streams, more than max_streams={self.max_streams}")
+        if self.redirect and (wrong := _no_redirect(self.redirect)):
+            found.append(f"option redirect {wrong}: write rtmp://HOST:PORT or rtmp://HOST:PORT/APP")
         return found
+
+    def problems_in(self, node: Node) -> list[str]:
+        """What is pulled all the time needs somewhere to come from."""
+        if self.pull and not node.upstreams:
+            return ["option pull names streams, and there is no upstream to pull them from: give upstream="]
+        return []
 
     def problems_here(self) -> list[str]:
         """What is wrong with the off-air clip's file."""
@@ -194,6 +235,7 @@ class RTMP(Service):
             nursery.start_soon(relay.off_air.run, name=f"{ctx.tier} shows its off-air clip")
             nursery.start_soon(relay.sweeper.run, name=f"{ctx.tier} looks after its players")
             nursery.start_soon(relay.expire, name=f"{ctx.tier} ends what is off air")
+            relay.keep_up()
             try:
                 yield relay
             finally:
@@ -206,8 +248,11 @@ class _Relay(Relay):
     def replace(self, service: Service) -> bool:
         if not isinstance(service, RTMP):
             return False
+        if service.pull and not self.ctx.upstream.names:
+            return False
         self.adopt(service.policy, service.bounds)
         self.access.replace(service.authorise, service.decide_within)
+        self.keep_up()
         return True
 
 

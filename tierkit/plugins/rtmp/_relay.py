@@ -28,8 +28,9 @@ from tierkit.plugin import (
 )
 from tierkit.rtmp import RTMPHost, RTMPRefusal, RTMPTimeouts, Sweeper, serve_rtmp
 
-from ._pull import SCHEMES, Pull
-from ._push import Push
+from ._places import SCHEMES
+from ._pull import Pull, PullState
+from ._push import Push, PushState
 
 __all__ = ["Bounds", "RTMPStatistics", "Relay"]
 
@@ -53,10 +54,12 @@ class Bounds:
     answer: float
     no_media: float
     max_streams: int
-    takeover: bool
+    takeover: str | bool
     farewell: float
     off_air: OffAirOptions
     max_bitrate: int
+    pull: tuple[str, ...] = ()
+    redirect: str = ""
 
     @property
     def timeouts(self) -> RTMPTimeouts:
@@ -88,6 +91,9 @@ class RTMPStatistics:
     too_fast: int = field(metadata={"merge": "sum"})
     #: What its authorisers have decided.
     access: AccessStatistics = field(metadata={"merge": "sum"})
+    #: Every pull and every push, as it is now.
+    upstream: tuple[PullState, ...] = field(metadata={"merge": "last"})
+    targets: tuple[PushState, ...] = field(metadata={"merge": "last"})
     #: The process's one pump.
     pump: PumpStatistics = field(metadata={"merge": "last"})
     #: Every stream.
@@ -127,6 +133,7 @@ class Relay(Running, RTMPHost):
         self.sweeper.farewell = bounds.farewell
         self.off_air.adopt(bounds.off_air)
         self.sweeper.max_bitrate = bounds.max_bitrate
+        self.sweeper.elsewhere = bounds.redirect
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -149,6 +156,8 @@ class Relay(Running, RTMPHost):
             push_skipped=self.push_skipped + sum(each.skipped for each in self._pushes.values()),
             too_fast=self.sweeper.too_fast,
             access=self.access.statistics(),
+            upstream=tuple(each.state() for each in self._pulls.values()),
+            targets=tuple(each.state() for each in self._pushes.values()),
             pump=self.live.pump.statistics(),
             streams=tuple(stream.statistics() for stream in self.live),
         )
@@ -217,11 +226,23 @@ class Relay(Running, RTMPHost):
             pulling = self._pull_of(name)  # somebody else may have begun meanwhile
         if pulling is not None:
             return pulling.stream, True
+        return self._begin(name, (*_way(request), self._hop)).stream, False
+
+    def _begin(self, name: str, way: Sequence[str]) -> Pull:
+        pulling = Pull(self, self._open(name, "NetStream.Play.Failed"), {PATH_KEY: ",".join(way)})
         self.began += 1
-        extra = {PATH_KEY: ",".join((*_way(request), self._hop))}
-        pulling = self._pulls[name] = Pull(self, self._open(name, "NetStream.Play.Failed"), extra)
+        self._pulls[name] = pulling
         self._nursery.start_soon(self._keep, name, pulling, name=f"{self.ctx.tier} pulls {name}")
-        return pulling.stream, False
+        return pulling
+
+    def keep_up(self) -> None:
+        """Pull what the option `pull` names, whether or not anybody plays it, and let others end as usual."""
+        wanted = {self.ctx.upstream.key("/" + name.strip("/")) for name in self.bounds.pull}
+        for name in wanted:
+            (self._pull_of(name) or self._begin(name, (self._hop,))).keep(True)
+        for name, pulling in self._pulls.items():
+            if pulling.kept and name not in wanted:
+                pulling.keep(False)
 
     async def publish(self, attempt: Attempt) -> Publication:
         if self.sweeper.leaving:
@@ -280,7 +301,7 @@ class Relay(Running, RTMPHost):
         """Push a stream that has come on air, or is shown the off-air clip, to every target."""
         for candidate in self.ctx.push:
             key = (stream.name, candidate.name)
-            if key not in self._pushes:
+            if key not in self._pushes and candidate.source.takes(stream.name):
                 pushing = self._pushes[key] = Push(self, stream, candidate, {PATH_KEY: self._hop})
                 self._nursery.start_soon(self._push, key, pushing, name=f"{self.ctx.tier} pushes to {candidate.name}")
 
