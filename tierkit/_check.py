@@ -114,7 +114,7 @@ def _services(graph: Graph) -> Iterator[str]:
                 fits = " or ".join(_a(role) for role in sorted(service.roles))
                 yield f"{node.name}: {service.name} cannot stand in {_a(node.role)}: it is made for {fits}"
             answered = [s for s in node.schemes if node.service_for(s) is service]
-            if node.listen and not answered:
+            if node.listen and service.schemes and not answered:
                 yield (
                     f"{node.name}: no listener leads to {service.name}: "
                     f"add listen='{service.schemes[0]}://:PORT', or leave the service out"
@@ -124,7 +124,11 @@ def _services(graph: Graph) -> Iterator[str]:
             if node.service_for(scheme) is None:
                 offered = ", ".join(dict.fromkeys(s for each in node.serves for s in each.schemes))
                 what = f"scheme {scheme!r}" if scheme else "its TLS"
-                yield f"{node.name}: nothing answers at {listener.address}, {what} is none of {offered}: change it"
+                if offered:
+                    yield f"{node.name}: nothing answers at {listener.address}, {what} is none of {offered}: change it"
+                else:
+                    names = " and ".join(each.name for each in node.serves)
+                    yield f"{node.name}: nothing answers at {listener.address}, {names} needs no door: add what does"
 
 
 def _a(role: str) -> str:

@@ -23,6 +23,7 @@ from attrs import field, frozen
 from ._events import PublisherJoined, PublisherLeft, StreamEnded, StreamFault, StreamStarted
 from ._fanout import FanoutPolicy, Pump, RingStatistics
 from ._live_epoch import Epoch, Place
+from ._live_watch import Watchers
 from ._plugin import Context, StreamState
 from .codecs.flv import Kind, classify
 from .codecs.rtmp_chunk import CHUNK_SIZE, encode_message
@@ -175,7 +176,9 @@ class Stream:
             self._streams.ctx.emit(PublisherJoined(peer=publisher, stream=self.name))
         self._streams.ctx.emit(StreamStarted(stream=self.name, origin=publisher))
         self._streams.pump.in_turns([player.resumed for player in self.players])
-        return self.publication
+        publication = self.publication
+        self._streams.watchers.tell(self, self.name)
+        return publication
 
     def end(self, code: str, reason: str) -> None:
         """End every player with an RTMP status code."""
@@ -201,6 +204,7 @@ class Stream:
         self.ring.close_syncs()  # who joins now is not shown the last GOP of what has ended
         self.off_since = self._streams.clock()
         self._on_air = trio.Event()
+        self._streams.watchers.tell(self, self.name)
 
     def _take(self, type_id: int, timestamp: int, payload: bytes, kind: Kind) -> None:
         self.messages += 1
@@ -298,6 +302,7 @@ class Streams:
         self.pump = ctx.shared(Pump)
         #: Bounds for the streams that begin from now on.
         self.policy = FanoutPolicy()
+        self.watchers: Watchers[Stream] = Watchers(ctx)
         self._streams: dict[str, Stream] = {}
 
     def __iter__(self) -> Iterator[Stream]:
@@ -334,6 +339,13 @@ class Streams:
             stream.end("NetStream.Play.UnpublishNotify", "the stream has ended")
             del self._streams[stream.name]
         return gone
+
+    def watch(self, watcher: Callable[[Stream], None]) -> Callable[[], None]:
+        """Call `watcher` whenever a stream has gone on air, before its first message, or off; returns how to end it.
+
+        It is called synchronously and must not block.  A takeover is the one and then the other.
+        """
+        return self.watchers.add(watcher)
 
     def states(self) -> list[StreamState]:
         """Every stream for `Running.streams`."""
