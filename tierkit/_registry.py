@@ -309,7 +309,8 @@ def _recipe_problem(recipe: object, base: type[Recipe]) -> str:
         value = getattr(recipe, label, ())
         if not isinstance(value, tuple) or not all(isinstance(each, str) for each in value):
             return f"its {label} must be a tuple of strings: {label}: ClassVar[tuple[str, ...]] = ('...',)"
-    if not getattr(recipe, "schemes", ()):
+    # A service that needs no door says so by an empty tuple; nothing is no answer.
+    if not getattr(recipe, "schemes", ()) and not (issubclass(recipe, Service) and hasattr(recipe, "schemes")):
         return "say what it speaks: schemes: ClassVar[tuple[str, ...]] = ('...',)"
     if issubclass(recipe, Service) and not (frozenset(getattr(recipe, "roles", ())) or {"none"}) <= _ROLES:
         return "say where it can stand: roles: ClassVar[frozenset[Role]] = frozenset({'relay'})"

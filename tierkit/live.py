@@ -340,7 +340,7 @@ class Streams:
             del self._streams[stream.name]
         return gone
 
-    def watch(self, watcher: Callable[[Stream], None]) -> Callable[[], None]:
+    def follow(self, watcher: Callable[[Stream], None]) -> Callable[[], None]:
         """Call `watcher` whenever a stream has gone on air, before its first message, or off; returns how to end it.
 
         It is called synchronously and must not block.  A takeover is the one and then the other.

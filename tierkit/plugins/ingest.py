@@ -5,49 +5,32 @@ Paths are Wowza's, so that a graph moves from one to the other unchanged:
     rtmp://HOST/live/s                      publish and play
     http://HOST/live/s/playlist.m3u8        HLS; chunklist.m3u8 and media_N.ts stand beside it
 
-* A stream that is on air and has no segment yet: its playlist is held back until the first one is there, for
-  `first_wait` seconds at most, then answered 404 (not to be stored).
+* What a request for HLS gets is in `tierkit.packaging`: every stream is packaged for as long as it is here.
 * A stream whose publisher has left keeps its playlist for `linger` seconds, so that players bridge the time
   until it is back; then both its names are gone.
-* Media sequence numbers begin at the Unix time of the stream's first segment.  As segments last a second or
-  more, a name that comes back, even after this process was started again, has higher ones; caches and players
-  never see one name with two contents.
 * Memory: for each stream `keep_bytes`, or the playlist's own segments where those are more, the open segment,
   and the ring of the live kit.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
-from urllib.parse import unquote
 
 import trio
 from attrs import field, frozen
 
 from tierkit.codecs.rtmp_session import ConnectRequested
-from tierkit.codecs.rtmp_url import Route, route
-from tierkit.events import StreamFault
-from tierkit.http import Request, Response, serve_http, text_response
+from tierkit.codecs.rtmp_url import Route
+from tierkit.http import serve_http
 from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
-from tierkit.packaging import (
-    CHUNKLIST,
-    PLAYLIST,
-    Packager,
-    PackagerStatistics,
-    Packaging,
-    answer,
-    cors_headers,
-    refuse_method,
-)
+from tierkit.packaging import Channels, PackagerStatistics, Packaging
 from tierkit.plugin import (
     Connection,
     Context,
     Figures,
     Node,
-    RemoteProtocolError,
     Running,
     Service,
     StreamState,
@@ -147,6 +130,7 @@ class Ingest(Service):
             running = _Origin(self, ctx)
             nursery.start_soon(running.sweeper.run, name=f"{ctx.tier} looks after the silent")
             nursery.start_soon(running.look_after_streams, name=f"{ctx.tier} looks after its streams")
+            nursery.start_soon(running.hls.look_after, name=f"{ctx.tier} packages its streams")
             try:
                 yield running
             finally:
@@ -181,63 +165,16 @@ class IngestStatistics:
     streams: tuple[PackagedStream, ...] = field(metadata={"merge": "last"})
 
 
-class _Channel:
-    """One stream and its HLS."""
-
-    def __init__(
-        self,
-        stream: Stream,
-        packaging: Packaging,
-        *,
-        sequence: int,
-        clock: Callable[[], float],
-        tell: Callable[[str], None],
-    ) -> None:
-        self.stream = stream
-        self.packager = Packager(packaging, first_sequence=sequence, clock=clock, tell=tell, cut=self.wake)
-        #: Set, and made anew, with each segment.
-        self.news = trio.Event()
-        self._epoch = stream.epochs
-        self._unsubscribe = stream.subscribe(self.packager.receive)
-        self._measured = (clock(), stream.bytes_in)
-
-    def follow(self) -> None:
-        """See whether the publisher has gone, or another has come."""
-        if self.stream.epochs != self._epoch:
-            self._epoch = self.stream.epochs
-            self.packager.restart()
-        elif not self.stream.on_air:
-            self.packager.finish()
-
-    def bitrate(self, now: float) -> float | None:
-        """Bits per second since the last measurement; None while that is too short a time ago."""
-        then, before = self._measured
-        total = self.stream.bytes_in
-        if now - then < _MEASURE:
-            return None
-        self._measured = (now, total)
-        return (total - before) * 8 / (now - then)
-
-    def close(self) -> None:
-        self._unsubscribe()
-        self.wake()
-
-    def wake(self) -> None:
-        """Let those who wait for the next segment look again."""
-        self.news.set()
-        self.news = trio.Event()
-
-
 class _Origin(Running, RTMPHost):
     def __init__(self, recipe: Ingest, ctx: Context) -> None:
         self.recipe = recipe
         self.ctx = ctx
         self.sweeper = Sweeper(ctx)
         self.live: Streams = streams_of(ctx)
-        self._channels: dict[str, _Channel] = {}
-        #: Above every sequence number given so far.
-        self._sequence = 0
-        self._http = self._requests = self._not_found = self._too_fast = 0
+        self.hls = Channels(ctx, self.live, recipe.packaging, first_wait=recipe.first_wait, cors=recipe.cors)
+        #: When, and at how many bytes, each stream was last measured.
+        self._measured: dict[Stream, tuple[float, int]] = {}
+        self._http = self._too_fast = 0
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -248,7 +185,7 @@ class _Origin(Running, RTMPHost):
             return
         self._http += 1
         try:
-            await serve_http(connection, self.answer)
+            await serve_http(connection, self.hls.answer)
         finally:
             self._http -= 1
 
@@ -257,26 +194,25 @@ class _Origin(Running, RTMPHost):
             publishers=self.sweeper.publishers,
             players=self.sweeper.players,
             http_connections=self._http,
-            requests=self._requests,
-            not_found=self._not_found,
+            requests=self.hls.requests,
+            not_found=self.hls.not_found,
             too_fast=self._too_fast,
             streams=tuple(
-                PackagedStream(live=each.stream.statistics(), hls=each.packager.statistics())
-                for each in self._channels.values()
+                PackagedStream(live=each.stream.statistics(), hls=each.packager.statistics()) for each in self.hls
             ),
         )
 
     def figures(self) -> Figures:
         # An origin has no upstream to miss at: every request is a hit.
-        return Figures(viewers=self.sweeper.players + self._http, requests=self._requests, hits=self._requests)
+        viewers, requests = self.sweeper.players + self._http, self.hls.requests
+        return Figures(viewers=viewers, requests=requests, hits=requests)
 
     def streams(self) -> Sequence[StreamState]:
         return self.live.states()
 
     def draining(self) -> None:
         self.sweeper.draining()
-        for channel in self._channels.values():
-            channel.wake()
+        self.hls.wake()
 
     def kick(self, pattern: str) -> int:
         return self.sweeper.kick(pattern)
@@ -286,6 +222,7 @@ class _Origin(Running, RTMPHost):
         if not isinstance(service, Ingest) or service.packaging != self.recipe.packaging:
             return False
         self.recipe = service
+        self.hls.first_wait, self.hls.cors = service.first_wait, service.cors
         return True
 
     # --- publishing and playing over RTMP --------------------------------------------------------
@@ -297,9 +234,7 @@ class _Origin(Running, RTMPHost):
                 reason = f"{self.ctx.tier} has {len(self.live)} streams, its bound: raise max_streams"
                 raise RTMPRefusal("NetStream.Publish.Denied", reason)
             stream = self.live.open(route.path)
-        publication = stream.publish(peer, takeover=self.recipe.takeover)
-        self._look_at(stream)
-        return publication
+        return stream.publish(peer, takeover=self.recipe.takeover)
 
     async def play(self, route: Route, request: ConnectRequested) -> Stream:
         stream = self.live.get(route.path)
@@ -308,99 +243,30 @@ class _Origin(Running, RTMPHost):
             raise RTMPRefusal("NetStream.Play.StreamNotFound", f"nobody publishes {route.path}")
         return stream
 
-    # --- HLS -------------------------------------------------------------------------------------
-
-    async def answer(self, request: Request) -> Response:
-        """Answer one HTTP request."""
-        self._requests += 1
-        cors = self.recipe.cors
-        if (refusal := refuse_method(request, cors=cors)) is not None:
-            return refusal
-        name, file = _split(request.path)
-        channel = self._channels.get(name)
-        if channel is None:
-            return self._nothing(f"nobody publishes {name}" if name else "ask for /APP/NAME/playlist.m3u8")
-        if file in (PLAYLIST, CHUNKLIST):
-            await self._until_ready(channel)
-        found = answer(request, channel.packager.window, file, cors=cors)
-        if found is None:
-            return self._nothing(f"{name} has no {file}, or has it no more")
-        return found
-
-    async def _until_ready(self, channel: _Channel) -> None:
-        if channel.packager.ready or not channel.stream.on_air:
-            return
-        with trio.move_on_after(self.recipe.first_wait):
-            await channel.news.wait()
-
-    def _nothing(self, reason: str) -> Response:
-        self._not_found += 1
-        return text_response(404, reason, *cors_headers(self.recipe.cors))
-
     # --- looking after streams -------------------------------------------------------------------
 
     async def look_after_streams(self) -> None:
-        """Follow publishers, end what has been off air for too long, and drop who sends too much."""
+        """End what has been off air for too long, and drop who sends too much."""
         while True:
             await trio.sleep(_LOOK)
             for stream in self.live:
-                self._look_at(stream)
-            self.live.expire(self.recipe.linger)
-            for channel in tuple(self._channels.values()):
-                if self.live.get(channel.stream.name) is not channel.stream:
-                    self._forget(channel)
+                self._bound(stream)
+            for gone in self.live.expire(self.recipe.linger):
+                self._measured.pop(gone, None)
 
-    def _look_at(self, stream: Stream) -> None:
-        key = _key(stream.name)
-        channel = self._channels.get(key)
-        if channel is not None and channel.stream is not stream:
-            # Another spelling of the name, or another stream under it before we had noticed the end of the last.
-            if self.live.get(channel.stream.name) is channel.stream:
-                return
-            self._forget(channel)
-            channel = None
-        if channel is not None:
-            channel.follow()
-            self._bound(channel)
-        elif stream.on_air:
-            self._channels[key] = _Channel(
-                stream,
-                self.recipe.packaging,
-                sequence=max(self._sequence, int(time.time())),
-                clock=self.ctx.clock,
-                tell=lambda reason: self._fault(stream, reason),
-            )
-
-    def _forget(self, channel: _Channel) -> None:
-        self._sequence = max(self._sequence, channel.packager.window.next_sequence)
-        del self._channels[_key(channel.stream.name)]
-        channel.close()
-
-    def _fault(self, stream: Stream, reason: str) -> None:
-        self.ctx.emit(StreamFault(stream=stream.name, reason=reason))
-
-    def _bound(self, channel: _Channel) -> None:
-        rate, publication = channel.bitrate(self.ctx.clock()), channel.stream.publication
-        if rate is None or rate <= self.recipe.max_bitrate or publication is None:
+    def _bound(self, stream: Stream) -> None:
+        now, total, publication = self.ctx.clock(), stream.bytes_in, stream.publication
+        then, before = self._measured.setdefault(stream, (now, total))
+        if now - then < _MEASURE:
+            return
+        self._measured[stream] = (now, total)
+        rate = (total - before) * 8 / (now - then)
+        if rate <= self.recipe.max_bitrate or publication is None:
             return
         self._too_fast += 1
         for served in self.sweeper:
             if publication in served.publications.values():
                 served.stop(f"it sends {rate / 1e6:.1f} Mbit/s; max_bitrate is {self.recipe.max_bitrate / 1e6:g}")
-
-
-def _split(path: str) -> tuple[str, str]:
-    """The stream and the file that a request path means; an empty stream where it can mean none."""
-    directory, _, file = path.rpartition("/")
-    try:
-        return _key(route(directory, "").path), file
-    except RemoteProtocolError:
-        return "", file
-
-
-def _key(name: str) -> str:
-    """One spelling for a name in RTMP, where it comes as it is, and in a URL, where it is percent-encoded."""
-    return unquote(name)
 
 
 @hookimpl
