@@ -119,6 +119,10 @@ def _services(graph: Graph) -> Iterator[str]:
                     f"{node.name}: no listener leads to {service.name}: "
                     f"add listen='{service.schemes[0]}://:PORT', or leave the service out"
                 )
+        # Of two with doors, one has none, which is told above.
+        for name, count in Counter(each.name for each in node.serves if not each.schemes).items():
+            if count > 1:
+                yield f"{node.name}: serves {name} {count} times: once is enough"
         for listener in node.listen:
             scheme = node.scheme_of(listener)
             if node.service_for(scheme) is None:

@@ -197,7 +197,10 @@ class Recorded(Event):
 
 @frozen(kw_only=True)
 class RecordingFailed(Event):
-    """`file` cannot be written; the stream goes on, and the next file is tried in `retry_in` seconds."""
+    """`file` cannot be written; the stream goes on, and the next file is tried in `retry_in` seconds.
+
+    0 stands for a folder that was not there at the start: it is tried when a stream begins.
+    """
 
     stream: str
     file: str
@@ -206,9 +209,8 @@ class RecordingFailed(Event):
 
     @property
     def text(self) -> str:
-        return (
-            f"{self.tier}: {self.stream} is not recorded, {self.file}: {self.reason}; next try in {self.retry_in:g} s"
-        )
+        when = f"in {self.retry_in:g} s" if self.retry_in else "when a stream begins"
+        return f"{self.tier}: {self.stream} is not recorded, {self.file}: {self.reason}; next try {when}"
 
 
 @frozen(kw_only=True)

@@ -38,8 +38,14 @@ SAMPLES = [
     ),
     (
         events.RecordingLeft(tier="e", file="/rec/s.flv.part", bytes=1_500_000),
-        "e: /rec/s.flv.part was left by a process that ended while it recorded, 1.5 MB: it plays up to there; "
-        "rename or delete it",
+        (
+            "e: /rec/s.flv.part was left by a process that ended while it recorded, 1.5 MB: it plays up to there; "
+            "rename or delete it"
+        ),
+    ),
+    (
+        events.RecordingFailed(tier="e", stream="everything", file="/rec", reason="it is gone", retry_in=0.0),
+        "e: everything is not recorded, /rec: it is gone; next try when a stream begins",
     ),
     (events.ConnectionFailed(tier="e", peer="p", reason="r"), "e: connection from p failed: r"),
     (events.Refused(tier="e", peer="p", reason="full"), "e: refused p: full"),

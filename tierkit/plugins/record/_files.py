@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -170,7 +171,8 @@ def left_over(folder: str) -> list[tuple[str, int]]:
             continue
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            found.append((path, os.fstat(fd).st_size))
+            if stat.S_ISREG((about := os.fstat(fd)).st_mode):
+                found.append((path, about.st_size))
         except OSError:
             pass  # somebody writes it
         finally:
