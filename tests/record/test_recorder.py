@@ -22,6 +22,7 @@ from tierkit import Graph, check
 from tierkit.codecs.flv import FLVReader, Tag
 from tierkit.errors import UpstreamError
 from tierkit.events import Recorded, RecordingFailed, RecordingLeft, StreamFault
+from tierkit.live import Stream
 from tierkit.plugins.record import Record, RecordStatistics, _files
 from tierkit.plugins.rtmp import RTMP
 
@@ -283,6 +284,16 @@ async def test_a_disk_that_is_too_slow_costs_whole_gops(
     assert statistics(rig).lost == 23 * 50 - sum(map(len, gops))
 
 
+async def test_a_queue_that_is_half_full_does_not_wait_for_its_turn(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with recorded(tmp_path, queue_bytes=1 << 20) as rig:
+        async with published(rig.network, url("relay")) as publisher:
+            for index in range(3):  # 2 MB in less than half a second
+                await send(publisher, gop(index * 80, 2, size=175_000), pace=True)
+        await trio.sleep(1)
+        assert shown(tmp_path / "live/s.flv") == "MVA" + "KSPS" * 3
+        assert statistics(rig).lost == 0
+
+
 async def test_what_another_process_has_left_is_told_at_the_start(tmp_path: Path, autojump_clock: MockClock) -> None:
     (tmp_path / "live").mkdir()
     (tmp_path / "live/old.flv.part").write_bytes(b"x" * 100)
@@ -323,6 +334,29 @@ async def test_sound_alone_is_recorded(tmp_path: Path, autojump_clock: MockClock
         assert payloads(*(tmp_path / f"live/s{each}.flv" for each in ("", "-2", "-3"))) == [
             each.payload for each in sent[2:]
         ]
+
+
+async def test_a_stream_outlives_those_who_follow_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with recorded(tmp_path) as rig:
+        told: list[bool] = []
+
+        def follow(stream: Stream) -> None:
+            told.append(stream.on_air)
+            raise ValueError("odd")
+
+        cancel = rig.handle.running("relay")["rtmp"].live.follow(follow)  # type: ignore[attr-defined]
+        for _ in range(2):
+            async with published(rig.network, url("relay"), [*headers(), key(0)]):
+                await trio.sleep(0.1)
+            await trio.sleep(0.1)
+            cancel()
+            cancel()
+        assert told == [True, False]
+        assert {each.reason for each in rig.events.of(StreamFault)} == {
+            "something that follows it failed: ValueError: odd"
+        }
+        await trio.sleep(1)
+        assert len(files(tmp_path)) == 2
 
 
 def test_a_recorder_is_checked_with_its_graph(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """One publisher's stream on its way to the disk.
 
 The stream's messages are cut into files at once and synchronously, and queued; a task carries what is queued to the
-disk in a thread, twice a second.  Nobody who publishes or plays ever waits for a disk: where the queue is full, whole
+disk in a thread, twice a second or when half the queue is full.  Nobody who publishes or plays ever waits for a disk: where the queue is full, whole
 GOPs are left out and counted.  A disk that fails rests, for all recordings of the tier together.
 """
 
@@ -121,7 +121,8 @@ class Recording:
         self._queued = 0
         self._finished = False
         self._something = trio.Event()
-        self._end = trio.Event()
+        #: Set where the queue is not to wait for its turn.
+        self._hurry = trio.Event()
         self._unsubscribe = stream.subscribe(self._receive)
 
     def state(self) -> RecordingState:
@@ -140,7 +141,7 @@ class Recording:
             self._finished = True
             self._unsubscribe()
             self._enqueue(self.cutter.end())
-            self._end.set()
+            self._hurry.set()
             self._something.set()
 
     async def run(self) -> None:
@@ -149,7 +150,7 @@ class Recording:
             while not self._finished:
                 await self._something.wait()
                 with trio.move_on_after(FLUSH):
-                    await self._end.wait()
+                    await self._hurry.wait()
                 await self._flush()
         finally:
             # Cut off in the middle, it has a moment to end the file in order.
@@ -171,11 +172,15 @@ class Recording:
             self._queued += _size(step)
         if steps:
             self._something.set()
+        if self._queued > self._limit // 2:
+            self._hurry.set()
 
     async def _flush(self) -> None:
         async with self._disk.threads:
             steps, self._queue = self._queue, []
             self._something = trio.Event()
+            if not self._finished:
+                self._hurry = trio.Event()
             if not steps:
                 return
             try:
