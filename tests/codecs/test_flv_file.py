@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -236,6 +238,16 @@ def test_an_end_of_sequence_ends_nothing() -> None:
 @pytest.mark.parametrize("sent", [Sent(AUDIO, 0, b""), Sent(7, 0, b"x"), Sent(VIDEO, 0, b"\x27" * (1 << 24))])
 def test_what_no_file_can_hold_is_ignored(sent: Sent) -> None:
     assert cut(FLVCutter(60), [*headers(), sent]) == []
+
+
+def test_flvlib3_reads_the_same_tags(tmp_path: Path) -> None:
+    library = pytest.importorskip("flvlib3.tags", reason="not run: flvlib3 is not on the index")
+    (file,) = files(cut(FLVCutter(60), [*headers(), *gop(0, 25)]))
+    path = tmp_path / "s.flv"
+    path.write_bytes(file)
+    with path.open("rb") as source:
+        theirs = [(each.timestamp, each.size) for each in library.FLV(source).iter_tags()]
+    assert theirs == [(each.timestamp, len(each.payload)) for each in tags(file)]
 
 
 payloads = st.one_of(

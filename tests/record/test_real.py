@@ -133,6 +133,14 @@ async def test_what_a_killed_process_leaves_plays_to_its_cut(
     seen = await decoded(tmp_path / name)
     assert len(seen["video"]) >= 25
     assert seen["video"] == truth["video"][: len(seen["video"])]
+    # As the how-to has it: with a duration, and every frame.
+    mended = tmp_path / "mended.flv"
+    await run([*QUIET, "-i", str(tmp_path / name), "-c", "copy", str(mended)], seconds=30)
+    about = (await probe(mended))["format"]
+    assert isinstance(about, dict)
+    assert float(about["duration"]) == pytest.approx(len(seen["video"]) / 25, abs=0.2)
+    assert (await decoded(mended))["video"] == seen["video"]
+    mended.unlink()
     # The next process says so, and leaves it alone.
     events = Events()
     recorder = Record(folder=str(tmp_path))

@@ -1,8 +1,9 @@
 """One publisher's stream on its way to the disk.
 
 The stream's messages are cut into files at once and synchronously, and queued; a task carries what is queued to the
-disk in a thread, twice a second or when half the queue is full.  Nobody who publishes or plays ever waits for a disk: where the queue is full, whole
-GOPs are left out and counted.  A disk that fails rests, for all recordings of the tier together.
+disk in a thread, twice a second or when half the queue is full.  Nobody who publishes or plays ever waits for a disk:
+where the queue is full, whole GOPs are left out and counted.  A disk that fails rests, for all recordings of the tier
+together.
 """
 
 from __future__ import annotations
