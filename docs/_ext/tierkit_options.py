@@ -24,11 +24,16 @@ class Options(SphinxDirective):
             lines += [
                 f"   * - ``{each.name}``",
                 f"     - ``{shown(each.default, each.metadata)}``",
-                f"     - {each.metadata['help']}{bounds(each.metadata)}",
+                f"     - {plain(each.metadata['help'])}{bounds(each.metadata)}",
             ]
         holder = nodes.container()
         self.state.nested_parse(StringList(lines, source=self.arguments[0]), self.content_offset, holder)
         return holder.children
+
+
+def plain(text):
+    """A help as it is: asterisks are patterns, no emphasis."""
+    return text.replace("*", r"\*")
 
 
 def shown(value, meta):

@@ -130,6 +130,7 @@ def test_descriptors_are_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert files(tmp_path / "link")[-1].endswith("other.flv.part")
     monkeypatch.setattr(_files.os, "write", broken)
     assert place(tmp_path, "third.flv").perform(steps()).finished == ()
+    assert not [each for each in files(tmp_path) if "third" in each]  # nothing was written, and nothing is left
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -154,3 +155,20 @@ def test_it_is_forced_to_the_disk_as_often_as_is_wanted(tmp_path: Path, monkeypa
     assert forced == ["data", "data"]
     where.perform(steps()[-1:])
     assert forced == ["data", "data", "all", "all"]
+
+
+def test_file_systems_that_can_do_less_are_recorded_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync = os.fsync
+
+    def for_files_alone(fd: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{fd}"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(fd)
+
+    def no_locks(fd: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(_files.os, "fsync", for_files_alone)
+    monkeypatch.setattr(_files.fcntl, "flock", no_locks)
+    outcome = place(tmp_path).perform(steps())
+    assert (outcome.error, files(tmp_path)) == ("", ["live/s.flv"])

@@ -225,8 +225,7 @@ async def test_a_full_disk_is_told_once_and_tried_with_rests(
     for each in files(tmp_path):
         whole = tmp_path / each
         assert FLVReader().receive(whole.read_bytes()) == tags(whole)
-        if whole.stat().st_size:
-            assert shown(whole).startswith("MVAKSPS")
+        assert shown(whole).startswith("MVAKSPS")
     assert rig.events.of(StreamFault) == []
 
 
@@ -282,6 +281,24 @@ async def test_a_disk_that_is_too_slow_costs_whole_gops(
     gops = [f"K{each}" for each in (one + two).replace("MVA", "").replace("VA", "").split("K")[1:]]
     assert sum(each == whole for each in gops) == len(gops) - 1  # the one in which there was no more room ends early
     assert statistics(rig).lost == 23 * 50 - sum(map(len, gops))
+
+
+async def test_whatever_goes_wrong_ends_the_recording_alone(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(*args: object) -> None:
+        raise RuntimeError("cannot start a thread")
+
+    monkeypatch.setattr(_files.Place, "perform", odd)
+    async with recorded(tmp_path) as rig, trio.open_nursery() as nursery:
+        async with published(rig.network, url("relay")) as publisher:
+            player = await join(nursery, rig.network, url("relay"))
+            await send(publisher, [each for index in range(5) for each in gop(index * 1000, 25)], pace=True)
+            await player.until(lambda v: v.letters.count("P") == 5 * 24)
+        (told,) = rig.events.of(RecordingFailed)
+        assert told.reason == "RuntimeError: cannot start a thread"
+        assert rig.events.of(StreamFault) == []
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_queue_that_is_half_full_does_not_wait_for_its_turn(tmp_path: Path, autojump_clock: MockClock) -> None:

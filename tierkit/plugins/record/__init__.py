@@ -199,7 +199,11 @@ class _Recorder(Running):
     async def _run(self, recording: Recording) -> None:
         try:
             await recording.run()
+        except Exception as error:  # whatever it is, it is not for those who watch to pay for
+            reason = f"{type(error).__name__}: {error}"
+            self.ctx.emit(RecordingFailed(stream=recording.stream.name, file="its file", reason=reason, retry_in=0.0))
         finally:
+            recording.finish()
             self._all.discard(recording)
 
     def close(self) -> None:

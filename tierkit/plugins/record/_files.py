@@ -102,7 +102,9 @@ class Place:
         """Finish what is open as it stands, if the disk lets us: its numbers stay 0, and it plays."""
         file, self._file = self._file, None
         try:
-            return [] if file is None else [file.finish(b"", file.latest / 1000)]
+            if file is None or file.discarded():
+                return []
+            return [file.finish(b"", file.latest / 1000)]
         except OSError:
             return []  # it keeps the name that it has
 
@@ -141,17 +143,33 @@ class _Growing:
             os.fdatasync(self._fd)
             self._forced = time.monotonic()
 
+    def discarded(self) -> bool:
+        """Whether nothing is in it, so that it need not be there."""
+        if self._size:
+            return False
+        try:
+            os.unlink(self._name + PART, dir_fd=self._folder)
+        finally:
+            self._close()
+        return True
+
     def finish(self, head: bytes, seconds: float) -> Finished:
         try:
             if head:
                 os.pwrite(self._fd, head, 0)
             os.fsync(self._fd)
             os.rename(self._name + PART, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-            os.fsync(self._folder)
+            try:
+                os.fsync(self._folder)
+            except OSError:
+                pass  # not every file system can; the file itself is there
         finally:
-            os.close(self._fd)
-            os.close(self._folder)
+            self._close()
         return Finished(self.path, seconds, self._size)
+
+    def _close(self) -> None:
+        os.close(self._fd)
+        os.close(self._folder)
 
 
 def _time_of_last(data: bytes) -> int:
@@ -225,7 +243,10 @@ def _create(folder: int, wanted: str) -> tuple[str, int]:
             os.close(fd)
             os.unlink(name + PART, dir_fd=folder)
             continue
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pass  # a file system without locks: what is left over there is told by nobody
         return name, fd
     raise FileExistsError(0, f"{_TRIES} recordings have this name: put {{start}} into the template")
 
