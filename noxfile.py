@@ -83,8 +83,27 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def real(session: nox.Session) -> None:
     """The integration tests with their real parts (ffmpeg, Chromium), none of which may be missing."""
-    for part in ("ffmpeg", "ffprobe", "chromium", "chromedriver", "mpv", "gst-launch-1.0", "nginx", "node", "npm"):
+    programs = (
+        "ffmpeg",
+        "ffprobe",
+        "rtmpdump",
+        "mpv",
+        "gst-launch-1.0",
+        "chromium",
+        "chromedriver",
+        "nginx",
+        "node",
+        "npm",
+    )
+    for part in programs:
         if shutil.which(part) is None:
             session.error(f"{part} is missing: .ci/run says which packages have it")
     session.install("-e", ".[all]", *TESTS, *WEB)
     session.run("python", "-m", "pytest", "-m", "real", *session.posargs, env={**os.environ, "TIERKIT_REAL": "1"})
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Look for bytes that break a codec, with atheris: `nox -s fuzz -- --seconds 600`, or of one: `-- rtmp_chunk`."""
+    session.install("-e", ".", "atheris>=2.3")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)

@@ -27,11 +27,13 @@ LEVELS = {
     "codecs": 1,
     "codecs.": 1,
     "_address": 1,
+    "_authorise": 1,
     "_networks": 1,
     "_events": 1,
     "_ports": 1,
     "_plugin": 1,
     "_model": 1,
+    "_restream": 1,
     "_companion": 1,
     "_purge": 1,
     "events": 1,
@@ -53,6 +55,7 @@ LEVELS = {
     "_sockets": 3,
     "_tls": 3,
     "_process": 4,
+    "_sources": 4,
     "_watch": 4,
     "_tier": 5,
     "_serve": 6,
@@ -60,9 +63,11 @@ LEVELS = {
     "_log": 7,
     "_run": 7,
     "": 8,  # tierkit/__init__.py
+    "access": 9,
     "http": 9,
     "rtmp": 9,
     "live": 9,
+    "off_air": 9,
     "packaging": 9,
     "plugins": 10,
     "plugins.": 10,
@@ -82,10 +87,11 @@ ADVICE = (
     "docstring of tierkit/__init__.py"
 )
 
-MODEL = {"_address", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
+MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
+MODEL |= {"_restream"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
-KITS = {"http", "rtmp", "live", "packaging"}
+KITS = {"access", "http", "rtmp", "live", "off_air", "packaging"}
 #: Modules that gather public names from everywhere below `tierkit` itself and hold no logic.
 REEXPORTS = {"", "plugin", "events"}
 #: What a plugin may import of tierkit besides the kits and the codecs.

@@ -7,11 +7,11 @@ General layout, lowest first (tests/test_layers.py enforces it):
     errors                                   standard library only
     codecs/*                                 sans-IO: bytes in, values out
     _address, _events, _ports, _plugin,      the model: frozen values, and the ABCs they carry
-        _model, _companion
+        _model, _authorise, _companion, _restream
     hookspecs, _registry                     pluggy, behind typed methods
     _net, _upstream, _store, _fanout, ...    the machinery, on trio
     _serve                                   life and death of tiers
-    http, rtmp, live, ...                    the kits: protocols on a connection
+    access, http, rtmp, live, ...            the kits: protocols on a connection
     plugins/*                                built-ins, through the strangers' door
     testing, cli, ...                        what uses all of it
 
@@ -38,6 +38,7 @@ from ._model import Tier as Tier
 from ._net import RealNetwork as RealNetwork
 from ._registry import PluginInfo as PluginInfo
 from ._registry import Registry as Registry
+from ._restream import Restream as Restream
 from ._run import explain as explain
 from ._run import run as run
 from ._serve import GraphHandle as GraphHandle

@@ -59,6 +59,8 @@ class Address:
     password: str = ""
     #: Path of a unix socket; host and port are then empty.
     unix: str = ""
+    #: The path's last segment is a credential (a stream key), and is shown as ``***``.
+    keyed: bool = False
 
     @classmethod
     def parse(cls, text: str | Address) -> Address:
@@ -130,7 +132,7 @@ class Address:
 
     def reveal(self) -> str:
         """The whole URL *with* its credentials, for the wire alone: never for a log or a message."""
-        return self._spell(self._userinfo(hide=False))
+        return self._spell(self._userinfo(hide=False), hide=False)
 
     def _userinfo(self, *, hide: bool) -> str:
         if not self.username and not self.password:
@@ -140,16 +142,17 @@ class Address:
         password = f":{quote(self.password, safe='')}" if self.password else ""
         return f"{quote(self.username, safe='')}{password}@"
 
-    def _spell(self, userinfo: str) -> str:
+    def _spell(self, userinfo: str, *, hide: bool) -> str:
         if self.unix:
             return f"{self.scheme}+unix:{self.unix}" if self.scheme else f"unix:{self.unix}"
         prefix = f"{self.scheme}://" if self.scheme else ""
         query = f"?{self.query}" if self.query else ""
-        return f"{prefix}{userinfo}{self.authority}{self.path}{query}"
+        path = self.path.rpartition("/")[0] + "/***" if hide and self.keyed and self.path else self.path
+        return f"{prefix}{userinfo}{self.authority}{path}{query}"
 
     def __str__(self) -> str:
         # A query may carry a token, so a shown URL stops at the path.
-        shown = self._spell(self._userinfo(hide=True))
+        shown = self._spell(self._userinfo(hide=True), hide=True)
         return shown.partition("?")[0] + ("?***" if self.query else "")
 
     def __repr__(self) -> str:

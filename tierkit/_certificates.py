@@ -6,6 +6,9 @@
   context.  So a viewer who returns after a renewal still resumes its session.  The keys are the process's own
   and live as long as it does: Python's `ssl` can neither set them nor tell them, so a viewer who comes to
   another process (or host) of a tier shakes hands in full.
+* Doors for RTMPS give no tickets at all under TLS 1.3, where they come behind the handshake: librtmp with GnuTLS
+  (Debian's rtmpdump and GStreamer's rtmpsrc) takes them for the end of the connection.  A connection there lasts for
+  hours, so a second handshake saved is nothing.
 * A ticket is all that is kept of a session, and the viewer keeps it: the server's own cache stays empty.  Early
   data (0-RTT) stays off: OpenSSL does not take it unless asked, and what it carries can be replayed.
 * A renewed pair is tried in a scratch context first: a half-written chain, or a certificate whose key has
@@ -37,9 +40,11 @@ def _harden(context: ssl.SSLContext) -> None:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
 
 
-def _server_context() -> ssl.SSLContext:
+def _server_context(*, tickets: bool = True) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context)
+    if not tickets:
+        context.num_tickets = 0
     # The client's order decides: browsers put AES-128 first where their processor has AES and ChaCha20 where it has
     # not, and OpenSSL's own order would give both AES-256, 12 % dearer to encrypt here and slow on such phones.  All
     # that is offered is strong (Mozilla's "Server Side TLS" says the same of its intermediate profile).
@@ -68,9 +73,9 @@ def _signature(certificate: Certificate) -> _Signature:
 
 
 class _Pair:
-    def __init__(self, certificate: Certificate) -> None:
+    def __init__(self, certificate: Certificate, *, tickets: bool) -> None:
         self.certificate = certificate
-        self.context = _server_context()
+        self.context = _server_context(tickets=tickets)
         self.signature: _Signature = ()
 
     def read(self) -> None:
@@ -97,13 +102,20 @@ class ServerCertificates:
     Args:
         certificates: the first answers for every name that no other claims.
         clock: seconds; looked at when a handshake begins.
+        tickets: whether TLS 1.3 sends session tickets behind the handshake.
 
     Raises:
         ListenError: one of them cannot be used; the line names the file.
     """
 
-    def __init__(self, certificates: Sequence[Certificate], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._pairs = [_Pair(each) for each in certificates]
+    def __init__(
+        self,
+        certificates: Sequence[Certificate],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        tickets: bool = True,
+    ) -> None:
+        self._pairs = [_Pair(each, tickets=tickets) for each in certificates]
         self._clock = clock
         self._next_look = clock() + LOOK_EVERY
         #: What was wrong with the files when they were last read again; empty when nothing.

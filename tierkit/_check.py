@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from ._address import DEFAULT_PORTS, Address
 from ._model import Graph, Node, Origin, Tier
 from ._plugin import option_problems
+from ._restream import Restream
 
 __all__ = ["check", "listen_address"]
 
@@ -87,6 +88,18 @@ def _origins(graph: Graph) -> Iterator[str]:
             yield f"{node.name}: speaks= is for a server elsewhere: give its address, or serves= instead"
 
 
+def _restreams(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes:
+        for other in node.upstreams:
+            if isinstance(other, Restream):
+                yield f"{node.name}: {other.name} is only pushed to: name it in push=, or write an Origin to pull from"
+        if not isinstance(node, Restream):
+            continue
+        yield from (f"{node.name}: {line}" for line in node.problems())
+        if node.listen or node.serves:
+            yield f"{node.name}: a Restream is a server elsewhere: leave out listen= and serves="
+
+
 def _edges(graph: Graph) -> Iterator[str]:
     for node in graph.nodes:
         if not isinstance(node, Tier):
@@ -110,6 +123,7 @@ def _services(graph: Graph) -> Iterator[str]:
             yield f"{node.name}: it serves nothing: give serves=, for instance HLS() or RTMP()"
             continue
         for service in node.serves:
+            yield from (f"{node.name}: {service.name}: {line}" for line in service.problems_in(node))
             if node.role not in service.roles:
                 fits = " or ".join(_a(role) for role in sorted(service.roles))
                 yield f"{node.name}: {service.name} cannot stand in {_a(node.role)}: it is made for {fits}"
@@ -260,4 +274,4 @@ def _options(graph: Graph) -> Iterator[str]:
             yield f"{node.name}: limits: {line}"
 
 
-_RULES = (_empty, _names, _origins, _edges, _services, _speaking, _doors, _reaches, _options)
+_RULES = (_empty, _names, _origins, _restreams, _edges, _services, _speaking, _doors, _reaches, _options)

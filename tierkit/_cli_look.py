@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,6 +49,8 @@ def check(
     """
     registry = registry_of(plugin)
     graph = _sound(file, registry)
+    if problems := [f"{file}: {each}" for each in _here(graph)]:
+        raise GraphError(problems)
     complain([str(each) for each in registry.failures])
     tiers = len(graph.running)
     typer.echo(f"{file}: fine: {tiers} {'tier' if tiers == 1 else 'tiers'}, {len(graph.nodes)} nodes")
@@ -71,7 +74,8 @@ def graph(
 @told
 def plugins(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A plugin, a service or a source, to show its options.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="A plugin, a service, a source or an authoriser, to show its options."),
     ] = None,
     plugin: Plugins = None,
 ) -> None:
@@ -97,13 +101,22 @@ def _sound(file: Path, registry: Registry) -> Graph:
     return graph
 
 
+def _here(graph: Graph) -> Iterator[str]:
+    """What would keep its tiers from running on this machine: files that are missing or no good."""
+    for node in graph.running:
+        for service in node.serves:
+            for line in service.problems_here():
+                yield f"{node.name}: {service.name}: {line}"
+
+
 def _details(registry: Registry, name: str) -> None:
     infos = [each for each in registry.plugins() if each.name == name]
     recipes = _recipes(registry, name)
     if not infos and not recipes:
         if (failure := registry.failure_of(name)) is not None:
             raise PluginError(failure.plugin, failure.reason)
-        known = {*(each.name for each in registry.plugins()), *registry.services(), *registry.sources()}
+        recipes_known = (*registry.services(), *registry.sources(), *registry.authorisers())
+        known = {*(each.name for each in registry.plugins()), *recipes_known}
         raise GraphError([f"plugin {name!r} is unknown: {closest(name, sorted(known))}"])
     for info in infos:
         typer.echo(f"plugin {info.name}, from {info.where}")
@@ -118,9 +131,11 @@ def _recipes(registry: Registry, name: str) -> list[tuple[str, type[Recipe]]]:
     infos = [each for each in registry.plugins() if each.name == name]
     services = {name, *(each for info in infos for each in info.services)}
     sources = {name, *(each for info in infos for each in info.sources)}
+    authorisers = {name, *(each for info in infos for each in info.authorisers)}
     return [
         *(("service", each) for key, each in registry.services().items() if key in services),
         *(("source", each) for key, each in registry.sources().items() if key in sources),
+        *(("authoriser", each) for key, each in registry.authorisers().items() if key in authorisers),
     ]
 
 
@@ -143,7 +158,7 @@ def _print(table: Table) -> None:
 
 def _others(info: PluginInfo) -> str:
     hooks = (each.removeprefix("tierkit_").replace("_", " ") for each in info.hooks)
-    return ", ".join(each for each in hooks if each not in ("services", "sources"))
+    return ", ".join(each for each in hooks if each not in ("services", "sources", "authorisers"))
 
 
 def _detail(registry: Registry, kind: str, recipe: type[Recipe]) -> None:

@@ -121,7 +121,7 @@ def _run(tier: Node, registry: Registry, *, control: str | None, log: LogFormat,
 def service_of(registry: Registry, name: str, options: Sequence[str] | None) -> Service:
     """The service of this name with its options.  Raises GraphError with every problem."""
     recipe = _known(registry, "service", name, registry.services())
-    made, problems = parse_options(recipe, options or ())
+    made, problems = parse_options(recipe, options or (), registry)
     if made is None:
         raise GraphError([f"{name}: {each}" for each in problems])
     return made

@@ -6,30 +6,49 @@ with the tier's name, wherever a graph comes from.
 
 from __future__ import annotations
 
+import shlex
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
-from tierkit import TierkitError
+from tierkit import Registry, TierkitError
+from tierkit.plugin import Recipe
 
 from ._config_values import read_value
 
-__all__ = ["assignments", "closest", "make", "parse_options"]
+__all__ = ["Known", "assignments", "closest", "known_recipes", "make", "parse_options"]
 
 T = TypeVar("T")
+#: The recipes of one kind by name, and why a plugin of that name has not loaded ("" where it has not failed).
+Known: TypeAlias = tuple[Mapping[str, type[Recipe]], Callable[[str], str]]
 
 
-def parse_options(recipe: type[T], texts: Iterable[str]) -> tuple[T | None, list[str]]:
+def known_recipes(registry: Registry) -> dict[str, Known]:
+    """What options that hold recipes can name: by the kind that `tierkit.plugin.option` calls `holds`."""
+
+    def failure(plugin: str) -> str:
+        failed = registry.failure_of(plugin)
+        return "" if failed is None else failed.reason
+
+    return {"authoriser": (registry.authorisers(), failure)}
+
+
+def parse_options(
+    recipe: type[T], texts: Iterable[str], registry: Registry | None = None
+) -> tuple[T | None, list[str]]:
     """A recipe from ``key=value`` texts, such as ``["cache_bytes=512MiB", "idle_timeout=30s"]``.
+
+    An option that holds recipes of plugins takes their names, each with its own options behind it, ``;`` between
+    two: ``authorise=keys file=/etc/keys; networks allow=10.0.0.0/8``.  Those are looked up in `registry`.
 
     Returns:
         The recipe and no problems, or None and every problem, one line each.
     """
     given, problems = assignments(texts)
-    made, more = make(recipe, given, text=True)
+    made, more = make(recipe, given, text=True, held={} if registry is None else known_recipes(registry))
     return (None if problems else made), [*problems, *more]
 
 
@@ -49,11 +68,14 @@ def assignments(texts: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     return given, problems
 
 
-def make(kind: type[T], given: Mapping[str, object], *, text: bool = False) -> tuple[T | None, list[str]]:
+def make(
+    kind: type[T], given: Mapping[str, object], *, text: bool = False, held: Mapping[str, Known] | None = None
+) -> tuple[T | None, list[str]]:
     """An attrs value (a recipe, limits, trust) from names and values; None where there are problems.
 
     Args:
         text: whether the values are text from the command line.
+        held: what options that hold recipes can name.
     """
     known = {each.name: each for each in attrs.fields(kind) if each.init}  # type: ignore[arg-type]
     hints = _hints(kind)
@@ -63,11 +85,16 @@ def make(kind: type[T], given: Mapping[str, object], *, text: bool = False) -> t
         if (field := known.get(name)) is None:
             problems.append(f"option {name!r} is unknown: {closest(name, known)}")
             continue
+        if kind_held := field.metadata.get("holds"):
+            values[field.alias or name], more = _held(value, (held or {}).get(kind_held, ({}, str)), text)
+            problems += [f"{name}: {each}" for each in more]
+            continue
         try:
             unit = field.metadata.get("unit", "")
             values[field.alias or name] = read_value(value, hints.get(name, field.type), unit=unit, text=text)
         except (ValueError, TierkitError) as error:
-            problems.append(f"option {name}={value!r} is of the wrong kind: {error}")
+            shown = "***" if field.metadata.get("secret") else repr(value)
+            problems.append(f"option {name}={shown} is of the wrong kind: {error}")
     for name, field in known.items():
         if field.default is attrs.NOTHING and name not in given:
             problems.append(f"option {name} is missing: give it")
@@ -78,6 +105,46 @@ def make(kind: type[T], given: Mapping[str, object], *, text: bool = False) -> t
     except Exception as error:
         # A validator or converter of the plugin's own.
         return None, [f"options do not fit: {' '.join(str(error).split()) or type(error).__name__}"]
+
+
+def _held(value: object, known: Known, text: bool) -> tuple[tuple[Recipe, ...], list[str]]:
+    """The recipes that an option holds: names, or tables with `plugin` and its options."""
+    try:
+        tables = _tables(value) if text and isinstance(value, str) else value
+    except ValueError as error:
+        return (), [f"{value!r} cannot be read: {error}"]
+    found, problems = [], []
+    for each in tables if isinstance(tables, (list, tuple)) else (tables,):
+        table = {"plugin": each} if isinstance(each, str) else each
+        if not isinstance(table, Mapping) or not isinstance(plugin := table.get("plugin"), str):
+            problems.append(f"{each!r} names no plugin: write 'NAME' or {{ plugin = 'NAME', OPTION = VALUE }}")
+        elif plugin not in known[0]:
+            problems.append(f"{plugin!r} {known[1](plugin) or f'is unknown: {closest(plugin, known[0])}'}")
+        else:
+            made, more = make(known[0][plugin], {k: v for k, v in table.items() if k != "plugin"}, text=text)
+            problems += [f"{plugin}: {problem}" for problem in more]
+            found += [] if made is None else [made]
+    return tuple(found), problems
+
+
+def _tables(text: str) -> list[dict[str, str]]:
+    """``NAME OPTION=VALUE ...; NAME ...`` as tables; quotes are a shell's."""
+    words = shlex.shlex(text, posix=True, punctuation_chars=";")
+    words.whitespace_split, words.commenters = True, ""
+    tables: list[dict[str, str]] = []
+    fresh = True
+    for word in words:
+        if set(word) == {";"}:
+            fresh = True
+        elif fresh:
+            tables.append({"plugin": word})
+            fresh = False
+        else:
+            given, problems = assignments([word])
+            if problems or not tables[-1].keys().isdisjoint(given):
+                raise ValueError((problems or [f"option {word.partition('=')[0]} is given twice"])[0])
+            tables[-1] |= given
+    return tables
 
 
 def _hints(kind: type[Any]) -> dict[str, Any]:

@@ -18,24 +18,25 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from tierkit import Address, AddressError, Edge, Graph, GraphError, Node, Origin, Registry, Relay, check
+from tierkit import Address, AddressError, Edge, Graph, GraphError, Node, Origin, Registry, Relay, Restream, check
 from tierkit.plugin import Recipe
 
 from ._config_doors import Doors
-from ._config_options import closest, make
+from ._config_options import closest, known_recipes, make
 from ._config_problems import Problems, listed
 
 __all__ = ["read_toml"]
 
 R = TypeVar("R", bound=Recipe)
 
-_KINDS: dict[str, type[Node]] = {"origin": Origin, "edge": Edge, "relay": Relay}
+_KINDS: dict[str, type[Node]] = {"origin": Origin, "edge": Edge, "relay": Relay, "restream": Restream}
 _TOP = ("control", "control_token", "plugins", *_KINDS)
 _COMMON = ("site", "host", "reach", "listen", "serves", "trust", "limits")
 _KEYS = {
     "origin": ("address", "speaks", *_COMMON),
     "edge": ("upstream", "policy", *_COMMON),
     "relay": ("upstream", "policy", "push", *_COMMON),
+    "restream": ("address", "streams", "backups", "site", "trust"),
 }
 _LINKS = ("upstream", "push")
 
@@ -79,6 +80,8 @@ class _Reader:
             "listen": doors.listeners,
             "address": doors.address,
             "reach": doors.addresses,
+            "backups": doors.addresses,
+            "streams": self.problems.strings,
             "trust": doors.trust,
             "limits": doors.limits,
             "serves": self._serves,
@@ -162,7 +165,8 @@ class _Reader:
             why = f"is unknown: {closest(plugin, known)}" if failure is None else failure.reason
             self.problems.tell(name, key, f"{key}: plugin {plugin!r} {why}")
             return None
-        made, problems = make(known[plugin], {k: v for k, v in table.items() if k != "plugin"})
+        given = {k: v for k, v in table.items() if k != "plugin"}
+        made, problems = make(known[plugin], given, held=known_recipes(self.registry))
         for problem in problems:
             self.problems.tell(name, key, f"{plugin}: {problem}")
         return made
@@ -187,6 +191,10 @@ class _Links:
         if name not in self.built:
             plan = self.plans[name]
             links: dict[str, Any] = {key: self._linked(name, key, names, path) for key, names in plan.links.items()}
+            if plan.kind == "restream" and "address" not in plan.arguments:
+                if name not in self.problems.broken:
+                    self.problems.tell(name, "", "has no address: add address = 'rtmp://HOST/APP/KEY'")
+                return None
             self.built[name] = _KINDS[plan.kind](name, **plan.arguments, **links)
         return self.built[name]
 
@@ -199,11 +207,13 @@ class _Links:
         if other in self.plans:
             return True
         try:
-            url = str(Address.parse(other)) if "://" in other else ""
+            address = Address.parse(other) if "://" in other else None
+            url = "" if address is None else str(address.with_(keyed=key == "push"))
         except AddressError:
             url = "this"
         if url:
-            wanted = f"write [origin.NAME] with address = '{url}', and {key} = 'NAME'"
+            kind = "restream" if key == "push" else "origin"
+            wanted = f"write [{kind}.NAME] with address = '{url}', and {key} = 'NAME'"
             self.problems.tell(name, key, f"{key}: {url} is a URL, and names are wanted here: {wanted}")
         else:
             others = [each for each in self.plans if each != name]

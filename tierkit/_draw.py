@@ -13,6 +13,7 @@ import attrs
 
 from ._model import Graph, Node, Origin, Relay, Tier
 from ._plugin import Recipe
+from ._restream import Restream
 from .errors import TierkitError
 
 __all__ = ["FORMATS", "draw"]
@@ -40,6 +41,8 @@ def _place(node: Node) -> str:
 def _doors(node: Node) -> list[str]:
     if isinstance(node, Origin) and node.address is not None:
         return [str(node.address)]
+    if isinstance(node, Restream):
+        return [str(each) for each in node.addresses]
     return [str(each.address.with_(scheme=node.scheme_of(each))) for each in node.listen]
 
 
@@ -67,6 +70,8 @@ def _text(graph: Graph) -> str:
                 ways[0] += f" ({node.policy})"
             if node.targets:
                 ways.append(f"to {', '.join(n.name for n in node.targets)}")
+            if isinstance(node, Restream):
+                ways.append(f"takes {', '.join(node.streams) or 'all'}")
             what = "+".join(each.name for each in _recipes(node))
             host = node.host if node.runs else ""
             rows.append((f"  {node.name}", node.role, host, ", ".join(_doors(node)), what, ", ".join(ways)))
@@ -143,7 +148,7 @@ def _json(graph: Graph) -> str:
 
 def _node(graph: Graph, node: Node) -> dict[str, Any]:
     running = {id(each) for each in graph.running}
-    address = node.address if isinstance(node, Origin) else None
+    address = node.address if isinstance(node, (Origin, Restream)) else None
     return {
         "name": node.name,
         "role": node.role,
@@ -156,9 +161,16 @@ def _node(graph: Graph, node: Node) -> dict[str, Any]:
         "upstream": [each.name for each in node.upstreams],
         "policy": node.policy if isinstance(node, Tier) else None,
         "push": [each.name for each in node.push] if isinstance(node, Relay) else [],
+        **_restream(node),
         "serves": [_recipe(each) for each in node.serves],
         "speaks": next((_recipe(each) for each in _recipes(node) if each not in node.serves), None),
     }
+
+
+def _restream(node: Node) -> dict[str, Any]:
+    if not isinstance(node, Restream):
+        return {}
+    return {"backups": [str(each) for each in node.backups], "streams": list(node.streams)}
 
 
 def _recipe(recipe: Any) -> dict[str, Any]:

@@ -241,7 +241,7 @@ class ConnectionFailed(_OfConnection):
 
 @frozen(kw_only=True)
 class Refused(_OfConnection):
-    """A connection was turned away by a bound; `count` of them since the last such event."""
+    """Somebody was turned away by a bound or an authoriser; `count` of them since the last such event."""
 
     reason: str
     count: int = 1

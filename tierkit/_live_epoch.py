@@ -4,6 +4,8 @@ Pure: messages are told, answers are values.  Rules:
 
 * The first epoch's timestamps pass unchanged.  Each later one is shifted as a whole, so that its first picture or
   sound stands one frame behind the last that players have seen: for them a stream's time never goes back.
+* While something else is shown until it can begin (the off-air clip), it *follows* that: it stands one frame behind
+  what was shown last when its first keyframe comes.
 * What carries no time of its own (headers, metadata, often stamped 0) is stamped like what is there already.
 * A kind of media whose clock leaps back by more than a second was started anew: the epoch is shifted again.
 * Players begin with *lead* media: pictures (of the lowest track that has keyframes), else sound.  Nothing of an epoch
@@ -69,6 +71,17 @@ class Epoch:
         self._may_have_pictures = True
         self._sound_since: int | None = None
         self._sound_sync: int | None = None
+
+    @property
+    def last(self) -> int:
+        """The newest timestamp so far, as players see it."""
+        return self._last
+
+    def follow(self, last: int) -> None:
+        """Something else is shown meanwhile, and has come to `last`: begin behind that.  Only before it is open."""
+        self._first, self._shift = False, None
+        self._floor = self._last = last
+        self._came.clear()
 
     def stamp(self, type_id: int, timestamp: int, kind: Kind) -> int:
         """The timestamp that players see."""

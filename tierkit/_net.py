@@ -95,7 +95,8 @@ class RealNetwork(Network):
         address = listener.address
         if problems := listener.problems():
             raise ListenError(problems[0])
-        certificates = ServerCertificates(listener.certificates) if address.secure else None
+        tickets = address.scheme != "rtmps"
+        certificates = ServerCertificates(listener.certificates, tickets=tickets) if address.secure else None
         await trio.lowlevel.checkpoint()
         try:
             if address.unix:

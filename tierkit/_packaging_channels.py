@@ -37,26 +37,31 @@ _LOOK = 0.25
 
 
 class Channel:
-    """One stream and its HLS.
+    """One stream and its HLS.  It is an audience of the stream while `watches` says so.
 
     Attributes:
         asked: when somebody last asked for it, on the tier's clock.
     """
 
-    def __init__(self, stream: Stream, packager: Packager, now: float) -> None:
+    def __init__(self, stream: Stream, packager: Packager, now: float, watches: Callable[[], bool]) -> None:
         self.stream = stream
         self.packager = packager
         self.asked = now
         self._news = trio.Event()
-        self._epoch = stream.epochs
-        self._unsubscribe = stream.subscribe(packager.receive)
+        self._splices = stream.splices
+        self._unsubscribe = stream.subscribe(self._receive)
+        self._unwatch = stream.watch(watches)
+
+    def _receive(self, type_id: int, timestamp: int, payload: bytes) -> None:
+        if self.stream.splices != self._splices:
+            # Another publisher, or the off-air clip: this is the first of its messages.
+            self._splices = self.stream.splices
+            self.packager.restart()
+        self.packager.receive(type_id, timestamp, payload)
 
     def follow(self) -> None:
-        """See whether the publisher has gone, or another has come."""
-        if self.stream.epochs != self._epoch:
-            self._epoch = self.stream.epochs
-            self.packager.restart()
-        elif not self.stream.on_air:
+        """See whether there is nothing to show any more."""
+        if not self.stream.playable:
             self.packager.finish()
 
     async def wait(self) -> None:
@@ -71,6 +76,7 @@ class Channel:
     def close(self) -> None:
         """Take no more of the stream."""
         self._unsubscribe()
+        self._unwatch()
         self.wake()
 
 
@@ -83,6 +89,8 @@ class Channels:
 
     Attributes:
         packaging, first_wait, cors, idle: may be changed; what is packaged already stays as it began.
+        audience: seconds for which somebody who has asked counts as one for whom the off-air clip goes on.
+        standing: opens a stream that nobody has published yet, where it is a programme all the same.
         requests: answered so far; not_found: those of them for what is not there.
     """
 
@@ -102,6 +110,8 @@ class Channels:
         self.cors = cors
         self.at_once = at_once
         self.idle = idle
+        self.audience = 60.0
+        self.standing: Callable[[str], Stream | None] = lambda name: None
         self.requests = self.not_found = 0
         self._ctx = ctx
         self._live = live
@@ -139,14 +149,15 @@ class Channels:
         return found
 
     def _begin_for(self, name: str, file: str) -> Channel | None:
-        """Package what a player asks for, where that is on air and not packaged yet."""
+        """Package what a player asks for, where that is on air or a programme, and not packaged yet."""
         if file not in (PLAYLIST, CHUNKLIST):
             return None
-        stream = next((each for each in self._live if each.on_air and _key(each.name) == name), None)
+        stream = next((each for each in self._live if each.playable and _key(each.name) == name), None)
+        stream = stream or self.standing(name)
         return self._begin(name, stream) if stream is not None else None
 
     async def _until_ready(self, channel: Channel) -> None:
-        if channel.packager.ready or not channel.stream.on_air:
+        if channel.packager.ready or not channel.stream.goes_on:
             return
         with trio.move_on_after(self.first_wait):
             await channel.wait()
@@ -184,7 +195,7 @@ class Channels:
             channel = None
         if channel is not None:
             channel.follow()
-        elif stream.on_air and self.at_once(stream.name):
+        elif stream.playable and self.at_once(stream.name):
             self._begin(key, stream)
 
     def sweep(self) -> None:
@@ -208,7 +219,9 @@ class Channels:
             tell=lambda reason: self._ctx.emit(StreamFault(stream=stream.name, reason=reason)),
             cut=lambda: channel.wake(),
         )
-        channel = self._channels[key] = Channel(stream, packager, self._ctx.clock())
+        clock = self._ctx.clock
+        channel = Channel(stream, packager, clock(), lambda: clock() - channel.asked < self.audience)
+        self._channels[key] = channel
         return channel
 
     def _forget(self, channel: Channel) -> None:

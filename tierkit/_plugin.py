@@ -44,7 +44,7 @@ __all__ = [
 
 T = TypeVar("T")
 SharedT = TypeVar("SharedT", bound="Shared")
-Role = Literal["origin", "edge", "relay"]
+Role = Literal["origin", "edge", "relay", "restream"]
 #: Called with each event, synchronously; must not block.  One that raises is reported and left out of nothing.
 Observer = Callable[[Event], None]
 
@@ -61,26 +61,41 @@ def option(
     choices: Sequence[object] = (),
     unit: str = "",
     converter: Callable[[Any], Any] | None = None,
+    holds: str = "",
+    secret: bool = False,
 ) -> Any:
     """One option of a recipe: an attrs field with its help, unit and range.
 
     Python, TOML, ``--option key=value`` and `tierkit plugins` all read it from here.  The range is
     checked by `option_problems` when the graph is checked, not on construction, so that every problem
     of a graph can be told at once and with the tier's name.  `unit` is "bytes" (TOML and the command
-    line then take "512MiB"), "s", or a word for the help.
+    line then take "512MiB"), "s", or a word for the help.  `holds` names the kind of recipe that an option is a
+    tuple of ("authoriser"): TOML and the command line then take them by name, each with options of its own.  A
+    `secret` is shown nowhere.
     """
     metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices), "unit": unit}
-    return field(default=default, metadata=metadata, converter=converter)
+    metadata |= {"holds": holds, "secret": secret}
+    return field(default=default, metadata=metadata, converter=converter, repr=not secret)
 
 
 def option_problems(recipe: Any) -> list[str]:
     """What is out of range or of the wrong type in a recipe's options, one line each."""
-    return [
-        f"option {each.name}={value!r}{wrong}"
-        for each in fields(type(recipe))
-        if "help" in each.metadata
-        and (wrong := _wrong(value := getattr(recipe, each.name), each.default, each.metadata))
-    ]
+    found = []
+    for each in fields(type(recipe)):
+        value, meta = getattr(recipe, each.name), each.metadata
+        if meta.get("holds"):
+            found += _held_problems(each.name, meta["holds"], value)
+        elif "help" in meta and (wrong := _wrong(value, each.default, meta)):
+            found.append(f"option {each.name}={'***' if meta.get('secret') else repr(value)}{wrong}")
+    return found
+
+
+def _held_problems(name: str, kind: str, value: object) -> list[str]:
+    held = value if isinstance(value, tuple) else (value,)
+    odd = [each for each in held if not isinstance(each, Recipe)]
+    if odd:
+        return [f"option {name}={odd[0]!r} is no {kind}: give recipes such as those that `tierkit plugins` lists"]
+    return [f"{name}: {each.name}: {problem}" for each in held for problem in each.problems()]
 
 
 def _wrong(value: object, default: object, meta: Mapping[Any, Any]) -> str:
@@ -116,6 +131,13 @@ class Recipe(ABC):
         """What is wrong with this recipe by itself, one line each.  Extend it for rules between options."""
         return option_problems(self)
 
+    def problems_here(self) -> list[str]:
+        """What would keep it from running on this machine, such as a file that is not there, one line each.
+
+        It may read files, so it is asked by `tierkit check`, never in an event loop.
+        """
+        return []
+
 
 # --- services ------------------------------------------------------------------------------------
 
@@ -128,6 +150,8 @@ class StreamState:
     name: str = field(metadata={"merge": "last"})
     #: Whether media arrives for it.
     on_air: bool = field(default=True, metadata={"merge": "max"})
+    #: What is shown: "live", "off_air" for a clip that stands in for it, or nothing.
+    source: str = field(default="", metadata={"merge": "last"})
     #: Viewers now.
     viewers: int = field(default=0, metadata={"merge": "sum"})
     #: Bytes received and sent for it so far.
@@ -209,6 +233,10 @@ class Service(Recipe):
     #: TCP_NOTSENT_LOWAT for its connections, bytes: HTTP wants 128 KiB, RTMP two batches at least.
     send_lowat: ClassVar[int] = 131072
 
+    def problems_in(self, node: Node) -> list[str]:
+        """What is wrong with it where it stands in a graph, one line each."""
+        return []
+
     @abstractmethod
     def open(self, tier: Node, ctx: Context) -> AbstractAsyncContextManager[Running]:
         """Begin to serve in `tier`: an async context manager whose nursery holds all background work."""
@@ -235,6 +263,10 @@ class LiveSource(ABC):
         """A path that it covers whatever streams there are: ``check --live`` asks for its target."""
         return "/"
 
+    def takes(self, path: str) -> bool:
+        """Whether a stream of ours is meant to be pushed here; `target` may still say that it cannot be."""
+        return True
+
     def key(self, path: str) -> str:
         """The canonical spelling of a path: what a cache keys on and a relay calls the stream."""
         return path
@@ -256,8 +288,15 @@ class LiveSource(ABC):
         """Additions to RTMP's connect object."""
         return {}
 
+    def greeting(self, said: Mapping[str, object]) -> Sequence[tuple[object, ...]]:
+        """Commands with their arguments for an RTMP server that has accepted us, from what it `said` with that."""
+        return ()
+
     def challenge(self, target: Address, description: str) -> Address | None:
-        """What to dial after an RTMP server has refused with `description`; None to give up."""
+        """What to dial after an RTMP server has refused with `description`; None to give up.
+
+        The RTMP kit answers `authmod` by itself, with the credentials of the address; this is for anything else.
+        """
         return None
 
     def statistics(self) -> object | None:
@@ -314,6 +353,8 @@ class Candidate:
     source: LiveSource
     #: How to verify it when it is dialled by TLS.
     trust: Trust | None = None
+    #: Of a push target: whom to try in order while it fails.
+    backups: tuple[Candidate, ...] = ()
 
 
 class Upstreams(ABC):

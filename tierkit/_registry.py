@@ -22,6 +22,7 @@ import attrs
 import pluggy
 
 from . import hookspecs
+from ._authorise import Authoriser
 from ._companion import Companion, ControlRoute
 from ._plugin import Observer, Recipe, Role, Service, Source
 from .errors import PluginError
@@ -30,7 +31,7 @@ __all__ = ["PluginInfo", "Registry"]
 
 #: The entry-point group, and the name of the pluggy project.
 GROUP = "tierkit"
-_ROLES = frozenset(get_args(Role))
+_ROLES = frozenset(get_args(Role)) - {"restream"}  # nothing runs there
 
 
 @attrs.frozen
@@ -42,13 +43,15 @@ class PluginInfo:
     where: str
     services: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    authorisers: tuple[str, ...] = ()
     #: Names of the hooks that it implements.
     hooks: tuple[str, ...] = ()
 
     @property
     def provides(self) -> tuple[str, ...]:
         """What it brings, each with its kind: "service hls", "source wowza"."""
-        return (*(f"service {each}" for each in self.services), *(f"source {each}" for each in self.sources))
+        kinds = (("service", self.services), ("source", self.sources), ("authoriser", self.authorisers))
+        return tuple(f"{kind} {each}" for kind, names in kinds for each in names)
 
 
 class Registry:
@@ -65,6 +68,7 @@ class Registry:
         self._where: dict[str, str] = {}
         self._services: dict[str, type[Service]] = {}
         self._sources: dict[str, type[Source]] = {}
+        self._authorisers: dict[str, type[Authoriser]] = {}
         self._owner: dict[tuple[str, str], str] = {}
         self._files: set[Path] = set()
 
@@ -98,6 +102,10 @@ class Registry:
         """The kinds of external server that can be pulled from, by name."""
         return MappingProxyType(self._sources)
 
+    def authorisers(self) -> Mapping[str, type[Authoriser]]:
+        """The kinds of authoriser, by name."""
+        return MappingProxyType(self._authorisers)
+
     def observers(self) -> list[Observer]:
         """The observers that plugins bring."""
         return self._collect("tierkit_observers", callable, "a callable")
@@ -115,7 +123,7 @@ class Registry:
         return self._collect("tierkit_commands", lambda each: hasattr(each, "registered_commands"), "a typer.Typer")
 
     def origin_of(self, kind: str, name: str) -> str:
-        """The plugin that brings the "service" or "source" of this name, and where that is from.
+        """The plugin that brings the "service", "source" or "authoriser" of this name, and where that is from.
 
         Raises KeyError where nobody brings it.
         """
@@ -131,10 +139,12 @@ class Registry:
         found = []
         for name, plugin in self._manager.list_name_plugin():
             hooks = tuple(caller.name for caller in self._manager.get_hookcallers(plugin) or ())
-            services = tuple(n for (kind, n), owner in self._owner.items() if kind == "service" and owner == name)
-            sources = tuple(n for (kind, n), owner in self._owner.items() if kind == "source" and owner == name)
-            found.append(PluginInfo(name, self._where[name], services, sources, hooks))
+            services, sources, authorisers = (self._names(name, kind) for kind in ("service", "source", "authoriser"))
+            found.append(PluginInfo(name, self._where[name], services, sources, authorisers, hooks))
         return found
+
+    def _names(self, owner: str, kind: str) -> tuple[str, ...]:
+        return tuple(name for (a_kind, name), an_owner in self._owner.items() if (a_kind, an_owner) == (kind, owner))
 
     # --- loading ---------------------------------------------------------------------------------
 
@@ -162,6 +172,7 @@ class Registry:
             self._verify(name, plugin)
             self._take(name, plugin, "tierkit_services", "service", Service, self._services)
             self._take(name, plugin, "tierkit_sources", "source", Source, self._sources)
+            self._take(name, plugin, "tierkit_authorisers", "authoriser", Authoriser, self._authorisers)
         except PluginError:
             self._forget(plugin)
             del self._where[name]
@@ -305,6 +316,14 @@ def _recipe_problem(recipe: object, base: type[Recipe]) -> str:
         return "make it a frozen attrs class: put @attrs.frozen before it"
     if not isinstance(name := getattr(recipe, "name", None), str) or not name:
         return "give it a name: name: ClassVar[str] = '...'"
+    if issubclass(recipe, (Service, Source)) and (problem := _schemes_problem(recipe)):
+        return problem
+    if abstract := sorted(getattr(recipe, "__abstractmethods__", ())):
+        return f"it lacks {', '.join(abstract)}"
+    return ""
+
+
+def _schemes_problem(recipe: type[Service | Source]) -> str:
     for label in ("schemes", *(("pulls", "pushes") if issubclass(recipe, Service) else ())):
         value = getattr(recipe, label, ())
         if not isinstance(value, tuple) or not all(isinstance(each, str) for each in value):
@@ -315,8 +334,6 @@ def _recipe_problem(recipe: object, base: type[Recipe]) -> str:
         return f"say what it speaks: schemes: ClassVar[tuple[str, ...]] = ('...',){door}"
     if issubclass(recipe, Service) and not (frozenset(getattr(recipe, "roles", ())) or {"none"}) <= _ROLES:
         return "say where it can stand: roles: ClassVar[frozenset[Role]] = frozenset({'relay'})"
-    if abstract := sorted(getattr(recipe, "__abstractmethods__", ())):
-        return f"it lacks {', '.join(abstract)}"
     return ""
 
 

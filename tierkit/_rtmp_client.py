@@ -1,208 +1,44 @@
-"""RTMP on a connection, the client's role: playing an upstream's stream, and publishing to a server.
+"""RTMP on a connection, the client's role: publishing to a server (`_rtmp_pull` plays from one).
 
-Whoever plays waits for media, not for bytes: a server that goes on answering pings while its publisher has
-stalled is a failed upstream after `RTMPTimeouts.no_media`, and one that sends nothing at all is pinged.
+A server that is about to stop asks its publishers to connect again (Enhanced RTMP).  When to do so is the caller's
+to choose, between two GOPs: `Publisher.asked_away` says where to.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from attrs import frozen
 
 from ._address import Address, Trust
-from ._ports import Connection, Network
-from .codecs.rtmp_session import (
-    ClientSession,
-    Connected,
-    ConnectRefused,
-    Media,
-    PlayEnded,
-    PlayStarted,
-    PublishStarted,
-    Status,
-)
-from .codecs.rtmp_url import dial
-from .errors import ConnectionLost, NotServed, RemoteProtocolError, UpstreamError
+from ._ports import Network
+from ._rtmp_dial import Dialler, Greeting, Line, Redirected, RTMPPlace, RTMPTimeouts, refuse
+from .codecs.rtmp_session import ClientEvent, PublishStarted, ReconnectRequested, Status
+from .errors import ConnectionLost, GivenUp, RemoteProtocolError, UpstreamError
 
-__all__ = ["Publisher", "RTMPRefused", "RTMPTimeouts", "open_publisher", "pull"]
-
-#: What a server says of a name that nobody publishes or that is not its own.
-_NOT_FOUND = frozenset({"NetStream.Play.StreamNotFound", "NetStream.Play.Failed", "NetConnection.Connect.InvalidApp"})
-
-
-class RTMPRefused(UpstreamError):
-    """A server has refused to connect, with a description that may hold a challenge (``authmod=adobe``)."""
-
-    def __init__(self, upstream: str, reason: str, description: str = "") -> None:
-        self.description = description
-        super().__init__(upstream, reason)
-
-    def __reduce__(self) -> Any:
-        return type(self), (self.upstream, self.reason, self.description)
-
-
-@frozen
-class RTMPTimeouts:
-    """How long a server may take, seconds."""
-
-    connect: float = 5.0
-    #: From the connection to publish being accepted, or to the first media of what is played.  Servers wait in
-    #: silence for a name that nobody publishes: they are asked again later.
-    answer: float = 10.0
-    #: Without any media, once there was some.
-    no_media: float = 15.0
-
-
-async def _connect(network: Network, url: Address, trust: Trust | None, patience: float) -> Connection:
-    where = _where(url)
-    try:
-        with trio.move_on_after(patience):
-            return await network.connect(url.with_(port=url.dial_port), trust=trust)
-    except ConnectionLost as error:
-        raise UpstreamError(where, str(error)) from None
-    raise UpstreamError(where, f"did not answer to connecting within {patience:g} s")
-
-
-def _where(url: Address) -> str:
-    return f"{url.scheme}://{url.authority}"
-
-
-def _session(url: Address, now: float, extra: Mapping[str, Any] | None) -> tuple[ClientSession, str]:
-    said = dial(url.with_(unix="", host="localhost").reveal() if url.unix else url.reveal())
-    session = ClientSession(said.app, said.tc_url, nonce=os.urandom(32), now=now, connect_object=extra)
-    return session, said.name
-
-
-async def pull(
-    network: Network,
-    url: Address,
-    *,
-    started: Callable[[], Callable[[int, int, bytes], None]],
-    room: Callable[[], Awaitable[None]] | None = None,
-    trust: Trust | None = None,
-    connect_object: Mapping[str, Any] | None = None,
-    timeouts: RTMPTimeouts | None = None,
-) -> str:
-    """Play the stream at `url` until it ends; returns why it did (an RTMP status code).
-
-    Args:
-        started: called when the first media is there; gives what each message is handed to: its type, its
-            timestamp in ms, its payload.
-        room: awaited between reads; holds a server back that sends faster than players take.
-        connect_object: additions to what `connect` says.
-
-    Raises:
-        NotServed: the server does not know the name, or sends nothing for it.
-        RTMPRefused: it refuses the connection.
-        UpstreamError: it cannot be reached, refuses, is silent for too long, or breaks off.
-    """
-    limits = timeouts or RTMPTimeouts()
-    connection = await _connect(network, url, trust, limits.connect)
-    where = _where(url)
-    try:
-        return await _Puller(connection, url, where, limits, started, connect_object).run(room)
-    except RemoteProtocolError as error:
-        raise UpstreamError(where, f"broke the protocol: {error}") from None
-    except ConnectionLost as error:
-        raise UpstreamError(where, f"the connection was lost: {error}") from None
-    finally:
-        connection.close()
-
-
-class _Puller:
-    """One connection that plays."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        url: Address,
-        where: str,
-        limits: RTMPTimeouts,
-        started: Callable[[], Callable[[int, int, bytes], None]],
-        extra: Mapping[str, Any] | None,
-    ) -> None:
-        self._connection = connection
-        self._where = where
-        self._limits = limits
-        self._started = started
-        self._sink: Callable[[int, int, bytes], None] | None = None
-        self._session, name = _session(url, trio.current_time(), extra)
-        # Live streams behind CDNs and Wowza's edges want to be subscribed to; others ignore it.
-        self._session.play(name, subscribe=True)
-        self._deadline = trio.current_time() + limits.answer
-        self._connected = self._playing = False
-
-    async def run(self, room: Callable[[], Awaitable[None]] | None) -> str:
-        connection, session = self._connection, self._session
-        while True:
-            with trio.move_on_at(self._deadline) as scope:
-                await connection.send_all(session.data_to_send())
-                data = await self._recv()
-            if scope.cancelled_caught:
-                self._too_late()
-            if not data:
-                raise UpstreamError(self._where, "ended the connection")
-            for event in session.receive(data, trio.current_time()):
-                if isinstance(event, Media):
-                    self._media(event)
-                elif isinstance(event, Connected):
-                    self._connected = True
-                elif isinstance(event, PlayStarted):
-                    self._playing = True
-                elif isinstance(event, PlayEnded):
-                    return event.code
-                elif isinstance(event, (ConnectRefused, Status)):
-                    _refused(self._where, event)
-            if room is not None:
-                await room()
-
-    async def _recv(self) -> bytes:
-        """What comes; half-way to the deadline a ping, so that a dead line is told from a silent publisher."""
-        if not self._playing:
-            return await self._connection.recv()
-        with trio.move_on_at((trio.current_time() + self._deadline) / 2):
-            return await self._connection.recv()
-        self._session.ping(trio.current_time())
-        await self._connection.send_all(self._session.data_to_send())
-        return await self._connection.recv()
-
-    def _media(self, event: Media) -> None:
-        if self._sink is None:
-            self._sink = self._started()
-        self._deadline = trio.current_time() + self._limits.no_media
-        self._sink(event.type_id, event.timestamp, event.payload)
-
-    def _too_late(self) -> None:
-        limits = self._limits
-        if self._sink is not None:
-            raise UpstreamError(self._where, f"has sent no media for {limits.no_media:g} s")
-        if self._connected:
-            raise NotServed(f"{self._where} has sent nothing of the stream for {limits.answer:g} s: is it published?")
-        raise UpstreamError(self._where, f"has not answered to connect for {limits.answer:g} s")
-
-
-def _refused(where: str, event: ConnectRefused | Status) -> None:
-    if isinstance(event, Status) and not event.fatal:
-        return
-    said = f"refused: {event.code} {event.description}".rstrip()
-    if event.code in _NOT_FOUND:
-        raise NotServed(f"{where} has no such {'stream' if isinstance(event, Status) else 'application'} ({said})")
-    if isinstance(event, ConnectRefused):
-        raise RTMPRefused(where, said, event.description)
-    raise UpstreamError(where, said)
+__all__ = ["Publisher", "open_publisher"]
 
 
 class Publisher:
-    """A stream that we publish; `open_publisher` gives it."""
+    """A stream that we publish; `open_publisher` gives it.
 
-    def __init__(self, connection: Connection, session: ClientSession) -> None:
-        self._connection = connection
-        self._session = session
+    Attributes:
+        asked_away: where its server wants us to go, once it does.
+    """
+
+    def __init__(self, line: Line, dialler: Dialler) -> None:
+        self.asked_away: RTMPPlace | None = None
+        self._place = line.place
+        self._early = line.early
+        self._connection = line.connection
+        self._session = line.session
+        self._dialler = dialler
+        self._limits = dialler.limits
+        #: Why the server has ended it, and that it has.
+        self._refused = ""
+        self._over = False
         # Two tasks write: the caller's, and the one that answers the server's pings and windows.
         self._turn = trio.Lock()
 
@@ -211,15 +47,52 @@ class Publisher:
 
         A send that is cancelled may leave half a message on the line: leave the block then.
         """
-        data = self._session.encode_media(type_id, timestamp, payload)
-        async with self._turn:
-            await self._connection.send_all(data)
+        await self._write(self._session.encode_media(type_id, timestamp, payload))
 
-    async def _answer(self) -> None:
-        data = self._session.data_to_send()
-        if data:
-            async with self._turn:
+    def check(self) -> None:
+        """Raise ConnectionLost where the server has ended it; `send` finds that out only when there is something."""
+        if self._over:
+            raise ConnectionLost(self._refused)
+
+    async def _write(self, data: bytes) -> None:
+        async with self._turn:
+            with trio.move_on_after(self._limits.no_media) as scope:
                 await self._connection.send_all(data)
+        if scope.cancelled_caught:
+            raise GivenUp(f"it has taken nothing for {self._limits.no_media:g} s")
+
+    async def listen(self) -> None:
+        """Read what the server says while we publish; its pings and windows want answers.
+
+        Where it ends the stream we reset the connection, and the next `send` tells.
+        """
+        connection, session = self._connection, self._session
+        try:
+            self._heed(self._early)
+            while data := await connection.recv():
+                self._heed(session.receive(data, trio.current_time()))
+                if answer := session.data_to_send():
+                    await self._write(answer)
+            self._refused = self._refused or "it has ended the connection"
+        except (RemoteProtocolError, ConnectionLost, UpstreamError) as error:
+            self._refused = getattr(error, "reason", str(error))
+        self._over = True
+        connection.abort()
+
+    def _heed(self, events: Iterable[ClientEvent]) -> None:
+        for event in events:
+            if isinstance(event, Status) and event.fatal:
+                said = f"{event.code} {event.description}".rstrip()
+                raise UpstreamError(self._place.where, self._place.hide(said))
+            if isinstance(event, ReconnectRequested) and self.asked_away is None:
+                try:
+                    self.asked_away = self._dialler.allowed(self._place, event.tc_url)
+                except UpstreamError:
+                    pass  # it will end the connection by itself, and we go on by our own list
+
+    def lost(self, error: ConnectionLost) -> UpstreamError:
+        """What to raise for a connection that has broken off."""
+        return UpstreamError(self._place.where, f"the connection was lost: {self._refused or error}")
 
 
 @asynccontextmanager
@@ -228,74 +101,101 @@ async def open_publisher(
     url: Address,
     *,
     trust: Trust | None = None,
+    others: Sequence[RTMPPlace] = (),
     connect_object: Mapping[str, Any] | None = None,
+    greeting: Greeting | None = None,
     timeouts: RTMPTimeouts | None = None,
 ) -> AsyncIterator[Publisher]:
     """Publish a stream at `url` for as long as the block lasts.
 
-    The server's answers are read meanwhile; where it ends the stream, the next `send` raises ConnectionLost,
-    which comes out of the block as UpstreamError.  Raises that, too, where it cannot be reached or refuses.
+    The server's answers are read meanwhile; where it ends the stream, or takes nothing for `RTMPTimeouts.no_media`,
+    the next `send` raises ConnectionLost, which comes out of the block as UpstreamError.  Raises that, too, where it
+    cannot be reached or refuses; credentials in `url` answer its questions.
+
+    Args:
+        others: where it may send us besides its own host.
+        connect_object: additions to what `connect` says.
+        greeting: what to call once it has accepted the connection.
     """
     limits = timeouts or RTMPTimeouts()
-    connection = await _connect(network, url, trust, limits.connect)
-    where = _where(url)
-    session, name = _session(url, trio.current_time(), connect_object)
-    session.publish(name)
-    publisher = Publisher(connection, session)
+    dialler = Dialler(
+        network,
+        RTMPPlace(url, trust),
+        lambda session, name: session.publish(name),
+        limits=limits,
+        others=others,
+        connect_object=connect_object,
+        greeting=greeting,
+    )
+    line = await _accepted(dialler)
+    publisher = Publisher(line, dialler)
     failure: Exception | None = None
     try:
-        await _until_accepted(connection, session, where, limits)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_listen, connection, publisher)
+            nursery.start_soon(publisher.listen)
             try:
                 yield publisher
             except Exception as error:  # raised outside the nursery, so that it comes out as itself
                 failure = error
             nursery.cancel_scope.cancel()
         if failure is None:
-            session.stop()
-            connection.send_nowait(session.data_to_send())
+            line.session.stop()
+            line.connection.send_nowait(line.session.data_to_send())
     except ConnectionLost as error:
         failure = failure or error
     finally:
-        connection.close()
+        line.connection.close()
     if isinstance(failure, ConnectionLost):
-        raise UpstreamError(where, f"the connection was lost: {failure}")
+        raise publisher.lost(failure)
     if failure is not None:
         raise failure
 
 
-async def _until_accepted(connection: Connection, session: ClientSession, where: str, limits: RTMPTimeouts) -> None:
-    accepted = False
-    with trio.move_on_after(limits.answer) as scope:
-        await connection.send_all(session.data_to_send())
-        while not accepted:
-            data = await connection.recv()
-            if not data:
-                raise UpstreamError(where, "ended the connection instead of taking the stream")
+async def _accepted(dialler: Dialler) -> Line:
+    """A line on which the server takes our media."""
+    while True:
+        try:
+            line = await dialler.line()
+            kept = False
             try:
-                for event in session.receive(data, trio.current_time()):
-                    if isinstance(event, (ConnectRefused, Status)):
-                        _refused(where, event)
-                    accepted = accepted or isinstance(event, PublishStarted)
-            except RemoteProtocolError as error:
-                raise UpstreamError(where, f"broke the protocol: {error}") from None
-            await connection.send_all(session.data_to_send())
-    if scope.cancelled_caught:
-        raise UpstreamError(where, f"did not take the stream within {limits.answer:g} s")
+                await _until_accepted(line, dialler.limits)
+                kept = True
+                return line
+            finally:
+                if not kept:
+                    line.connection.close()
+        except Redirected as elsewhere:
+            dialler.redirect(elsewhere.tc_url)
 
 
-async def _listen(connection: Connection, publisher: Publisher) -> None:
-    """Read what the server says while we publish; its pings and windows want answers.
-
-    Where it ends the stream we reset the connection, and the next `send` tells.
-    """
-    session = publisher._session
+async def _until_accepted(line: Line, limits: RTMPTimeouts) -> None:
+    where, connection, session = line.place.where, line.connection, line.session
     try:
-        while data := await connection.recv():
-            if any(isinstance(e, Status) and e.fatal for e in session.receive(data, trio.current_time())):
-                break
-            await publisher._answer()
-    except (RemoteProtocolError, ConnectionLost):
-        pass
-    connection.abort()
+        with trio.move_on_at(line.deadline):
+            line.early, early = [], line.early
+            accepted = _take(line, early)
+            while not accepted:
+                await connection.send_all(session.data_to_send())
+                data = await connection.recv()
+                if not data:
+                    raise UpstreamError(where, "ended the connection instead of taking the stream")
+                accepted = _take(line, session.receive(data, trio.current_time()))
+            await connection.send_all(session.data_to_send())
+            return
+    except RemoteProtocolError as error:
+        raise UpstreamError(where, f"broke the protocol: {error}") from None
+    except ConnectionLost as error:
+        raise UpstreamError(where, f"the connection was lost: {error}") from None
+    raise UpstreamError(where, f"did not take the stream within {limits.answer:g} s")
+
+
+def _take(line: Line, events: Iterable[ClientEvent]) -> bool:
+    """Go through what the server says; whether it takes the stream now."""
+    accepted = False
+    for event in events:
+        if isinstance(event, Status):
+            refuse(line.place, event)
+        accepted = accepted or isinstance(event, PublishStarted)
+        if isinstance(event, ReconnectRequested):
+            line.early.append(event)
+    return accepted

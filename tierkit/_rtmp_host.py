@@ -9,10 +9,11 @@ from typing import Protocol
 
 import trio
 
+from ._access_chain import Access
+from ._authorise import Attempt
 from ._fanout import Cursor, Pump
 from ._plugin import Context
 from .codecs.rtmp_session import ConnectRequested
-from .codecs.rtmp_url import Route
 from .errors import TierkitError
 from .live import Publication, Stream
 
@@ -64,23 +65,25 @@ class RTMPHost(ABC):
 
     Attributes:
         sweeper: what looks after silent peers; the service runs it.
+        access: who may publish and play; None lets everybody.
         patience: seconds that a player waits for a stream that is not on air before it is refused.
     """
 
     ctx: Context
     sweeper: Sweeper
+    access: Access | None = None
     patience: float = 10.0
 
     def admit(self, request: ConnectRequested) -> None:
         """Raise RTMPRefusal to refuse a connection by what its `connect` says."""
 
     @abstractmethod
-    async def play(self, route: Route, request: ConnectRequested) -> Stream:
-        """The stream that a player asks for; it may still be off air.  Raises RTMPRefusal."""
+    async def play(self, attempt: Attempt, request: ConnectRequested) -> Stream:
+        """The stream that a player, which may play it, asks for; it may still be off air.  Raises RTMPRefusal."""
 
     @abstractmethod
-    async def publish(self, route: Route, peer: str) -> Publication:
-        """Begin to publish under a name.  Raises RTMPRefusal or Busy."""
+    async def publish(self, attempt: Attempt) -> Publication:
+        """Begin to publish, for one who may.  Raises RTMPRefusal or Busy."""
 
     def joined(self, stream: Stream) -> None:
         """A player has come: it is in `stream.players`, and plays or waits."""
@@ -95,9 +98,14 @@ class Sweeper:
     Attributes:
         farewell: seconds that players and publishers have to go elsewhere once the tier drains; then they are
             ended in order.
+        elsewhere: where that is, ``rtmp://HOST:PORT`` or with an application; empty where they are to come back.
+        max_bitrate: bits per second, over five seconds, beyond which a publisher is dropped.
+        too_fast: how many publishers were dropped for that.
     """
 
     farewell: float = 5.0
+    elsewhere: str = ""
+    max_bitrate: float = math.inf
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -107,6 +115,7 @@ class Sweeper:
         self.waits: set[Served] = set()
         #: The tier drains: nobody new may begin.
         self.leaving = False
+        self.too_fast = 0
         self._farewell_at = math.inf
 
     def __iter__(self) -> Iterator[Served]:
@@ -142,11 +151,20 @@ class Sweeper:
             if looks % LOOKS_AT_ALL == 0:
                 for index, served in enumerate(self):
                     served.look(now)
+                    self._bound(served, now)
                     if index % BURST == BURST - 1:
                         await trio.lowlevel.checkpoint()
 
+    def _bound(self, served: Served, now: float) -> None:
+        """Drop a publisher that sends too much."""
+        for publication in served.publications.values():
+            rate = publication.bitrate(now)
+            if rate is not None and rate > self.max_bitrate:
+                self.too_fast += 1
+                served.stop(f"it sends {rate / 1e6:.1f} Mbit/s; max_bitrate is {self.max_bitrate / 1e6:g}")
+
     def draining(self) -> None:
-        """Let nobody new begin, and tell the players that can go elsewhere to do so."""
+        """Let nobody new begin, and tell all that can go elsewhere to do so."""
         self.leaving = True
         self._farewell_at = self._ctx.clock() + self.farewell
         self._pump.in_turns([served.drain for served in self])

@@ -19,9 +19,11 @@ from contextlib import contextmanager
 
 import trio
 
+from ._authorise import Attempt
 from ._events import Dropped, ViewerJoined, ViewerLeft
 from ._fanout import Cursor
 from ._ports import Connection
+from ._rtmp_attempt import Passes
 from ._rtmp_host import RTMPHost, RTMPRefusal
 from .codecs.rtmp_session import (
     ConnectRequested,
@@ -57,6 +59,7 @@ class _Served:
         "_ended",
         "_heard",
         "_idle_since",
+        "_passes",
         "_pinged",
         "_playing",
         "_request",
@@ -86,6 +89,7 @@ class _Served:
         self._stream: Stream | None = None
         self._playing = 0
         self._request = ConnectRequested("", "")
+        self._passes = Passes(host.access, connection, self.stop, self._timestamp)
         self._scope = trio.CancelScope()
         #: Why we gave it up: it gets no last words.
         self._stopped = ""
@@ -110,6 +114,7 @@ class _Served:
             for publication in self.publications.values():
                 publication.end(self._stopped or "it has disconnected")
             self._stop_playing()
+            self._passes.close()
             if self._stopped:
                 # It does not read, or is not to: what waits in the kernel for it is thrown away.
                 self.connection.abort()
@@ -172,7 +177,7 @@ class _Served:
             if (publication := self.publications.get(event.stream_id)) is not None:
                 publication.send(event.type_id, event.timestamp, event.payload)
         elif isinstance(event, ConnectRequested):
-            self._connect(event)
+            await self._connect(event)
         elif isinstance(event, PublishRequested):
             await self._publish(event)
         elif isinstance(event, PlayRequested):
@@ -181,34 +186,39 @@ class _Served:
             if (publication := self.publications.pop(event.stream_id, None)) is not None:
                 publication.end("it has unpublished")
                 self._idle_since = self._heard
+            self._passes.end(event.stream_id)
         elif isinstance(event, PlayStopped):
             if event.stream_id == self._playing:
                 await self._leave()
+                self._passes.end(event.stream_id)
         elif isinstance(event, PauseRequested):
             # A live stream goes on meanwhile; the player is answered, and sees what comes when it is back.
             self.session.accept_pause(event.stream_id, event.paused)
         elif isinstance(event, SeekRequested):
             self.session.accept_seek(event.stream_id, event.ms)
 
-    def _connect(self, event: ConnectRequested) -> None:
+    async def _connect(self, event: ConnectRequested) -> None:
         self._request = event
         try:
             if self.host.sweeper.leaving:
                 raise RTMPRefusal("NetConnection.Connect.AppShutdown", "the server is about to stop")
             self.host.admit(event)
-        except RTMPRefusal as refusal:
-            self.session.reject_connect(refusal.code, str(refusal))
+            await self._admit(event)
+        except RTMPRefusal as error:
+            self.session.reject_connect(error.code, str(error))
         else:
             self.session.accept_connect()
 
     async def _publish(self, event: PublishRequested) -> None:
         self.connection.settled()
         try:
-            publication = await self.host.publish(event.route, str(self.connection.peer))
+            publication = await self.host.publish(await self._admit(event))
         except Busy as error:
+            self._passes.end(event.stream_id)
             self.session.reject_publish(event.stream_id, "NetStream.Publish.BadName", str(error))
-        except RTMPRefusal as refusal:
-            self.session.reject_publish(event.stream_id, refusal.code, str(refusal))
+        except RTMPRefusal as error:
+            self._passes.end(event.stream_id)
+            self.session.reject_publish(event.stream_id, error.code, str(error))
         else:
             publication.on_end = lambda: self.stop("another publisher has taken its name over")
             self.publications[event.stream_id] = publication
@@ -221,9 +231,10 @@ class _Served:
             if self._stream is not None or event.stream_id != 1:
                 # What the ring has encoded is for message stream 1.
                 raise RTMPRefusal("NetStream.Play.Failed", "one stream for each connection: open another one")
-            stream = await self.host.play(event.route, self._request)
-        except RTMPRefusal as refusal:
-            self.session.reject_play(event.stream_id, refusal.code, str(refusal))
+            stream = await self.host.play(await self._admit(event), self._request)
+        except RTMPRefusal as error:
+            self._passes.end(event.stream_id)
+            self.session.reject_play(event.stream_id, error.code, str(error))
             return
         self._stream, self._playing, self._since = stream, event.stream_id, self.ctx.clock()
         self._idle_since = None
@@ -232,10 +243,21 @@ class _Served:
         if not self._begin_if_on_air():
             self.host.sweeper.waits.add(self)
 
+    async def _admit(self, event: ConnectRequested | PublishRequested | PlayRequested) -> Attempt:
+        """Ask the authorisers; gives what it means.  Raises RTMPRefusal."""
+        attempt, self._request = await self._passes.admit(event, self._request)
+        self.session.app = self._request.app
+        return attempt
+
+    def _timestamp(self) -> int:
+        """Of the newest message that it has sent or could see, ms."""
+        published = next((each.stream for each in self.publications.values()), self._stream)
+        return published.last_timestamp if published is not None else 0
+
     def _begin_if_on_air(self) -> bool:
         """Answer a play whose stream is on air: from now on the cursor writes."""
         stream = self._stream
-        if stream is None or not stream.on_air or self.cursor is not None or self._sending or self._ended:
+        if stream is None or not stream.playable or self.cursor is not None or self._sending or self._ended:
             return False
         self.host.sweeper.waits.discard(self)
         self._since = self.ctx.clock()
@@ -308,11 +330,21 @@ class _Served:
         self._scope.cancel()
 
     def drain(self) -> None:
-        """Let it go elsewhere, if it knows how (Enhanced RTMP)."""
-        if self.cursor is not None and self._request.can_reconnect:
+        """Let it go elsewhere, if it knows how (Enhanced RTMP): who plays, who waits, who publishes."""
+        if self._request.can_reconnect and not self._ended and not self.session.closing:
             with self._alone():
-                self.session.request_reconnect()
-                self.cursor.reply(self.session.data_to_send())
+                self.session.request_reconnect(_with_app(self.host.sweeper.elsewhere, self.session.app))
+                self._speak()
+
+    def _speak(self) -> None:
+        """Send what the session has to say, from another task than the reader's."""
+        if self._sending:
+            return  # it leaves with what the reader's task says next; where that is nothing, it is not told
+        data = self.session.data_to_send()
+        if self.cursor is not None:
+            self.cursor.reply(data)
+        elif self.connection.send_nowait(data) < len(data):
+            self.stop("it takes nothing")
 
     def say_farewell(self) -> None:
         """End it in order: the tier is about to stop."""
@@ -355,6 +387,12 @@ class _Served:
         """The streams that it publishes, plays or waits for."""
         published = [each.stream.name for each in self.publications.values()]
         return [*published, self._stream.name] if self._stream is not None else published
+
+
+def _with_app(url: str, app: str) -> str:
+    """A tcUrl for somebody who is connected to `app`."""
+    _, _, rest = url.partition("://")
+    return f"{url.rstrip('/')}/{app.partition('?')[0].strip('/')}" if rest and "/" not in rest.rstrip("/") else url
 
 
 async def serve_rtmp(connection: Connection, host: RTMPHost) -> None:

@@ -13,12 +13,12 @@ from contextlib import AsyncExitStack
 import trio
 from attrs import frozen
 
-from ._address import Address
-from ._model import Graph, Node, Origin
+from ._model import Graph, Node
 from ._net import RealNetwork
-from ._plugin import Direct, LiveSource
 from ._ports import Network
 from ._process import Process, TierContext
+from ._restream import Restream
+from ._sources import open_candidate
 from .errors import TierkitError
 
 __all__ = ["Probe", "probe"]
@@ -56,42 +56,47 @@ async def probe(graph: Graph, *, network: Network | None = None, seconds: float 
     found: dict[int, Probe] = {}
     async with trio.open_nursery() as nursery:
 
-        async def one(index: int, tier: Node, other: Node, schemes: tuple[str, ...]) -> None:
-            found[index] = await _probe(process, tier, other, schemes, seconds)
+        async def one(index: int, tier: Node, other: Node, backup: int, schemes: tuple[str, ...]) -> None:
+            found[index] = await _probe(process, tier, other, backup, schemes, seconds)
 
         index = 0
         for tier in graph.running:
-            for other, schemes in _links(tier):
+            for other, backup, schemes in _links(tier):
                 if other.name not in here:
-                    nursery.start_soon(one, index, tier, other, schemes)
+                    nursery.start_soon(one, index, tier, other, backup, schemes)
                     index += 1
     return [found[i] for i in sorted(found)]
 
 
-def _links(tier: Node) -> Iterable[tuple[Node, tuple[str, ...]]]:
-    """Whom a tier dials, and by which schemes; once for each service that does."""
+def _links(tier: Node) -> Iterable[tuple[Node, int, tuple[str, ...]]]:
+    """Whom a tier dials, at which of its addresses (0, then its backups), by which schemes, for each service."""
     for service in tier.serves:
         for others, schemes in ((tier.upstreams, service.pulls), (tier.targets, service.pushes)):
             for other in others:
                 if wanted := tuple(s for s in schemes if s in other.schemes):
-                    yield other, wanted
+                    for backup in range(len(other.addresses) if isinstance(other, Restream) else 1):
+                        yield other, backup, wanted
 
 
-async def _probe(process: Process, tier: Node, other: Node, schemes: tuple[str, ...], seconds: float) -> Probe:
+async def _probe(
+    process: Process, tier: Node, other: Node, backup: int, schemes: tuple[str, ...], seconds: float
+) -> Probe:
     started = trio.current_time()
-    url = ""
+    name, url = other.name, ""
     problem = f"no answer within {seconds:g} s"
     with trio.move_on_after(seconds):
         try:
             async with AsyncExitStack() as stack:
-                source = await _source(stack, process, tier, other)
-                target = await source.target(source.scope, schemes)
+                candidate = await open_candidate(stack, process, TierContext(process, tier.name), other)
+                candidate = candidate.backups[backup - 1] if backup else candidate
+                name = candidate.name
+                target = await candidate.source.target(candidate.source.scope, schemes)
                 url = str(target)
-                (await process.network.connect(target, trust=other.trust)).close()
+                (await process.network.connect(target, trust=candidate.trust)).close()
                 problem = ""
         except Exception as error:  # whatever a plugin's source does, the other upstreams are tried
             problem = _told(error)
-    return Probe(tier.name, other.name, url, problem, trio.current_time() - started)
+    return Probe(tier.name, name, url, problem, trio.current_time() - started)
 
 
 def _told(error: BaseException) -> str:
@@ -99,14 +104,3 @@ def _told(error: BaseException) -> str:
         error = error.exceptions[0]
     said = " ".join(str(error).split())
     return said if isinstance(error, TierkitError) else f"{type(error).__name__}: {said}".removesuffix(": ")
-
-
-async def _source(stack: AsyncExitStack, process: Process, tier: Node, other: Node) -> LiveSource:
-    address = other.address if isinstance(other, Origin) else None
-    if address is None:
-        return Direct(other.name, other.reach_address, other.schemes)
-    if isinstance(other, Origin) and other.speaks is not None:
-        ctx = TierContext(process, tier.name)
-        return await stack.enter_async_context(other.speaks.open(other, ctx))
-    fixed: Address = address
-    return Direct(other.name, lambda schemes: fixed, (fixed.scheme,))

@@ -36,10 +36,11 @@ from ._events import (
     TierStopped,
 )
 from ._limits import Admission, accept_loop
-from ._model import Node, Origin
-from ._plugin import Candidate, Direct, Figures, LiveSource, Running, Service
+from ._model import Node
+from ._plugin import Figures, Running, Service
 from ._ports import Bound, Connection
 from ._process import Process, TierContext
+from ._sources import open_candidate
 from ._upstream import UpstreamSet, UpstreamState
 from .errors import ConnectionLost, GivenUp, ListenError, TierkitError
 
@@ -190,7 +191,7 @@ class LiveTier:
         found = {}
         for node in (*self.node.upstreams, *self.node.targets):
             if node.name not in found:
-                found[node.name] = Candidate(node.name, await self._source(stack, ctx, node), node.trust)
+                found[node.name] = await open_candidate(stack, self.process, ctx, node)
         self._upstreams = UpstreamSet(
             [found[node.name] for node in self.node.upstreams],
             policy=getattr(self.node, "policy", "ordered"),
@@ -199,14 +200,6 @@ class LiveTier:
         )
         ctx.upstream = self._upstreams
         ctx.push = tuple(found[node.name] for node in self.node.targets)
-
-    async def _source(self, stack: AsyncExitStack, ctx: TierContext, node: Node) -> LiveSource:
-        if not isinstance(node, Origin) or node.address is None:
-            return Direct(node.name, lambda schemes: self.process.locate(node, schemes), node.schemes)
-        if node.speaks is not None:
-            return await stack.enter_async_context(node.speaks.open(node, ctx))
-        address = node.address
-        return Direct(node.name, lambda schemes: address, (address.scheme,))
 
     # --- connections -----------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from ._authorise import Authoriser
     from ._companion import Companion, ControlRoute
     from ._plugin import Observer, Service, Source
 
@@ -30,6 +31,11 @@ def tierkit_services() -> Sequence[type[Service]]:  # type: ignore[empty-body]
 @hookspec
 def tierkit_sources() -> Sequence[type[Source]]:  # type: ignore[empty-body]
     """The kinds of external server that this plugin can pull from."""
+
+
+@hookspec
+def tierkit_authorisers() -> Sequence[type[Authoriser]]:  # type: ignore[empty-body]
+    """The kinds of authoriser that this plugin brings: who may publish and play."""
 
 
 @hookspec

@@ -7,27 +7,32 @@ A stream outlives its publishers.  Players that are there when one leaves stay, 
 publisher goes on where the last one stopped: timestamps are rebased for each *epoch* (one publisher's
 presence, see `_live_epoch`), and nobody is shown the middle of a GOP.
 
+While nobody publishes, a stream may be shown a clip (`Stream.show_off_air`, see `tierkit.off_air`): an epoch like any
+other for those who read it, but no publisher.  A publisher who comes meanwhile takes its place with the first keyframe.
+
 What passes through is FLV-level messages: type 8 (audio), 9 (video), 18 (data), a timestamp in ms, a payload.
 Codecs are not understood, only told apart: keyframes, sequence headers, metadata.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
 import trio
 from attrs import field, frozen
 
-from ._events import PublisherJoined, PublisherLeft, StreamEnded, StreamFault, StreamStarted
+from ._events import PublisherJoined, StreamFault, StreamStarted
 from ._fanout import FanoutPolicy, Pump, RingStatistics
-from ._live_epoch import Epoch, Place
+from ._live_publication import METADATA_TIME, Publication, encode_media
+from ._live_takeover import STALE
+from ._live_takeover import TAKEOVER_HELP as TAKEOVER_HELP
+from ._live_takeover import TAKEOVERS as TAKEOVERS
+from ._live_takeover import takeover_of as takeover_of
 from ._live_watch import Watchers
 from ._plugin import Context, StreamState
-from .codecs.flv import Kind, classify
-from .codecs.rtmp_chunk import CHUNK_SIZE, encode_message
-from .codecs.rtmp_message import AUDIO, DATA, MEDIA_CSID, VIDEO
+from .codecs.rtmp_message import DATA
 from .errors import TierkitError
 
 __all__ = ["Busy", "Player", "Publication", "Stream", "StreamStatistics", "Streams", "Subscriber", "streams_of"]
@@ -38,18 +43,17 @@ Subscriber = Callable[[int, int, bytes], None]
 
 #: Where `Streams` is kept in `ctx.streams`.
 KEY = "tierkit.live"
-#: What is kept for late joiners: a header and metadata for each of so many tracks.  Real streams have up to 8.
-MAX_PINNED = 64
-#: Largest header or metadata kept.  Real ones have under 1 KB; `onMetaData` with a keyframe index some 10.
-MAX_PINNED_BYTES = 65536
-
-
-#: Metadata is about the whole stream, and is stamped so: ffmpeg takes what is stamped later for subtitles.
-METADATA_TIME = 0
 
 
 class Busy(TierkitError):
     """Somebody publishes under this name already."""
+
+
+class Cover(Protocol):
+    """Who decides about a clip while nobody publishes: `tierkit.off_air.OffAir`."""
+
+    def covers(self, stream: Stream) -> bool:
+        """Whether a stream that nobody publishes is shown a clip, now or in a moment."""
 
 
 class Player(Protocol):
@@ -70,6 +74,8 @@ class StreamStatistics:
     on_air: bool = field(metadata={"merge": "max"})
     #: Who publishes it, empty when nobody does.
     publisher: str = field(metadata={"merge": "last"})
+    #: What is shown now: "live", "off_air" for the clip (also until a publisher's first keyframe), or nothing.
+    source: str = field(default="", metadata={"merge": "last"})
     #: Who plays it or waits for it.
     players: int = field(metadata={"merge": "sum"})
     #: How many publishers it has had.
@@ -92,7 +98,11 @@ class Stream:
         ring: what players read.
         players: who plays it now, or waits for it.
         epochs: how many publishers it has had.
+        slate: the off-air clip's presence, None while it is not shown.
+        splices: how often what is shown has changed: to a publisher, or to the clip.
+        codecs: of each kind of media (8 sound, 9 pictures) that the last publisher to be shown has sent.
         trouble: why it is not on air, for those who wait; whoever pulls it sets this.
+        kept: it is pulled all the time: its players end when it has been off air for too long, it does not.
     """
 
     def __init__(self, streams: Streams, name: str) -> None:
@@ -100,20 +110,27 @@ class Stream:
         self.ring = streams.pump.ring(streams.policy, self.headers)
         self.players: set[Player] = set()
         self.publication: Publication | None = None
+        self.slate: Publication | None = None
+        self.splices = 0
+        self.codecs: Mapping[int, str] = {}
         self.epochs = 0
         self.messages = 0
         self.bytes_in = 0
         self.held = 0
         self.leaps = 0
         self.trouble = ""
-        #: When the last publisher left, on the tier's clock; None while there is one.
+        self.kept = False
+        #: Since when there is nothing to show, on the tier's clock; None while there is a publisher or the clip.
         self.off_since: float | None = streams.clock()
         self._streams = streams
         self._subscribers: list[Subscriber] = []
-        #: What a newcomer needs first, by (type, role, track): the newest payload of each.
-        self._pinned: dict[tuple[int, str, int], bytes] = {}
-        self._last = 0
-        self._on_air = trio.Event()
+        self._watches: list[Callable[[], bool]] = []
+        #: Whose media is shown, or was last.
+        self.shown: Publication | None = None
+        #: Of the newest message as players see it, ms; and when one was last shown, on the tier's clock.
+        self.last_timestamp = 0
+        self.last_shown = streams.clock()
+        self._playable = trio.Event()
 
     @property
     def on_air(self) -> bool:
@@ -121,31 +138,62 @@ class Stream:
         return self.publication is not None
 
     @property
-    def last_timestamp(self) -> int:
-        """Of the newest message as players see it, ms."""
-        return self._last
+    def playable(self) -> bool:
+        """Whether players are let in: somebody publishes it, or the off-air clip is shown."""
+        return self.publication is not None or self.slate is not None
 
-    async def wait_on_air(self) -> None:
-        """Until somebody publishes it."""
-        while not self.on_air:
-            await self._on_air.wait()
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is playable, or will be shown the off-air clip in a moment."""
+        return self.playable or (self._streams.cover is not None and self._streams.cover.covers(self))
+
+    @property
+    def source(self) -> str:
+        """What is shown now: "live", "off_air", or nothing."""
+        if self.slate is not None:
+            return "off_air"
+        return "live" if self.on_air else ""
+
+    @property
+    def standing(self) -> bool:
+        """Whether it is a programme also without ever having had a publisher."""
+        return self.name in self._streams.standing
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody plays it, waits for it, or watches it by `watch`."""
+        return bool(self.players) or any(watches() for watches in self._watches)
+
+    def watch(self, watches: Callable[[], bool]) -> Callable[[], None]:
+        """Count as an audience, for which the off-air clip goes on, while `watches` says so; returns how to end it.
+
+        For those who are no players: a push, a packager that is asked for its playlists.
+        """
+        self._watches.append(watches)
+        return partial(self._watches.remove, watches)
+
+    async def wait_playable(self) -> None:
+        """Until somebody publishes it, or the off-air clip is shown."""
+        while not self.playable:
+            await self._playable.wait()
 
     def headers(self, timestamp: int) -> bytes:
         """What a newcomer needs before the picture at `timestamp`: metadata, then sequence headers, encoded."""
         return b"".join(
-            _encode(type_id, METADATA_TIME if type_id == DATA else timestamp, payload)
+            encode_media(type_id, METADATA_TIME if type_id == DATA else timestamp, payload)
             for type_id, payload in self.pinned()
         )
 
     def pinned(self) -> Iterator[tuple[int, bytes]]:
         """Type and payload of what a newcomer needs first: metadata, then all else in the order it came in."""
-        for key in sorted(self._pinned, key=lambda key: key[0] != DATA):
-            yield key[0], self._pinned[key]
+        pinned = self.shown.pinned if self.shown is not None else {}
+        for key in sorted(pinned, key=lambda key: key[0] != DATA):
+            yield key[0], pinned[key]
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber` with each message from now on, pinned ones first; returns how to end it."""
         for type_id, payload in self.pinned():
-            subscriber(type_id, self._last, payload)
+            subscriber(type_id, self.last_timestamp, payload)
         self._subscribers.append(subscriber)
 
         def cancel() -> None:
@@ -154,31 +202,46 @@ class Stream:
 
         return cancel
 
-    def publish(self, publisher: str, *, takeover: bool = False, pulled: bool = False) -> Publication:
-        """Begin to publish.  With `takeover` a publisher that is there already is ended, else raises Busy.
+    def publish(self, publisher: str, *, takeover: str | bool = "never", pulled: bool = False) -> Publication:
+        """Begin to publish.  A publisher that is there is ended as `takeover` says, else raises Busy.
 
         `pulled` says that this tier has fetched it: no publisher has come to us, and no event says so.
         """
         if (old := self.publication) is not None:
-            if not takeover:
+            silent = self._streams.clock() - old.last
+            takeover = takeover_of(takeover)
+            if takeover == "never" or (takeover == "stale" and silent < STALE):
                 raise Busy(f"{self.name} is published by {old.publisher} already: end that, or choose another name")
             old.end("another publisher has taken its name over")
             if old.on_end is not None:
                 old.on_end()
-        # What the last one said of itself is no longer true.
-        self._pinned.clear()
         self.publication = Publication(self, publisher, self._streams, pulled=pulled)
         self.epochs += 1
-        self.off_since = None
         self.trouble = ""
-        self._on_air.set()
+        if self.slate is None:
+            self._show(self.publication)
         if not pulled:
             self._streams.ctx.emit(PublisherJoined(peer=publisher, stream=self.name))
         self._streams.ctx.emit(StreamStarted(stream=self.name, origin=publisher))
-        self._streams.pump.in_turns([player.resumed for player in self.players])
+        self._let_in()
         publication = self.publication
         self._streams.watchers.tell(self, self.name)
         return publication
+
+    def show_off_air(self) -> Publication:
+        """Begin to show a clip: what is sent by it is shown until the next keyframe of a publisher.
+
+        For while nobody publishes; or whoever does has fallen silent, and is to begin again as if it had just come.
+        """
+        assert self.slate is None, "one clip at a time"
+        self.ring.close_syncs()  # who joins now is not shown the last GOP of what has fallen silent
+        if self.publication is not None:
+            self.publication.begin_again()
+        self.slate = Publication(self, "", self._streams, slate=True)
+        self._show(self.slate)
+        self._let_in()
+        self._streams.watchers.tell(self, self.name)
+        return self.slate
 
     def end(self, code: str, reason: str) -> None:
         """End every player with an RTMP status code."""
@@ -190,6 +253,7 @@ class Stream:
             name=self.name,
             on_air=self.on_air,
             publisher=self.publication.publisher if self.publication is not None else "",
+            source=self.source,
             players=len(self.players),
             epochs=self.epochs,
             messages=self.messages,
@@ -199,29 +263,39 @@ class Stream:
             ring=self.ring.statistics(),
         )
 
-    def _off_air(self) -> None:
-        self.publication = None
-        self.ring.close_syncs()  # who joins now is not shown the last GOP of what has ended
-        self.off_since = self._streams.clock()
-        self._on_air = trio.Event()
+    def _show(self, publication: Publication) -> None:
+        """Let what this one sends be what is shown; who follows the messages gets its headers."""
+        self.shown = publication
+        self.splices += 1
+        self.off_since = None
+        self.last_shown = self._streams.clock()
+        for type_id, payload in self.pinned():
+            self.tell(type_id, self.last_timestamp, payload)
+
+    def _let_in(self) -> None:
+        self._playable.set()
+        self._streams.pump.in_turns([player.resumed for player in self.players])
+
+    def gone(self, publication: Publication) -> None:
+        """A publisher, or the clip, has ended: its `Publication.end` says so."""
+        if publication is self.slate:
+            self.slate = None
+        else:
+            self.publication = None
+        if publication is self.shown:  # else the clip has been shown all the time
+            self._show_next()
         self._streams.watchers.tell(self, self.name)
 
-    def _take(self, type_id: int, timestamp: int, payload: bytes, kind: Kind) -> None:
-        self.messages += 1
-        self.bytes_in += len(payload)
-        self._last = timestamp
-        if kind.is_pinned:
-            self._pin((type_id, kind.role, kind.track), payload, kind)
+    def _show_next(self) -> None:
+        self.ring.close_syncs()  # who joins now is not shown the last GOP of what has ended
+        if self.publication is not None:
+            self._show(self.publication)
+        else:
+            self.off_since = self._streams.clock()
+            self._playable = trio.Event()
 
-    def _pin(self, key: tuple[int, str, int], payload: bytes, kind: Kind) -> None:
-        before = self._pinned.get(key)
-        if before == payload or len(payload) > MAX_PINNED_BYTES or (before is None and len(self._pinned) >= MAX_PINNED):
-            return
-        self._pinned[key] = payload
-        if before is not None and kind.is_sequence_header:
-            self.ring.close_syncs()  # the GOP that is kept was made with the header before
-
-    def _tell(self, type_id: int, timestamp: int, payload: bytes) -> None:
+    def tell(self, type_id: int, timestamp: int, payload: bytes) -> None:
+        """Give a message to those who follow the stream in this process; for its publications."""
         for subscriber in tuple(self._subscribers):
             try:
                 subscriber(type_id, timestamp, payload)
@@ -229,68 +303,6 @@ class Stream:
                 self._subscribers.remove(subscriber)
                 reason = f"a consumer of it failed and is left out: {type(error).__name__}: {error}"
                 self._streams.ctx.emit(StreamFault(stream=self.name, reason=reason))
-
-
-class Publication:
-    """One publisher's presence on a stream, from `Stream.publish` to `end`.
-
-    Attributes:
-        on_end: called when somebody else ends it (a takeover, a kick).
-        last: when its last message came, on the tier's clock.
-    """
-
-    def __init__(self, stream: Stream, publisher: str, streams: Streams, *, pulled: bool = False) -> None:
-        self.stream = stream
-        self.publisher = publisher
-        self.on_end: Callable[[], None] | None = None
-        self.last = streams.clock()
-        self._streams = streams
-        self._pulled = pulled
-        self._later = stream.epochs > 0
-        self._epoch = Epoch(stream.last_timestamp if self._later else None)
-
-    @property
-    def live(self) -> bool:
-        """Whether it has not ended."""
-        return self.stream.publication is self
-
-    def send(self, type_id: int, timestamp: int, payload: bytes) -> None:
-        """One message from the publisher, its timestamp as it was sent.  Follow a burst of them by `room`."""
-        if not self.live or type_id not in (AUDIO, VIDEO, DATA):
-            return
-        self.last = self._streams.clock()
-        epoch, stream = self._epoch, self.stream
-        kind = classify(type_id, payload)
-        leaps = epoch.leaps
-        shown = epoch.stamp(type_id, timestamp, kind)
-        began, alone = epoch.open, epoch.alone
-        place = epoch.place(type_id, shown, kind, payload)
-        stream.leaps += epoch.leaps - leaps
-        stream._take(type_id, shown, payload, kind)
-        if alone and not epoch.alone:
-            stream.ring.close_syncs()  # pictures have joined the sound: players begin with those
-        if epoch.open and not began and self._later:
-            # Players that have stayed need the new headers, and before the keyframe.
-            stream.ring.append(stream.headers(shown), shown)
-        if place is Place.HELD:
-            stream.held += not kind.is_pinned
-        else:
-            stamp = METADATA_TIME if kind.is_metadata and type_id == DATA else shown
-            stream.ring.append(_encode(type_id, stamp, payload), shown, sync=place is Place.SYNC)
-        stream._tell(type_id, shown, payload)
-
-    async def room(self) -> None:
-        """Until players have been sent enough of what came; at once for publishers of any usual rate."""
-        await self.stream.ring.room()
-
-    def end(self, reason: str) -> None:
-        """The publisher has gone; players stay for a while.  Idempotent."""
-        if not self.live:
-            return
-        self.stream._off_air()
-        if not self._pulled:
-            self._streams.ctx.emit(PublisherLeft(peer=self.publisher, stream=self.stream.name, reason=reason))
-        self._streams.ctx.emit(StreamEnded(stream=self.stream.name, reason=reason))
 
 
 class Streams:
@@ -303,6 +315,9 @@ class Streams:
         #: Bounds for the streams that begin from now on.
         self.policy = FanoutPolicy()
         self.watchers: Watchers[Stream] = Watchers(ctx)
+        #: Who shows a clip while nobody publishes, and the names that are programmes before anybody did.
+        self.cover: Cover | None = None
+        self.standing: frozenset[str] = frozenset()
         self._streams: dict[str, Stream] = {}
 
     def __iter__(self) -> Iterator[Stream]:
@@ -323,9 +338,9 @@ class Streams:
         return stream
 
     def discard(self, stream: Stream) -> None:
-        """Forget a stream that is off air and that nobody waits for; whatever else stays."""
-        if not stream.on_air and not stream.players and self._streams.get(stream.name) is stream:
-            del self._streams[stream.name]
+        """Forget a stream that nobody publishes and nobody watches; whatever else stays."""
+        if not stream.on_air and not stream.watched and self._streams.get(stream.name) is stream:
+            self._forget(stream)
 
     def expire(self, linger: float) -> list[Stream]:
         """End what has been off air for `linger` seconds, and forget it; call it now and then.
@@ -333,17 +348,25 @@ class Streams:
         Who waits for a stream that has never been on air is not ended by it: whoever let it wait does that.
         """
         now = self.clock()
-        old = [s for s in self if s.off_since is not None and now - s.off_since >= linger]
+        old = [s for s in self if s.off_since is not None and now - s.off_since >= linger and not s.goes_on]
         gone = [s for s in old if s.epochs or not s.players]
         for stream in gone:
             stream.end("NetStream.Play.UnpublishNotify", "the stream has ended")
-            del self._streams[stream.name]
-        return gone
+            if stream.kept:
+                stream.off_since = None  # once for each time that it goes off air
+            else:
+                self._forget(stream)
+        return [stream for stream in gone if not stream.kept]
+
+    def _forget(self, stream: Stream) -> None:
+        del self._streams[stream.name]
+        if stream.slate is not None:
+            stream.slate.end("its stream is forgotten")
 
     def follow(self, watcher: Callable[[Stream], None]) -> Callable[[], None]:
-        """Call `watcher` whenever a stream has gone on air, before its first message, or off; returns how to end it.
+        """Call `watcher` whenever a publisher or the clip has come, before its first message, or gone.
 
-        It is called synchronously and must not block.  A takeover is the one and then the other.
+        It is called synchronously and must not block.  A takeover is a going and a coming.  Returns how to end it.
         """
         return self.watchers.add(watcher)
 
@@ -365,13 +388,8 @@ def _state(stream: Stream) -> StreamState:
     return StreamState(
         name=stream.name.strip("/"),
         on_air=stream.on_air,
+        source=stream.source,
         viewers=len(stream.players),
         bytes_in=stream.bytes_in,
         bytes_out=stream.ring.bytes_sent,
     )
-
-
-def _encode(type_id: int, timestamp: int, payload: bytes) -> bytes:
-    # Once for all players: fmt 0, fixed chunk streams, message stream 1, chunks so large that nearly every
-    # message is one.
-    return encode_message(MEDIA_CSID[type_id], type_id, 1, timestamp, payload, CHUNK_SIZE)

@@ -6,6 +6,15 @@ No logic here either: re-exports, grouped by what they are for.
 from ._address import Address as Address
 from ._address import Listener as Listener
 from ._address import Trust as Trust
+from ._authorise import Action as Action
+from ._authorise import Allowed as Allowed
+from ._authorise import Attempt as Attempt
+from ._authorise import Authoriser as Authoriser
+from ._authorise import Denied as Denied
+from ._authorise import LiveAuthoriser as LiveAuthoriser
+from ._authorise import Rewritten as Rewritten
+from ._authorise import Verdict as Verdict
+from ._authorise import Visit as Visit
 from ._companion import Companion as Companion
 from ._companion import ControlAnswer as ControlAnswer
 from ._companion import ControlRequest as ControlRequest

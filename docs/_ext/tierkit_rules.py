@@ -1,4 +1,4 @@
-"""The rules of the HTTP edge with the tests that fail without them, from the list that the tests throw."""
+"""The rules that something holds to, with the tests that fail without them, from the lists that the tests throw."""
 
 import importlib
 
@@ -8,10 +8,12 @@ from sphinx.util.docutils import SphinxDirective
 
 
 class Rules(SphinxDirective):
-    """``.. tierkit-rules::`` lists every rule, who says so, and which test notices when it does not hold."""
+    """``.. tierkit-rules:: PAGE`` lists every rule of a page: who says so, which test notices when it does not hold."""
+
+    required_arguments = 1
 
     def run(self):
-        groups = importlib.import_module("tests.switches.rules").GROUPS
+        groups = importlib.import_module("tests.switches.rules").PAGES[self.arguments[0]]
         found = []
         for title, rules in groups.items():
             section = nodes.section(ids=[nodes.make_id(f"rules-{title}")])

@@ -11,6 +11,7 @@ import pytest
 from tierkit import draw
 from tierkit.config import load_graph
 
+from ..off_air.clips import write_clip
 from .support import tierkit_
 
 GRAPH = """
@@ -76,6 +77,22 @@ def test_every_problem_at_once(file: Path) -> None:
     assert "did you mean 'far'?" in outcome.err[0] + outcome.err[1]
 
 
+def test_a_clip_that_is_no_good(tmp_path: Path) -> None:
+    file, clip = tmp_path / "graph.toml", tmp_path / "slate.flv"
+    file.write_text(f"""
+[relay.entry]
+listen = "127.0.0.1:0"
+serves = {{ plugin = "rtmp", off_air = "{clip}", off_air_for = ["live/hall"] }}
+""")
+    outcome = tierkit_("check", file)
+    assert (outcome.code, outcome.out) == (2, [])
+    (line,) = outcome.err
+    assert line.startswith(f"{file}: entry: rtmp: off_air={clip}: No such file or directory: make one with ffmpeg ")
+    write_clip(clip)
+    outcome = tierkit_("check", file)
+    assert (outcome.code, outcome.err) == (0, [])
+
+
 def test_what_only_the_check_finds_names_the_file(file: Path) -> None:
     file.write_text(GRAPH.format(port=1).replace('"hls"', '{ plugin = "hls", cache_bytes = 1 }'))
     outcome = tierkit_("check", file)
@@ -136,6 +153,7 @@ def test_the_list(plugin: Path) -> None:
     rows = {line.split()[0]: line.split(maxsplit=1)[1] for line in outcome.out if line}
     assert rows["hls"].split()[:2] == ["service", "hls"]
     assert rows["wowza"].split()[:2] == ["source", "wowza"]
+    assert rows["keys"].split()[:2] == ["authoriser", "keys"]
     assert rows["yelling"].split() == ["service", "yell", str(plugin)]
 
 
@@ -164,3 +182,11 @@ def test_one_with_its_options(plugin: Path, name: str) -> None:
 def test_an_unknown_one() -> None:
     outcome = tierkit_("plugins", "hsl")
     assert (outcome.code, outcome.out, outcome.err) == (2, [], ["plugin 'hsl' is unknown: did you mean 'hls'?"])
+
+
+def test_an_authoriser_with_its_options() -> None:
+    outcome = tierkit_("plugins", "networks")
+    assert outcome.code == 0, outcome.err
+    assert any(line.startswith("authoriser networks, from networks (tierkit") for line in outcome.out)
+    rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in outcome.out]
+    assert ["on", "both", "publish|play|both", "What it has a say in; the rest it allows."] in rows

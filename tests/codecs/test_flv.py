@@ -222,6 +222,18 @@ def test_what_is_not_flv_is_refused_for_good(data: bytes) -> None:
             reader.receive(more)
 
 
+def test_tags_in_front_of_a_fault_are_handed_out_however_the_bytes_are_cut() -> None:
+    # Found by fuzzing: read whole, they were lost with it.
+    data = flv.create_flv_header() + flv.create_flv_tag(8, 1, b"a") + b"\x09\xff\xff\xff" + bytes(20)
+    for step in (len(data), 1):
+        reader, tags = FLVReader(max_tag=1000), []
+        with pytest.raises(RemoteProtocolError):  # noqa: PT012
+            for at in range(0, len(data), step):
+                tags += reader.receive(data[at : at + step])
+            reader.receive(b"")
+        assert tags == [flv.AudioTag(8, 1, b"a")]
+
+
 @given(st.lists(st.binary(max_size=60), max_size=4))
 def test_any_bytes_give_tags_or_a_protocol_error(noise: list[bytes]) -> None:
     reader = FLVReader()

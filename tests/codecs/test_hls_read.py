@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import m3u8
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tierkit.codecs import hls_read
@@ -260,6 +260,8 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES | st.binary(max_size=12), max_size=30), st.sampled_from([b"\n", b"", b"\r\n"]))
+@example([b"#EXTINF:inf,", b"a.ts", b"#EXTINF:-1,", b"b.ts"], b"\n")
+@example([b"#EXTINF:1e9,", b"a.ts"], b"\n")
 def test_garbage_gives_facts_or_the_one_error(pieces: list[bytes], between: bytes) -> None:
     try:
         facts = read_playlist(b"#EXTM3U\n" + between.join(pieces))

@@ -36,6 +36,13 @@ TC = "rtmp://h/live"
         ("live", "mp4:s", "", Route("/live/s", "", "mp4")),
         ("live", "FLV:dir/s", "", Route("/live/dir/s", "", "flv")),
         ("vod", "mp4:sample.mp4?k=1", "", Route("/vod/sample.mp4", "k=1", "mp4")),
+        # ffmpeg and librtmp leave these endings out of what they ask for, GStreamer does not
+        ("live", "s.flv", "", Route("/live/s")),
+        ("live", "flv:s.FLV?k=1", "", Route("/live/s", "k=1", "flv")),
+        ("live", "mp3:s.mp3", "", Route("/live/s", "", "mp3")),
+        ("live.flv", "s", "", Route("/live.flv/s")),
+        ("live", ".flv", "", Route("/live/.flv")),
+        ("live", "_definst_.flv", "", Route("/live/_definst_.flv")),
         ("live", "s:1", "", Route("/live/s:1")),
         ("live", "βίντεο", "", Route("/live/βίντεο")),
         ("live", "a%20b", "", Route("/live/a%20b")),
@@ -50,6 +57,12 @@ def test_parameters_of_a_route() -> None:
     assert got.parameters == {"user": "z", "pass": "b c", "empty": ""}
 
 
+def test_of_a_flood_of_parameters_the_first_64_count() -> None:
+    # Found by fuzzing: it raised ValueError.
+    found = Route("/live/s", "&".join(f"k{n}={n}" for n in range(1000))).parameters
+    assert list(found) == [f"k{n}" for n in range(64)]
+
+
 @pytest.mark.parametrize(
     ("app", "name"),
     [
@@ -58,12 +71,18 @@ def test_parameters_of_a_route() -> None:
         ("..", "s"),
         ("live", "."),
         ("live", "mp4:.."),
+        ("live", "..flv"),  # found by fuzzing
+        ("live", "...flv"),
+        ("live", "%2e%2e.mp3"),
         ("live", "%2e%2e/s"),
         ("live", "..%2fs"),
         ("live", "a\x00b"),
         ("live", "a%00b"),
         ("live", "a\nb"),
         ("live", "a\x7fb"),
+        ("live", "a\x9b31mb"),
+        ("live", "a\u2028b"),
+        ("live", "a%C2%85b"),
         ("live", "a\\b"),
         ("live", "s?x=\r\n"),
         ("", ""),

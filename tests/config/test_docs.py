@@ -22,20 +22,30 @@ def test_the_example_can_run(tmp_path: Path) -> None:
     path = tmp_path / "g.toml"
     path.write_text(EXAMPLE.group(1))
     graph = load_graph(path)
-    assert [node.name for node in graph] == ["wowza", "backup", "studio", "cdn", "edge-a1", "relay-a"]
+    assert [node.name for node in graph] == ["wowza", "backup", "studio", "cdn", "edge-a1", "youtube", "relay-a"]
     assert check(graph) == []
 
 
 def test_every_key_of_a_node_is_on_the_page(tmp_path: Path) -> None:
     path = tmp_path / "g.toml"
-    for kind in ("origin", "edge", "relay"):
+    for kind in ("origin", "edge", "relay", "restream"):
         path.write_text(f"[{kind}.x]\nzzzzzz = 1\n")
         with pytest.raises(GraphError) as caught:
             load_graph(path)
         known = caught.value.problems[0].partition("choose among ")[2].split(", ")
-        assert len(known) > 7
+        assert len(known) > (4 if kind == "restream" else 7)
         row = next(line for line in PAGE.splitlines() if line.startswith(f"| `[{kind}.NAME]`"))
         own = [key for key in known if f"`{key}`" in row]
         rest = next(line for line in PAGE.splitlines() if line.startswith("| `[origin.NAME]`"))
         assert all(f"`{key}`" in row + rest for key in known)
         assert own
+
+
+def test_the_pages_about_restreaming_are_one_graph(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "how-to" / "restream.md").read_text()
+    spelt = dict(re.findall(r"```(python|toml)\n(.*?)```", page.partition("## ")[0], re.DOTALL))
+    for kind, name in (("python", "g.py"), ("toml", "g.toml")):
+        (tmp_path / name).write_text(spelt[kind])
+    found = load_graph(tmp_path / "g.py")
+    assert found["relay"] == load_graph(tmp_path / "g.toml")["relay"]
+    assert check(found) == []

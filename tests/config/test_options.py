@@ -46,8 +46,8 @@ class Vague(Recipe):
 
     name: ClassVar[str] = "vague"
 
-    thing: Unknown | None = option(None, "A thing.")  # noqa: RUF009
-    count: Unknown = option(3, "A number.")  # noqa: RUF009
+    thing: Unknown | None = option(None, "A thing.")
+    count: Unknown = option(3, "A number.")
 
 
 def test_texts_become_a_recipe() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tierkit import Address, Certificate, Edge, Graph, Limits, Listener, Node, Origin, Registry, Relay, Trust
+from tierkit import Address, Certificate, Edge, Graph, Limits, Listener, Node, Origin, Registry, Relay, Restream, Trust
 from tierkit.config import load_graph
 from tierkit.plugins.hls import HLS
 from tierkit.plugins.ingest import Ingest
@@ -48,9 +48,15 @@ listeners = st.builds(
     certificates=st.lists(certificates, max_size=2).map(tuple),
     proxy_from=st.lists(st.sampled_from(["10.0.0.0/8", "unix"]), max_size=2).map(tuple),
 )
+takeovers = st.booleans() | st.sampled_from(["never", "stale"])
 services: dict[str, st.SearchStrategy[Any]] = {
     "hls": st.builds(HLS, cache_bytes=st.integers(1 << 20, 1 << 40), idle_timeout=st.floats(1, 3600), cors=texts),
-    "rtmp": st.builds(RTMP, max_streams=st.integers(1, 9999), takeover=st.booleans()),
+    "rtmp": st.builds(
+        RTMP,
+        max_streams=st.integers(1, 9999),
+        takeover=st.booleans() | st.sampled_from(["never", "stale"]),
+        pull=st.just(("a/b",)),
+    ),
     "ingest": st.builds(Ingest),
 }
 common = {
@@ -70,13 +76,17 @@ speaks = st.none() | st.builds(Wowza, app=words, tls=st.booleans(), http_port=po
 def graphs(draw: st.DrawFn) -> Graph:
     nodes: list[Node] = []
     for name in draw(st.lists(words, min_size=1, max_size=6, unique=True)):
-        kind = draw(st.sampled_from(["origin", "studio", "edge", "relay"]))
+        kind = draw(st.sampled_from(["origin", "studio", "edge", "relay", "restream"]))
         shared = {key: draw(each) for key, each in common.items()}
         links = st.lists(st.sampled_from(nodes), max_size=3, unique_by=id).map(tuple) if nodes else st.just(())
         if kind == "origin":
             nodes.append(Origin(name, draw(urls("http")), speaks=draw(speaks), **shared))
         elif kind == "studio":
             nodes.append(Origin(name, serves=draw(services["ingest"]), **shared))
+        elif kind == "restream":
+            streams, backups = draw(st.lists(words, max_size=2)), draw(st.lists(urls("rtmp"), max_size=2))
+            kept = {key: shared[key] for key in ("site", "trust")}
+            nodes.append(Restream(name, draw(urls("rtmp")), streams=streams, backups=backups, **kept))
         elif kind == "edge":
             policy = draw(st.sampled_from(["ordered", "hash"]))
             nodes.append(Edge(name, upstream=draw(links), policy=policy, serves=draw(services["hls"]), **shared))
@@ -88,6 +98,9 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 # --- a graph as TOML: the inverse of what is tested, written as plainly as can be -------------------
+
+
+_OF_TARGETS = ("address", "streams", "backups", "site", "trust")
 
 
 def toml(graph: Graph) -> str:
@@ -102,7 +115,7 @@ def _lines(graph: Graph) -> Iterator[str]:
         yield f"[{node.role}.{_value(node.name)}]"
         for field in attrs.fields(type(node)):
             value = getattr(node, field.name)
-            if field.name == "name" or value is None:
+            if field.name == "name" or value is None or (isinstance(node, Restream) and field.name not in _OF_TARGETS):
                 continue
             yield f"{field.name} = {_value(value)}"
 

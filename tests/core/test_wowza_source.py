@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tierkit import Address, Edge, Graph, Origin
 from tierkit._check import check
-from tierkit.plugin import NotServed, UpstreamError
+from tierkit._config_options import make
+from tierkit.plugin import NotServed, RemoteProtocolError, UpstreamError
 from tierkit.plugins.wowza import LiveWowza, Wowza
 
 from .fakes import Echo
@@ -159,3 +160,21 @@ def test_a_key_is_its_own_key(path: str, instance: str) -> None:
 def test_options_are_checked_with_the_graph(recipe: Wowza, line: str) -> None:
     origin = Origin("w", "wowza.example:1935", speaks=recipe)
     assert check(Graph.of(Edge("e", upstream=origin, listen=":80", serves=Echo()))) == [f"w: wowza: {line}"]
+
+
+def test_its_secret_is_shown_nowhere() -> None:
+    recipe = Wowza(token="s3cret")
+    assert "s3cret" not in repr(recipe)
+    assert "s3cret" not in "".join(Wowza(token=b"s3cret").problems())  # type: ignore[arg-type]
+    assert Wowza(token=b"s3cret").problems() == ["option token=*** is of the wrong type: give a string"]  # type: ignore[arg-type]
+    _, problems = make(Wowza, {"token": 31337})
+    assert problems == ["option token=*** is of the wrong kind: give a string, in quotes"]
+
+
+def test_a_secure_token_is_answered_only_where_both_are_there() -> None:
+    asked = {"secureToken": "9980e2f3f615b613871adcd3a7dc6608"}
+    assert live(Wowza(token="#ed%h0#w@1")).greeting(asked) == (("secureTokenResponse", "0123456789abcdef"),)
+    assert live(Wowza(token="#ed%h0#w@1")).greeting({}) == ()
+    assert live(Wowza()).greeting(asked) == ()
+    with pytest.raises(RemoteProtocolError, match="mend the option token"):
+        live(Wowza(token="another")).greeting(asked)

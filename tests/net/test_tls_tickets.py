@@ -131,3 +131,12 @@ def test_the_client_has_the_choice_of_ciphers(papers: Papers, liked: str) -> Non
     client = client_of(papers, ssl.TLSVersion.TLSv1_2)
     client.set_ciphers(":".join([f"ECDHE-ECDSA-{liked}", f"ECDHE-RSA-{liked}", "ECDHE+AESGCM", "ECDHE+CHACHA20"]))
     assert Visit(certificates.context(), client, "first.example").cipher.endswith(liked)
+
+
+@VERSIONS
+def test_a_door_for_rtmps_sends_no_tickets_behind_the_handshake(papers: Papers, version: ssl.TLSVersion) -> None:
+    # librtmp with GnuTLS takes one for the end of the connection; in TLS 1.2 it is a part of the handshake.
+    certificates = ServerCertificates([papers.issue("first.example", file="rtmps")], tickets=False)
+    visit = Visit(certificates.context(), client_of(papers, version), "first.example")
+    assert visit.session is not None
+    assert visit.session.has_ticket == (version is ssl.TLSVersion.TLSv1_2)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import av
 import m3u8
 import trio
 from attrs import evolve
 from trio.testing import MockClock
 
 from tests.core.rig import Rig, opened
+from tests.off_air.clips import flv
 from tests.packaging.media import decode, signal
 from tests.rtmp.rig import join, relay, url
 from tierkit import Graph, check
@@ -63,6 +67,11 @@ async def hall(*, linger: float = 5, **options: Any) -> AsyncIterator[Hall]:
     assert check(graph) == []
     async with opened(graph, drain=1) as rig:
         yield Hall(rig)
+
+
+def pictures(body: bytes) -> list[Any]:
+    with av.open(BytesIO(body), format="mpegts") as container:
+        return list(container.decode(video=0))
 
 
 async def test_a_stream_is_packaged_from_the_first_request_on(autojump_clock: MockClock) -> None:
@@ -156,6 +165,22 @@ async def test_a_publisher_that_comes_back_goes_on_behind_a_discontinuity(autoju
         await trio.sleep(11)
         assert (await relay.ask("/live/s/chunklist.m3u8"))[0] == 404
         assert relay.statistics.streams == ()
+
+
+async def test_the_off_air_clip_is_packaged_too(tmp_path: Path, autojump_clock: MockClock) -> None:
+    clip = tmp_path / "slate.flv"
+    clip.write_bytes(flv(signal(3, width=96, height=54)))
+    rtmp = RTMP(off_air=str(clip), off_air_for=("live/s",), off_air_after=0.5, linger=5)
+    async with opened(Graph.of(relay(listen=DOORS, serves=(rtmp, Package()))), drain=1) as rig:
+        hall = Hall(rig)
+        before = await hall.segments()  # nobody has ever published it
+        assert before
+        await hall.publish(signal(6))
+        await trio.sleep(4)
+        _, listed = await hall.ask("/live/s/chunklist.m3u8")
+        assert listed.count(b"#EXT-X-DISCONTINUITY\n") == 2
+        sizes = {frame.width for body in (await hall.segments()).values() for frame in pictures(body)}
+        assert sizes == {96, 128}
 
 
 async def test_changed_options_are_taken_as_they_are(autojump_clock: MockClock) -> None:

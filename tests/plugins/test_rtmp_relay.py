@@ -16,8 +16,18 @@ from tests.rtmp.rig import join, published, relay, send, stream_on, studio, url,
 from tierkit import Graph, Listener, Origin
 from tierkit.codecs.rtmp_message import DATA, VIDEO
 from tierkit.codecs.rtmp_session import ConnectRequested, PlayRequested, ServerSession
-from tierkit.events import ConnectionFailed, PublisherJoined, StreamEnded, StreamStarted, UpstreamBack, UpstreamLost
+from tierkit.errors import UpstreamError
+from tierkit.events import (
+    ConnectionFailed,
+    Dropped,
+    PublisherJoined,
+    StreamEnded,
+    StreamStarted,
+    UpstreamBack,
+    UpstreamLost,
+)
 from tierkit.plugin import Connection
+from tierkit.plugins.networks import Networks
 from tierkit.plugins.rtmp import RTMP
 from tierkit.plugins.rtmp._push import QUEUE_MESSAGES, PushQueue
 from tierkit.plugins.wowza import Wowza
@@ -281,6 +291,41 @@ async def test_options_can_change_while_it_runs(autojump_clock: MockClock) -> No
         async with viewer(rig.network, url("relay")) as player:
             await trio.sleep(2.5)
             assert player.codes == ["NetStream.Play.StreamNotFound"]
+
+
+async def flood(rig: Rig, path: str) -> None:
+    """400 kbit/s for a minute."""
+    async with published(rig.network, url("relay", path)) as publisher:
+        for at in range(0, 60_000, 40):
+            await publisher.send(*key(at, size=2000))
+            await trio.sleep(0.04)
+
+
+async def test_a_publisher_that_sends_too_much_is_dropped(autojump_clock: MockClock) -> None:
+    async with opened(relay(serves=RTMP(max_bitrate=200_000))) as rig, trio.open_nursery() as nursery:
+        async with published(rig.network, url("relay", "/live/modest")) as modest:
+            nursery.start_soon(stream_on, modest)  # some 12 kbit/s
+            with pytest.raises(UpstreamError):
+                await flood(rig, "/live/greedy")
+            (event,) = rig.events.of(Dropped)
+            assert event.stream == "/live/greedy"
+            assert event.reason == "it sends 0.4 Mbit/s; max_bitrate is 0.2"
+            assert figures(rig)["too_fast"] == 1
+            assert trio.current_time() < 15
+            await trio.sleep(30)
+            assert figures(rig)["publishers"] == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_may_can_change_while_it_runs(autojump_clock: MockClock) -> None:
+    async with opened(relay()) as rig, published(rig.network, url("relay")):
+        running = rig.handle.running("relay")["rtmp"]
+        assert running.replace(RTMP(authorise=(Networks(deny=("192.0.2.0/24",)),)))
+        await trio.sleep(0.1)
+        async with viewer(rig.network, url("relay")) as player:
+            await player.ended.wait()
+            assert player.codes == ["NetStream.Play.Failed"]
+        assert figures(rig)["publishers"] == 1  # who is in stays in
 
 
 # --- pushing -----------------------------------------------------------------------------------------

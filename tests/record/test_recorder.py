@@ -16,6 +16,7 @@ from attrs import evolve
 from trio.testing import MockClock
 
 from tests.core.rig import Rig, opened
+from tests.off_air.clips import CLIP, opening, seconds, write_clip
 from tests.rtmp.media import Sent, gop, headers, key, letter, metadata, sound, video_header
 from tests.rtmp.rig import join, published, relay, send, stream_on, url
 from tierkit import Graph, check
@@ -281,6 +282,29 @@ async def test_a_disk_that_is_too_slow_costs_whole_gops(
     gops = [f"K{each}" for each in (one + two).replace("MVA", "").replace("VA", "").split("K")[1:]]
     assert sum(each == whole for each in gops) == len(gops) - 1  # the one in which there was no more room ends early
     assert statistics(rig).lost == 23 * 50 - sum(map(len, gops))
+
+
+async def test_the_off_air_clip_is_not_recorded(tmp_path: Path, autojump_clock: MockClock) -> None:
+    folder = tmp_path / "rec"
+    folder.mkdir()
+    rtmp = RTMP(off_air=write_clip(tmp_path / "slate.flv"), off_air_after=0.5)
+    tier = relay(serves=(rtmp, Record(folder=str(folder), file="{name}.flv")))
+    async with opened(Graph.of(tier)) as rig, trio.open_nursery() as nursery:
+        player = await join(nursery, rig.network, url("relay"))
+        for who in (1, 2):
+            async with published(rig.network, url("relay"), opening(who)) as publisher:
+                await trio.sleep(0.3)  # the second one's headers come while the clip is shown
+                await send(publisher, seconds(2, who), pace=True)
+            await trio.sleep(4)
+        assert {each.payload[-1] for each in player.media if letter(each.type_id, each.payload) in "KPS"} == {
+            1,
+            2,
+            CLIP,
+        }
+        nursery.cancel_scope.cancel()
+    for who, each in ((1, "s.flv"), (2, "s-2.flv")):
+        assert shown(folder / each) == "MVA" + ("KS" + "PS" * 24) * 2
+        assert {tag.payload[-1] for tag in tags(folder / each)[1:]} == {who}
 
 
 async def test_whatever_goes_wrong_ends_the_recording_alone(

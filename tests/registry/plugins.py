@@ -80,6 +80,40 @@ def tierkit_services():
     )
 
 
+AUTHORISER = (
+    HEAD
+    + '''
+from tierkit.plugin import Allowed, Authoriser, Denied, LiveAuthoriser
+
+
+@frozen
+class Door(Authoriser):
+    """Lets some in."""
+
+    name: ClassVar[str] = "door"
+
+    names: tuple[str, ...] = option((), "Who may.")
+    patience: float = option(1.0, "How long it looks.", unit="s", minimum=0.5)
+
+    @asynccontextmanager
+    async def open(self, ctx):
+        yield Live(self)
+
+
+class Live(LiveAuthoriser):
+    def __init__(self, recipe):
+        self.recipe = recipe
+
+    async def check(self, attempt):
+        return Allowed() if attempt.path in self.recipe.names else Denied("not one of them")
+
+
+@hookimpl
+def tierkit_authorisers():
+    return [Door]
+'''
+)
+
 #: What is wrong, the source, and what the failure has to say.
 BAD = {
     "raises": ("x = 1 / 0\n", ["does not load", "ZeroDivisionError: division by zero", "bad.py:1"]),
@@ -131,6 +165,25 @@ def tierkit_services():
         ["it lacks open"],
     ),
     "twice in itself": (service(given="[It, It]"), ["service 'it' is already there from bad: rename it"]),
+    "authoriser of another kind": (
+        HEAD + "@hookimpl\ndef tierkit_authorisers():\n    return [int]\n",
+        ["tierkit_authorisers gave <class 'int'>", "derived from tierkit.plugin.Authoriser"],
+    ),
+    "authoriser without a body": (
+        HEAD
+        + """
+from tierkit.plugin import Authoriser
+
+@frozen
+class It(Authoriser):
+    name: ClassVar[str] = "it"
+
+@hookimpl
+def tierkit_authorisers():
+    return [It]
+""",
+        ["it lacks open"],
+    ),
     "broken repr": (
         HEAD
         + """

@@ -13,7 +13,7 @@ from tierkit import Registry
 from tierkit.errors import PluginError
 from tierkit.plugin import Companion, ControlAnswer, ControlRequest, ControlRoute, hookimpl
 
-from .plugins import BAD, GOOD, HEAD, service
+from .plugins import AUTHORISER, BAD, GOOD, HEAD, service
 
 
 @pytest.fixture
@@ -43,6 +43,19 @@ def test_a_file_brings_its_service_and_source(good: Path) -> None:
     assert registry.origin_of("service", "gopher") == f"good ({good})"
     with pytest.raises(KeyError):
         registry.origin_of("service", "badger")
+
+
+def test_a_file_brings_its_authoriser(good: Path, tmp_path: Path) -> None:
+    file = tmp_path / "doors.py"
+    file.write_text(AUTHORISER)
+    registry = only(good, file)
+    assert reasons(registry) == []
+    assert list(registry.authorisers()) == ["door"]
+    assert registry.plugins()[1].provides == ("authoriser door",)
+    assert registry.plugins()[1].authorisers == ("door",)
+    assert registry.origin_of("authoriser", "door") == f"doors ({file})"
+    door = registry.authorisers()["door"](names=("/a",))  # type: ignore[call-arg]
+    assert pickle.loads(pickle.dumps(door)) == door
 
 
 def test_recipes_of_a_file_are_values_like_any_other(good: Path) -> None:

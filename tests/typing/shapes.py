@@ -8,7 +8,7 @@ every mark here is a test.
 
 from functools import partial
 
-from tierkit import Address, Certificate, Edge, Graph, Listener, Origin, Relay
+from tierkit import Address, Certificate, Edge, Graph, Listener, Origin, Relay, Restream
 from tierkit.plugin import Service
 
 
@@ -20,7 +20,8 @@ def accepted(service: Service, other: Service) -> Graph:
     many = Edge("many", upstream=(origin, studio), listen=["http://:80", Address(port=81)], serves=(service, other))
     tls = Listener("https://:443", Certificate("cert.pem", "key.pem", names="a.example"), proxy_from="10.0.0.0/8")
     secure = Edge("secure", upstream=[one, many], policy="hash", listen=tls, serves=[service], reach="lb:443")
-    open_relay = Relay("open", listen=(tls, ":1935"), serves=service, push=(origin,))
+    target = Restream("t", "rtmp://a.example/x/KEY", streams="a/b", backups=("rtmp://b.example/x/KEY", Address()))
+    open_relay = Relay("open", listen=(tls, ":1935"), serves=service, push=(origin, target))
     edge = partial(Edge, upstream=one, serves=service)
     graph = Graph.of(edge("leaf", listen=":82"), secure, open_relay, control=":9000", control_token="s")
     return graph.at("dc-a").on("a1.example").only("leaf")

@@ -291,20 +291,24 @@ class FLVReader:
         """Every tag that `data` completes, in order.
 
         Raises:
-            RemoteProtocolError: this is not FLV, or a tag is too long; every later call raises the same.
+            RemoteProtocolError: this is not FLV, or a tag is too long; every later call raises the same.  Tags that
+                were whole before are handed out first: then the next call raises.
         """
         if self._error is not None:
             raise self._error
         self._buffer += data
+        tags: list[Tag] = []
         try:
-            return self._parse()
+            self._parse(tags)
         except RemoteProtocolError as exc:
             self._error = exc
             self._buffer.clear()
-            raise
+            if not tags:
+                raise
+        return tags
 
-    def _parse(self) -> list[Tag]:
-        buffer, tags, at = self._buffer, list[Tag](), 0
+    def _parse(self, tags: list[Tag]) -> None:
+        buffer, at = self._buffer, 0
         if self._skip < 0:
             self._header()
         while self._skip >= 0:
@@ -322,7 +326,6 @@ class FLVReader:
             tags.append(parse_tag(buffer[start] & 0x1F, clock, bytes(buffer[start + _HEADER : stop])))
             at, self._skip = stop, 4
         del buffer[:at]
-        return tags
 
     def _header(self) -> None:
         buffer = self._buffer

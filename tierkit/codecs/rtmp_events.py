@@ -118,6 +118,8 @@ class PlayRequested:
     duration: int = -1
     reset: bool = True
     name: str = ""
+    args: tuple[Any, ...] = field(default=(), repr=False)
+    """The arguments as they were sent: what of them was left out shows in their number."""
 
 
 @frozen

@@ -6,6 +6,7 @@ a value or with `RemoteProtocolError`.  Numbers are those of the RTMP specificat
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ __all__ = [
     "command_payload",
     "data_name",
     "media_data",
+    "plain",
     "set_data_frame",
     "split_aggregate",
     "status",
@@ -168,6 +170,15 @@ def _command(payload: bytes) -> Command:
 def command_payload(name: str, transaction: float, command_object: Any, *args: Any) -> bytes:
     """The payload of a message of type `COMMAND`."""
     return amf0.encode(name, transaction, command_object, *args)
+
+
+_LONGEST_WORDS: Final = 200
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def plain(text: str) -> str:
+    """A peer's words as they may stand in a log: on one line, without control characters, 200 characters at most."""
+    return _UNPRINTABLE.sub(" ", text[:_LONGEST_WORDS])
 
 
 def status(level: str, code: str, description: str, **more: Any) -> dict[str, Any]:

@@ -277,7 +277,7 @@ class ServerSession(Link):
         # Flash, ffmpeg and librtmp send -2000 and -1000 where the specification has -2 and -1.
         start = _STARTS.get(asked := amf0.as_int(command.arg(1), -2), asked)
         duration = max(amf0.as_int(command.arg(2), -1), -1)
-        yield PlayRequested(stream.id, where, max(start, -2), duration, stream.reset, name)
+        yield PlayRequested(stream.id, where, max(start, -2), duration, stream.reset, name, command.args)
 
     def _target(self, stream_id: int) -> _Stream:
         """The stream that a command is for.  Numbers never created are taken where there is room, 0 as the first."""
@@ -356,6 +356,12 @@ class ServerSession(Link):
         self._acknowledge(command)
         return ()
 
+    def _on_check_bandwidth(self, stream_id: int, command: m.Command) -> Iterable[ServerEvent]:
+        # Who was sent an `onBWDone` by other servers asks; Haivision's encoders wait for this null (SRS#844).
+        if command.transaction:
+            self._call(0, "_result", command.transaction, None, None)
+        return ()
+
     def _on_ignored(self, stream_id: int, command: m.Command) -> Iterable[ServerEvent]:
         """Answers to us, and calls for which silence is what clients know."""
         self.ignored += 1
@@ -378,7 +384,7 @@ class ServerSession(Link):
         "FCPublish": _on_fc_publish,
         "FCSubscribe": _on_fc_subscribe,
         "releaseStream": _on_answered,
-        "_checkbw": _on_answered,
+        "_checkbw": _on_check_bandwidth,
         "getStreamLength": _on_ignored,
         "_result": _on_ignored,
         "_error": _on_ignored,

@@ -6,7 +6,8 @@ section 8.1.2).  So streams are known by the *joined* path, `/a/b/c`, whatever t
 * Queries are split off the application (or the tcUrl) and the name, and joined: credentials come in either.
 * `_definst_`, Wowza's and FMS's name for "no instance", is left out of the path.
 * `mp4:`, `flv:` and the like in front of a name say a container, not another stream: they are kept in
-  `Route.prefix` and left out of the path.
+  `Route.prefix` and left out of the path.  So are the endings `.flv` and `.mp3` of a name, which ffmpeg and librtmp
+  leave out of what they ask for, and others do not.
 * `..`, NUL, control characters, backslashes and empty names are refused, percent-encoded or not.
 """
 
@@ -25,8 +26,13 @@ __all__ = ["Dial", "Route", "dial", "route"]
 MAX_LENGTH: Final = 2048
 """Longest application or name that is taken; signed URLs have some 500 characters."""
 
+MAX_PARAMETERS: Final = 64
+"""Most parameters of a query that are looked at; players and signed URLs send under ten."""
+
 _PREFIX: Final = re.compile(r"^(mp4|flv|mp3|id3|f4v|raw|sub):", re.IGNORECASE)
-_BAD: Final = re.compile(r"[\x00-\x1f\x7f\\]")
+# C0 and C1 controls, and what some readers of logs take for the end of a line.
+_BAD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\]")
+_ENDINGS: Final = (".flv", ".mp3")
 _PORTS: Final = {"rtmp": 1935, "rtmps": 443}
 
 
@@ -40,8 +46,9 @@ class Route:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query as a dict; of repeated names the last counts."""
-        return dict(parse_qsl(self.query, keep_blank_values=True, max_num_fields=64, errors="replace"))
+        """The query as a dict; of repeated names the last counts, of more than 64 parameters the first 64."""
+        some = "&".join(self.query.split("&", MAX_PARAMETERS)[:MAX_PARAMETERS])
+        return dict(parse_qsl(some, keep_blank_values=True, errors="replace"))
 
 
 @frozen
@@ -83,10 +90,20 @@ def route(app: str, name: str, tc_url: str = "") -> Route:
             segments.append(segment)
     if not segments:
         raise _refused("is empty: say /app/name")
+    segments[-1] = _without_ending(segments[-1])
     query = "&".join(part for part in (app_query, name_query) if part)
     if _BAD.search(query):
         raise _refused("has a control character")
     return Route("/" + "/".join(segments), query, prefix)
+
+
+def _without_ending(name: str) -> str:
+    for ending in _ENDINGS:
+        rest = name[: -len(ending)] if name.lower().endswith(ending) else ""
+        if rest and rest != "_definst_":
+            _check(rest)  # "...flv" climbs
+            return rest
+    return name
 
 
 def _refused(why: str) -> RemoteProtocolError:

@@ -8,6 +8,8 @@ Paths are Wowza's, so that a graph moves from one to the other unchanged:
 * What a request for HLS gets is in `tierkit.packaging`: every stream is packaged for as long as it is here.
 * A stream whose publisher has left keeps its playlist for `linger` seconds, so that players bridge the time
   until it is back; then both its names are gone.
+* While nobody publishes, the clip of `off_air` is shown and packaged, behind a discontinuity, for as long as somebody
+  plays the stream or asks for its HLS.
 * Memory: for each stream `keep_bytes`, or the playlist's own segments where those are more, the open segment,
   and the ring of the live kit.
 """
@@ -21,12 +23,24 @@ from typing import ClassVar
 import trio
 from attrs import field, frozen
 
+from tierkit.access import Access, AccessStatistics, authorise_option, decide_within_option, open_access
 from tierkit.codecs.rtmp_session import ConnectRequested
-from tierkit.codecs.rtmp_url import Route
 from tierkit.http import serve_http
-from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
+from tierkit.live import (
+    TAKEOVER_HELP,
+    TAKEOVERS,
+    Publication,
+    Stream,
+    Streams,
+    StreamStatistics,
+    streams_of,
+    takeover_of,
+)
+from tierkit.off_air import OffAir, OffAirOptions, clip_problem, load_clip, names
 from tierkit.packaging import Channels, PackagerStatistics, Packaging
 from tierkit.plugin import (
+    Attempt,
+    Authoriser,
     Connection,
     Context,
     Figures,
@@ -42,9 +56,10 @@ from tierkit.rtmp import RTMPHost, RTMPRefusal, Sweeper, serve_rtmp
 __all__ = ["Ingest", "IngestStatistics", "PackagedStream"]
 
 _RTMP = ("rtmp", "rtmps")
-#: Seconds between looks at what has gone off air, and over which a bitrate is measured.
+#: Seconds between looks at what has gone off air.
 _LOOK = 0.25
-_MEASURE = 5.0
+#: Segments' lengths for which a player of HLS may ask for nothing and still be there.
+_AWAY = 3
 
 
 @frozen
@@ -88,11 +103,7 @@ class Ingest(Service):
         maximum=60,
         unit="s",
     )
-    takeover: bool = option(
-        False,
-        "A new publisher of a name ends the one that is there, instead of being refused; for encoders that "
-        "come back before their old connection is known to be dead.",
-    )
+    takeover: str | bool = option("never", TAKEOVER_HELP, choices=TAKEOVERS, converter=takeover_of)
     max_streams: int = option(200, "Streams at once.", minimum=1, maximum=100_000)
     max_bitrate: int = option(
         100_000_000,
@@ -101,9 +112,38 @@ class Ingest(Service):
         maximum=10**11,
         unit="bit/s",
     )
+    authorise: tuple[Authoriser, ...] = authorise_option(
+        "Who may publish and play over RTMP: authorisers, all of which must allow.  None lets everybody.  Who "
+        "plays HLS is not asked: that is for an edge in front to guard."
+    )
+    decide_within: float = decide_within_option()
     cors: str = option(
         "*", "What Access-Control-Allow-Origin says to players on other sites' pages; empty sends no such header."
     )
+
+    off_air: str = option(
+        "",
+        "An FLV file that is shown in a loop while nobody publishes: a clip with the same kinds of media, in the same "
+        "codecs, as the streams; empty for none.",
+    )
+    off_air_for: tuple[str, ...] = option(
+        (),
+        "Names, such as 'live/hall', that are shown the clip also before their first publisher; all others once they "
+        "have had one.",
+        converter=names,
+    )
+    off_air_after: float = option(
+        1.0,
+        "Time off air after which the clip begins; encoders that come straight back are not preceded by it.",
+        minimum=0,
+        maximum=5,
+        unit="s",
+    )
+
+    @property
+    def clip(self) -> OffAirOptions:
+        """What is shown while nobody publishes."""
+        return OffAirOptions(self.off_air, self.off_air_for, self.off_air_after)
 
     @property
     def packaging(self) -> Packaging:
@@ -118,16 +158,26 @@ class Ingest(Service):
 
     def problems(self) -> list[str]:
         """The ranges of the options, and how they go together."""
-        found = super().problems()
+        found = [*super().problems(), *self.clip.problems()]
         if self.patience <= self.segment:
             found.append(f"option patience={self.patience!r} must be more than segment={self.segment!r}: raise it")
         return found
 
+    def problems_here(self) -> list[str]:
+        """What is wrong with the off-air clip's file."""
+        return clip_problem(self.off_air)
+
     @asynccontextmanager
     async def open(self, tier: Node, ctx: Context) -> AsyncIterator[Running]:
         """Begin to serve in `tier`."""
-        async with trio.open_nursery() as nursery:
-            running = _Origin(self, ctx)
+        clip = await load_clip(ctx, self.clip)
+        async with (
+            open_access(self.authorise, ctx, within=self.decide_within) as access,
+            trio.open_nursery() as nursery,
+        ):
+            running = _Origin(self, ctx, access)
+            running.off_air.start(self.clip, clip)
+            nursery.start_soon(running.off_air.run, name=f"{ctx.tier} shows its off-air clip")
             nursery.start_soon(running.sweeper.run, name=f"{ctx.tier} looks after the silent")
             nursery.start_soon(running.look_after_streams, name=f"{ctx.tier} looks after its streams")
             nursery.start_soon(running.hls.look_after, name=f"{ctx.tier} packages its streams")
@@ -161,20 +211,26 @@ class IngestStatistics:
     not_found: int = field(metadata={"merge": "sum"})
     #: Publishers dropped because they sent more than `max_bitrate`.
     too_fast: int = field(metadata={"merge": "sum"})
+    #: What its authorisers have decided.
+    access: AccessStatistics = field(metadata={"merge": "sum"})
     #: Every stream.
     streams: tuple[PackagedStream, ...] = field(metadata={"merge": "last"})
 
 
 class _Origin(Running, RTMPHost):
-    def __init__(self, recipe: Ingest, ctx: Context) -> None:
+    access: Access
+
+    def __init__(self, recipe: Ingest, ctx: Context, access: Access) -> None:
         self.recipe = recipe
         self.ctx = ctx
+        self.access = access
         self.sweeper = Sweeper(ctx)
         self.live: Streams = streams_of(ctx)
+        self.off_air = OffAir(ctx, "ingest")
         self.hls = Channels(ctx, self.live, recipe.packaging, first_wait=recipe.first_wait, cors=recipe.cors)
-        #: When, and at how many bytes, each stream was last measured.
-        self._measured: dict[Stream, tuple[float, int]] = {}
-        self._http = self._too_fast = 0
+        self.hls.standing = self._standing
+        self._adopt(recipe)
+        self._http = 0
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -196,7 +252,8 @@ class _Origin(Running, RTMPHost):
             http_connections=self._http,
             requests=self.hls.requests,
             not_found=self.hls.not_found,
-            too_fast=self._too_fast,
+            too_fast=self.sweeper.too_fast,
+            access=self.access.statistics(),
             streams=tuple(
                 PackagedStream(live=each.stream.statistics(), hls=each.packager.statistics()) for each in self.hls
             ),
@@ -221,52 +278,50 @@ class _Origin(Running, RTMPHost):
         # How a stream is packaged is decided when it begins: that would need new streams, so a new tier.
         if not isinstance(service, Ingest) or service.packaging != self.recipe.packaging:
             return False
-        self.recipe = service
-        self.hls.first_wait, self.hls.cors = service.first_wait, service.cors
+        self._adopt(service)
+        self.off_air.adopt(service.clip)
+        self.access.replace(service.authorise, service.decide_within)
         return True
+
+    def _adopt(self, recipe: Ingest) -> None:
+        self.recipe = recipe
+        self.sweeper.max_bitrate = recipe.max_bitrate
+        self.hls.first_wait, self.hls.cors = recipe.first_wait, recipe.cors
+        self.hls.audience = max(recipe.linger, _AWAY * recipe.segment)
 
     # --- publishing and playing over RTMP --------------------------------------------------------
 
-    async def publish(self, route: Route, peer: str) -> Publication:
-        stream = self.live.get(route.path)
+    async def publish(self, attempt: Attempt) -> Publication:
+        stream = self.live.get(attempt.path)
         if stream is None:
-            if len(self.live) >= self.recipe.max_streams:
+            if self._full:
                 reason = f"{self.ctx.tier} has {len(self.live)} streams, its bound: raise max_streams"
                 raise RTMPRefusal("NetStream.Publish.Denied", reason)
-            stream = self.live.open(route.path)
-        return stream.publish(peer, takeover=self.recipe.takeover)
+            stream = self.live.open(attempt.path)
+        return stream.publish(str(attempt.peer), takeover=self.recipe.takeover)
 
-    async def play(self, route: Route, request: ConnectRequested) -> Stream:
-        stream = self.live.get(route.path)
+    async def play(self, attempt: Attempt, request: ConnectRequested) -> Stream:
+        stream = self.live.get(attempt.path) or self._standing(attempt.path)
         if stream is None:
             # Nobody is to fill the table with names that are only asked for.
-            raise RTMPRefusal("NetStream.Play.StreamNotFound", f"nobody publishes {route.path}")
+            raise RTMPRefusal("NetStream.Play.StreamNotFound", f"nobody publishes {attempt.path}")
         return stream
+
+    @property
+    def _full(self) -> bool:
+        return len(self.live) >= self.recipe.max_streams
+
+    def _standing(self, name: str) -> Stream | None:
+        """A stream that nobody has published yet and that is a programme all the same."""
+        return self.live.open(name) if name in self.live.standing and not self._full else None
 
     # --- looking after streams -------------------------------------------------------------------
 
     async def look_after_streams(self) -> None:
-        """End what has been off air for too long, and drop who sends too much."""
+        """End what has been off air for too long."""
         while True:
             await trio.sleep(_LOOK)
-            for stream in self.live:
-                self._bound(stream)
-            for gone in self.live.expire(self.recipe.linger):
-                self._measured.pop(gone, None)
-
-    def _bound(self, stream: Stream) -> None:
-        now, total, publication = self.ctx.clock(), stream.bytes_in, stream.publication
-        then, before = self._measured.setdefault(stream, (now, total))
-        if now - then < _MEASURE:
-            return
-        self._measured[stream] = (now, total)
-        rate = (total - before) * 8 / (now - then)
-        if rate <= self.recipe.max_bitrate or publication is None:
-            return
-        self._too_fast += 1
-        for served in self.sweeper:
-            if publication in served.publications.values():
-                served.stop(f"it sends {rate / 1e6:.1f} Mbit/s; max_bitrate is {self.recipe.max_bitrate / 1e6:g}")
+            self.live.expire(self.recipe.linger)
 
 
 @hookimpl

@@ -24,7 +24,7 @@ import trio
 from attrs import field, frozen
 
 from tierkit.http import serve_http
-from tierkit.live import streams_of
+from tierkit.live import Stream, streams_of
 from tierkit.packaging import Channels, PackagerStatistics, Packaging
 from tierkit.plugin import Connection, Context, Figures, Node, Running, Service, hookimpl, option
 
@@ -142,7 +142,9 @@ class _Packaging(Running):
     def __init__(self, recipe: Package, ctx: Context) -> None:
         self.recipe = recipe
         self.ctx = ctx
-        self.hls = Channels(ctx, streams_of(ctx), recipe.packaging, first_wait=recipe.first_wait, at_once=self._wants)
+        self.live = streams_of(ctx)
+        self.hls = Channels(ctx, self.live, recipe.packaging, first_wait=recipe.first_wait, at_once=self._wants)
+        self.hls.standing = self._standing
         self._adopt(recipe)
         self._http = 0
 
@@ -182,9 +184,13 @@ class _Packaging(Running):
     def _adopt(self, recipe: Package) -> None:
         self.recipe = recipe
         self.hls.first_wait, self.hls.cors, self.hls.idle = recipe.first_wait, recipe.cors, recipe.idle
+        self.hls.audience = recipe.idle
 
     def _wants(self, stream: str) -> bool:
         return self.recipe.wants(stream)
+
+    def _standing(self, name: str) -> Stream | None:
+        return self.live.open(name) if name in self.live.standing else None
 
 
 @hookimpl

@@ -16,13 +16,14 @@ Tested against what others recorded of Wowza servers, not against a Wowza itself
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
 from urllib.parse import unquote
 
 from attrs import frozen
 
+from tierkit.codecs.rtmp_auth import secure_token, token_asked_for
 from tierkit.plugin import (
     Address,
     Context,
@@ -63,6 +64,10 @@ class Wowza(Source):
     rtmp_port: int = option(
         0, "The port for RTMP, where it is not the origin's own; 0 means the origin's.", minimum=0, maximum=65535
     )
+    flash_version: str = option(
+        "", "What we say we are (flashVer), for servers that take only some encoders (publishValidEncoders)."
+    )
+    token: str = option("", "The shared secret of SecureToken version 1, for RTMP.", secret=True)
     tls: bool = option(False, "Ask by HTTPS and RTMPS; Wowza serves both at 443 where a certificate is set up.")
 
     def problems(self) -> list[str]:
@@ -134,6 +139,17 @@ class LiveWowza(LiveSource):
     def ignored(self) -> tuple[str, ...]:
         """The id of a viewer's session, which Wowza puts into playlists in its normal mode."""
         return ("wowzasessionid",)
+
+    def connect_arguments(self, target: Address) -> Mapping[str, object]:
+        """What this server wants us to be."""
+        return {"flashVer": self.recipe.flash_version} if self.recipe.flash_version else {}
+
+    def greeting(self, said: Mapping[str, object]) -> Sequence[tuple[object, ...]]:
+        """The answer to SecureToken version 1, where the server asks and we have the secret."""
+        asked = token_asked_for(said)
+        if not asked or not self.recipe.token:
+            return ()
+        return (("secureTokenResponse", secure_token(asked, self.recipe.token)),)
 
     def urls(self, stream: str, *, app: str = "", dvr: bool = False) -> dict[str, str]:
         """The URLs at which this server should serve a stream, by kind: "hls" and "rtmp".

@@ -1,9 +1,15 @@
-"""The list of switches: what the HTTP edge holds to, group by group."""
+"""The lists of switches: what the HTTP edge and RTMP hold to, group by group."""
 
 from ..switch import Switch
-from . import hostile, knowing, live_video, shared_cache
+from . import hostile, knowing, live_video, rtmp, shared_cache
 
-#: What the rules of a group are about, and the rules.
-GROUPS: dict[str, list[Switch]] = {
-    title: rules for module in (shared_cache, live_video, knowing, hostile) for title, rules in module.GROUPS.items()
+#: By page of the documentation: what the rules of a group are about, and the rules.
+PAGES: dict[str, dict[str, list[Switch]]] = {
+    "http": {
+        title: rules
+        for module in (shared_cache, live_video, knowing, hostile)
+        for title, rules in module.GROUPS.items()
+    },
+    "rtmp": rtmp.GROUPS,
 }
+GROUPS: dict[str, list[Switch]] = {title: rules for page in PAGES.values() for title, rules in page.items()}

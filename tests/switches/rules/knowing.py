@@ -314,7 +314,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="Keys are read again when their file changes",
             source="a restart for each key",
-            off={"tierkit.plugins.hls._signing:LOOK_EVERY": 1e9},
+            off={"tierkit._access_files:LOOK_EVERY": 1e9},
             tests=("plugins/test_hls_signing.py::test_keys_are_read_again",),
         ),
         Switch(

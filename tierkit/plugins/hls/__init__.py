@@ -24,11 +24,13 @@ import trio
 from attrs import frozen
 
 from tierkit import AddressError
+from tierkit.access import KeyFile
 from tierkit.codecs import http_cache
 from tierkit.codecs.path_rule import PathRule, path_problem
 from tierkit.codecs.query import QueryRule, pattern_problem
 from tierkit.codecs.secure_link import expression_problem
 from tierkit.codecs.signed_url import DEFAULT_EXPRESSION
+from tierkit.events import PluginFailed
 from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
 from tierkit.plugin import Context, Node, Running, Service, Trust, hookimpl, open_store, option
 
@@ -43,7 +45,7 @@ from ._pass import Passer
 from ._places import Gate, bare
 from ._policy import Live, Plain, Policy
 from ._probe import Prober
-from ._signing import KeyFile, LinkSigning, Signing, TokenSigning
+from ._signing import LinkSigning, Signing, TokenSigning
 
 __all__ = ["HLS", "HLSStatistics"]
 
@@ -214,7 +216,12 @@ class HLS(Service):
     def _signing(self, ctx: Context) -> Signing | None:
         if not self.signing:
             return None
-        keys = KeyFile(self.signing_keys, ctx.clock)
+        keys = KeyFile(
+            self.signing_keys,
+            ctx.clock,
+            option="signing_keys",
+            tell=lambda reason: ctx.emit(PluginFailed(plugin=self.name, reason=reason)),
+        )
         if self.signing == "token":
             return TokenSigning(keys, time.time)
         return LinkSigning(keys, time.time, self.secure_link_expression)

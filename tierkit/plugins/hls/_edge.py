@@ -119,7 +119,8 @@ class Edge(Running):
         return [
             StreamState(
                 name=each.track.path,
-                on_air=not each.facts.ended and now - each.at < 3 * each.facts.pace,
+                on_air=(on_air := not each.facts.ended and now - each.at < 3 * each.facts.pace),
+                source="live" if on_air else "",
                 viewers=self.flow.audience.count(now, folder_of(self.flow.gate.name(each.track.path))),
             )
             for each in self.flow.fetcher.streams.values()

@@ -1,78 +1,26 @@
 """Signed URLs at an edge: who may have what, and how a playlist hands its permission on to what it lists.
 
-The secrets stand in a file, one a line, `ID SECRET`; it is read again when it changes, so that a key is added before
-URLs are signed with it, and taken out when the last of those has ended.  Nothing of it is ever told.
+The secrets stand in a file (`tierkit.access.KeyFile`), which is read again when it changes, so that a key is added
+before URLs are signed with it, and taken out when the last of those has ended.
 """
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from attrs import frozen
 
+from tierkit.access import KeyFile
 from tierkit.codecs.hls_rewrite import Child, QueryTemplate, children, meanings, rewrite
 from tierkit.codecs.hls_uris import with_query
 from tierkit.codecs.query import values
-from tierkit.codecs.signed_url import SecureLink, SigningKey, Unsigned, inherited, verify
-from tierkit.plugin import TierkitError
+from tierkit.codecs.signed_url import SecureLink, Unsigned, inherited, verify
 
 from ._places import Refused
 
-__all__ = ["KeyFile", "LinkSigning", "Signing", "TokenSigning"]
-
-#: Seconds between looks at the file.
-LOOK_EVERY = 1.0
-
-
-class KeyFile:
-    """The secrets of a file.
-
-    Raises TierkitError where it cannot be read; later, what is no good leaves the old ones in force.
-    """
-
-    def __init__(self, path: str, clock: Callable[[], float]) -> None:
-        self.path = path
-        self._clock = clock
-        self._keys: dict[str, SigningKey] = {}
-        self._seen: tuple[int, int] = (0, 0)
-        self._next_look = clock() + LOOK_EVERY
-        self._read()
-
-    def keys(self) -> dict[str, SigningKey]:
-        """By id, in the order of the file."""
-        if self._clock() >= self._next_look:
-            self._next_look = self._clock() + LOOK_EVERY
-            try:
-                self._read()
-            except TierkitError:
-                pass  # half-written: the next look finds it whole
-        return self._keys
-
-    def _read(self) -> None:
-        try:
-            state = os.stat(self.path)
-            seen = (state.st_mtime_ns, state.st_size)
-            if seen == self._seen:
-                return
-            lines = Path(self.path).read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise TierkitError(f"signing_keys={self.path}: {reason}: give a file of lines 'ID SECRET'") from None
-        found = {}
-        for number, line in enumerate(lines, 1):
-            words = line.split()
-            if not words or words[0].startswith("#"):
-                continue
-            if len(words) != 2:
-                raise TierkitError(f"signing_keys={self.path}, line {number}: give 'ID SECRET'")
-            found[words[0]] = SigningKey(words[0], words[1].encode())
-        if not found:
-            raise TierkitError(f"signing_keys={self.path}: it has no key: give lines 'ID SECRET'")
-        self._keys, self._seen = found, seen
+__all__ = ["LinkSigning", "Signing", "TokenSigning"]
 
 
 @contextmanager

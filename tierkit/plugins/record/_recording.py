@@ -162,6 +162,8 @@ class Recording:
             self._disk.lost_gops += self.cutter.lost_gops
 
     def _receive(self, type_id: int, timestamp: int, payload: bytes) -> None:
+        if self.stream.source != "live":
+            return  # the off-air clip is in a file already
         room = self._queued + len(payload) <= self._limit and not self._disk.rests
         self._enqueue(self.cutter.receive(type_id, timestamp, payload, room=room))
 

@@ -8,19 +8,21 @@ from typing import Protocol
 from zlib import crc32
 
 import trio
+from attrs import field, frozen
 
 from tierkit.live import Publication, Stream
 from tierkit.plugin import Address, Candidate, Context, NotServed, UpstreamError
 from tierkit.rtmp import RTMPRefused, RTMPTimeouts, pull
 
-__all__ = ["SCHEMES", "Pull"]
+from ._places import SCHEMES, places
 
-SCHEMES = ("rtmp", "rtmps")
+__all__ = ["Pull", "PullState"]
+
 #: Seconds before upstreams that are well are asked for a stream again that they did not have or that has ended:
 #: first, and at most.  An encoder that comes back is on air again within the players' patience.
 FIRST_REST = 0.5
 LONGEST_REST = 8.0
-#: How often a server may challenge one connection (authmod=adobe asks twice).
+#: How often a source may answer one server with another address.
 MAX_CHALLENGES = 3
 
 
@@ -56,18 +58,36 @@ class PullHost(Protocol):
         """The stream has come on air."""
 
 
+@frozen(kw_only=True)
+class PullState:
+    """One pull now."""
+
+    stream: str = field(metadata={"merge": "last"})
+    #: The upstream that sends media now, or that was tried last.
+    upstream: str = field(metadata={"merge": "last"})
+    #: Whether media comes.
+    connected: bool = field(metadata={"merge": "max"})
+    #: Whether it goes on without players (the option `pull`).
+    kept: bool = field(metadata={"merge": "max"})
+    #: Why no media comes, empty while it does.
+    trouble: str = field(metadata={"merge": "last"})
+
+
 class Pull:
-    """One pull, from its first player to the end of the grace after its last one.
+    """One pull, from its first player to the end of the grace after its last one; or one that is kept up for ever.
 
     Attributes:
         connected: whether media comes.
+        kept: whether it goes on without players.
         scope: cancel it to end the pull.
     """
 
     def __init__(self, host: PullHost, stream: Stream, extra: Mapping[str, object]) -> None:
         self.stream = stream
         self.connected = False
+        self.kept = False
         self.scope = trio.CancelScope()
+        self._upstream = ""
         self._host = host
         self._extra = extra
         self._rests = 0
@@ -76,10 +96,26 @@ class Pull:
         """A player has come."""
         self.scope.deadline = math.inf
 
+    def keep(self, kept: bool) -> None:
+        """Have it go on without players, or end a grace after the last one has left."""
+        self.kept = self.stream.kept = kept
+        self.somebody_is_here()
+        self.last_left()
+
+    def state(self) -> PullState:
+        """How it fares."""
+        return PullState(
+            stream=self.stream.name,
+            upstream=self._upstream,
+            connected=self.connected,
+            kept=self.kept,
+            trouble="" if self.connected else self.stream.trouble,
+        )
+
     def last_left(self) -> None:
         """A player has left: where it was the last, the grace begins."""
-        if not self.stream.players:
-            grace = self._host.bounds.grace if self.stream.on_air else 0.0
+        if not self.stream.players and not self.kept:
+            grace = self._host.bounds.grace if self.stream.playable else 0.0
             self.scope.deadline = trio.current_time() + grace
 
     async def run(self) -> None:
@@ -107,6 +143,7 @@ class Pull:
         """Pull from one upstream until it ends; False where it never began.  Why is told to those who wait."""
         stream = self.stream
         before = stream.epochs
+        self._upstream = candidate.name
         try:
             code = await self._once(candidate)
             stream.trouble = f"{candidate.name} has ended it ({code})"
@@ -129,7 +166,7 @@ class Pull:
             nonlocal publication
             self.connected = True
             self._host.back(candidate)
-            publication = self.stream.publish(candidate.name, takeover=True, pulled=True)
+            publication = self.stream.publish(candidate.name, takeover="always", pulled=True)
             self._host.push_on(self.stream)
             return publication.send
 
@@ -149,6 +186,8 @@ class Pull:
     async def _dial(self, candidate: Candidate, started: Callable[[], Callable[[int, int, bytes], None]]) -> str:
         source = candidate.source
         target: Address | None = await source.target(self.stream.name, SCHEMES)
+        others = [each for each in self._host.ctx.upstream.candidates(SCHEMES, self.stream.name) if each != candidate]
+        elsewhere = await places(others, self.stream.name)
         refused = UpstreamError(candidate.name, "refuses")
         for _ in range(MAX_CHALLENGES):
             if target is None:
@@ -160,6 +199,8 @@ class Pull:
                     started=started,
                     room=self.stream.ring.room,
                     trust=candidate.trust,
+                    others=elsewhere,
+                    greeting=source.greeting,
                     connect_object={**source.connect_arguments(target), **self._extra},
                     timeouts=self._host.bounds.timeouts,
                 )

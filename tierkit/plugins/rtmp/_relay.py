@@ -8,11 +8,13 @@ from secrets import token_hex
 import trio
 from attrs import field, frozen
 
+from tierkit.access import Access, AccessStatistics
 from tierkit.codecs.rtmp_session import ConnectRequested
-from tierkit.codecs.rtmp_url import Route
 from tierkit.events import UpstreamBack, UpstreamLost
 from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
+from tierkit.off_air import OffAir, OffAirOptions
 from tierkit.plugin import (
+    Attempt,
     Candidate,
     Connection,
     Context,
@@ -26,8 +28,9 @@ from tierkit.plugin import (
 )
 from tierkit.rtmp import RTMPHost, RTMPRefusal, RTMPTimeouts, Sweeper, serve_rtmp
 
-from ._pull import SCHEMES, Pull
-from ._push import Push
+from ._places import SCHEMES
+from ._pull import Pull, PullState
+from ._push import Push, PushState
 
 __all__ = ["Bounds", "RTMPStatistics", "Relay"]
 
@@ -51,8 +54,12 @@ class Bounds:
     answer: float
     no_media: float
     max_streams: int
-    takeover: bool
+    takeover: str | bool
     farewell: float
+    off_air: OffAirOptions
+    max_bitrate: int
+    pull: tuple[str, ...] = ()
+    redirect: str = ""
 
     @property
     def timeouts(self) -> RTMPTimeouts:
@@ -80,6 +87,13 @@ class RTMPStatistics:
     pushing: int = field(metadata={"merge": "sum"})
     push_failures: int = field(metadata={"merge": "sum"})
     push_skipped: int = field(metadata={"merge": "sum"})
+    #: Publishers dropped because they sent more than `max_bitrate`.
+    too_fast: int = field(metadata={"merge": "sum"})
+    #: What its authorisers have decided.
+    access: AccessStatistics = field(metadata={"merge": "sum"})
+    #: Every pull and every push, as it is now.
+    upstream: tuple[PullState, ...] = field(metadata={"merge": "last"})
+    targets: tuple[PushState, ...] = field(metadata={"merge": "last"})
     #: The process's one pump.
     pump: PumpStatistics = field(metadata={"merge": "last"})
     #: Every stream.
@@ -89,10 +103,16 @@ class RTMPStatistics:
 class Relay(Running, RTMPHost):
     """One tier's relay."""
 
-    def __init__(self, ctx: Context, nursery: trio.Nursery, policy: FanoutPolicy, bounds: Bounds) -> None:
+    access: Access
+
+    def __init__(
+        self, ctx: Context, nursery: trio.Nursery, access: Access, policy: FanoutPolicy, bounds: Bounds
+    ) -> None:
         self.ctx = ctx
+        self.access = access
         self.sweeper = Sweeper(ctx)
         self.live: Streams = streams_of(ctx)
+        self.off_air = OffAir(ctx, "rtmp", begun=self.push_on)
         self.adopt(policy, bounds)
         self.began = self.pull_failures = self.push_failures = self.push_skipped = 0
         self._nursery = nursery
@@ -110,6 +130,9 @@ class Relay(Running, RTMPHost):
         self.bounds = bounds
         self.patience = bounds.patience
         self.sweeper.farewell = bounds.farewell
+        self.off_air.adopt(bounds.off_air)
+        self.sweeper.max_bitrate = bounds.max_bitrate
+        self.sweeper.elsewhere = bounds.redirect
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -130,6 +153,10 @@ class Relay(Running, RTMPHost):
             pushing=sum(each.connected for each in self._pushes.values()),
             push_failures=self.push_failures,
             push_skipped=self.push_skipped + sum(each.skipped for each in self._pushes.values()),
+            too_fast=self.sweeper.too_fast,
+            access=self.access.statistics(),
+            upstream=tuple(each.state() for each in self._pulls.values()),
+            targets=tuple(each.state() for each in self._pushes.values()),
             pump=self.live.pump.statistics(),
             streams=tuple(stream.statistics() for stream in self.live),
         )
@@ -168,23 +195,23 @@ class Relay(Running, RTMPHost):
             shown = " -> ".join(each.partition("#")[0] for each in (*way, self._hop))
             raise RTMPRefusal("NetConnection.Connect.Rejected", f"a loop: {shown}; mend upstream=")
 
-    async def play(self, route: Route, request: ConnectRequested) -> Stream:
+    async def play(self, attempt: Attempt, request: ConnectRequested) -> Stream:
         self._requests += 1
         try:
-            return await self._find(route, request)
+            return await self._find(attempt, request)
         except RTMPRefusal:
             self._refused += 1
             raise
 
-    async def _find(self, route: Route, request: ConnectRequested) -> Stream:
+    async def _find(self, attempt: Attempt, request: ConnectRequested) -> Stream:
         if self.sweeper.leaving:
             raise RTMPRefusal("NetStream.Play.Failed", f"{self.ctx.tier} is about to stop")
         if not self.ctx.upstream.names:
-            stream = self._open(route.path, "NetStream.Play.Failed")
+            stream = self._open(attempt.path, "NetStream.Play.Failed")
             self._hits += stream.on_air
             return stream
         # The canonical spelling is asked for upstream, too: two spellings are one stream and one pull.
-        name = self.ctx.upstream.key(route.path)
+        name = self.ctx.upstream.key(attempt.path)
         pulling = self._pull_of(name)
         if pulling is None:
             await self._check_served(name)
@@ -192,19 +219,31 @@ class Relay(Running, RTMPHost):
         if pulling is not None:
             self._hits += 1
             return pulling.stream
-        self.began += 1
-        extra = {PATH_KEY: ",".join((*_way(request), self._hop))}
-        pulling = self._pulls[name] = Pull(self, self._open(name, "NetStream.Play.Failed"), extra)
-        self._nursery.start_soon(self._keep, name, pulling, name=f"{self.ctx.tier} pulls {name}")
-        return pulling.stream
+        return self._begin(name, (*_way(request), self._hop)).stream
 
-    async def publish(self, route: Route, peer: str) -> Publication:
+    def _begin(self, name: str, way: Sequence[str]) -> Pull:
+        pulling = Pull(self, self._open(name, "NetStream.Play.Failed"), {PATH_KEY: ",".join(way)})
+        self.began += 1
+        self._pulls[name] = pulling
+        self._nursery.start_soon(self._keep, name, pulling, name=f"{self.ctx.tier} pulls {name}")
+        return pulling
+
+    def keep_up(self) -> None:
+        """Pull what the option `pull` names, whether or not anybody plays it, and let others end as usual."""
+        wanted = {self.ctx.upstream.key("/" + name.strip("/")) for name in self.bounds.pull}
+        for name in wanted:
+            (self._pull_of(name) or self._begin(name, (self._hop,))).keep(True)
+        for name, pulling in self._pulls.items():
+            if pulling.kept and name not in wanted:
+                pulling.keep(False)
+
+    async def publish(self, attempt: Attempt) -> Publication:
         if self.sweeper.leaving:
             raise RTMPRefusal("NetStream.Publish.Denied", f"{self.ctx.tier} is about to stop")
         if self.ctx.upstream.names:
             raise RTMPRefusal("NetStream.Publish.Denied", f"{self.ctx.tier} pulls its streams: publish to its upstream")
-        stream = self._open(route.path, "NetStream.Publish.Denied")
-        publication = stream.publish(peer, takeover=self.bounds.takeover)
+        stream = self._open(attempt.path, "NetStream.Publish.Denied")
+        publication = stream.publish(str(attempt.peer), takeover=self.bounds.takeover)
         self.push_on(stream)
         return publication
 
@@ -252,10 +291,10 @@ class Relay(Running, RTMPHost):
                 self.live.discard(pulling.stream)
 
     def push_on(self, stream: Stream) -> None:
-        """Push a stream that has come on air to every target."""
+        """Push a stream that has come on air, or is shown the off-air clip, to every target."""
         for candidate in self.ctx.push:
             key = (stream.name, candidate.name)
-            if key not in self._pushes:
+            if key not in self._pushes and candidate.source.takes(stream.name):
                 pushing = self._pushes[key] = Push(self, stream, candidate, {PATH_KEY: self._hop})
                 self._nursery.start_soon(self._push, key, pushing, name=f"{self.ctx.tier} pushes to {candidate.name}")
 

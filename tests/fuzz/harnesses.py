@@ -1,0 +1,13 @@
+"""Every harness by the name of its codec, which is also that of its corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from . import http, rtmp
+
+__all__ = ["CORPUS", "HARNESSES"]
+
+CORPUS = Path(__file__).parent.parent / "data" / "corpus"
+HARNESSES: dict[str, Callable[[bytes], None]] = rtmp.HARNESSES | http.HARNESSES
