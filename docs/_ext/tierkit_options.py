@@ -1,6 +1,7 @@
 """Tables of options, made from the recipes themselves so that they cannot drift from them."""
 
 import importlib
+import re
 
 import attrs
 from docutils import nodes
@@ -32,8 +33,8 @@ class Options(SphinxDirective):
 
 
 def plain(text):
-    """A help as it is: asterisks are patterns, no emphasis."""
-    return text.replace("*", r"\*")
+    """A help as it is: asterisks are patterns, no emphasis, and a name that ends in ``_`` is no link."""
+    return re.sub(r"(_(?=\W)|\*)", r"\\\1", text)
 
 
 def shown(value, meta):
