@@ -138,17 +138,25 @@ def _services(graph: Graph) -> Iterator[str]:
                     else f"{node.name}: {hidden[0]} leads to {first.name} and never to {service.name}, which speaks it "
                     "too: give one of them a tier of its own"
                 )
-            elif node.listen and not answered:
+            elif node.listen and service.schemes and not answered:
                 yield (
                     f"{node.name}: no listener leads to {service.name}: "
                     f"add listen='{service.schemes[0]}://:PORT', or leave the service out"
                 )
+        # Of two with doors, one has none, which is told above.
+        for name, count in Counter(each.name for each in node.serves if not each.schemes).items():
+            if count > 1:
+                yield f"{node.name}: serves {name} {count} times: once is enough"
         for listener in node.listen:
             scheme = node.scheme_of(listener)
             if node.service_for(scheme) is None:
                 offered = ", ".join(dict.fromkeys(s for each in node.serves for s in each.schemes))
                 what = f"scheme {scheme!r}" if scheme else "its TLS"
-                yield f"{node.name}: nothing answers at {listener.address}, {what} is none of {offered}: change it"
+                if offered:
+                    yield f"{node.name}: nothing answers at {listener.address}, {what} is none of {offered}: change it"
+                else:
+                    names = " and ".join(each.name for each in node.serves)
+                    yield f"{node.name}: nothing answers at {listener.address}, {names} needs no door: add what does"
 
 
 def _a(role: str) -> str:

@@ -33,6 +33,9 @@ __all__ = [
     "LoopBlocked",
     "PluginFailed",
     "StreamFault",
+    "Recorded",
+    "RecordingFailed",
+    "RecordingLeft",
     "Draining",
 ]
 
@@ -176,6 +179,53 @@ class StreamFault(Event):
     @property
     def text(self) -> str:
         return f"{self.tier}: {self.stream}: {self.reason}"
+
+
+@frozen(kw_only=True)
+class Recorded(Event):
+    """A file of `stream` is finished: `seconds` of media, `bytes` long."""
+
+    stream: str
+    file: str
+    seconds: float
+    bytes: int
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: {self.stream} is recorded: {self.file}, {self.seconds:.1f} s, {self.bytes / 1e6:.1f} MB"
+
+
+@frozen(kw_only=True)
+class RecordingFailed(Event):
+    """`file` cannot be written; the stream goes on, and the next file is tried in `retry_in` seconds.
+
+    0 stands for a folder that was not there at the start: it is tried when a stream begins.
+    """
+
+    stream: str
+    file: str
+    reason: str
+    retry_in: float
+
+    @property
+    def text(self) -> str:
+        when = f"in {self.retry_in:g} s" if self.retry_in else "when a stream begins"
+        return f"{self.tier}: {self.stream} is not recorded, {self.file}: {self.reason}; next try {when}"
+
+
+@frozen(kw_only=True)
+class RecordingLeft(Event):
+    """A file that nobody finishes: whoever wrote it has ended in the middle.  It plays as it is."""
+
+    file: str
+    bytes: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{self.tier}: {self.file} was left by a process that ended while it recorded, {self.bytes / 1e6:.1f} MB: "
+            "it plays up to there; rename or delete it"
+        )
 
 
 @frozen(kw_only=True)

@@ -32,6 +32,8 @@ _WARNINGS = (
     events.ConnectionFailed,
     events.Dropped,
     events.LoopBlocked,
+    events.RecordingFailed,
+    events.RecordingLeft,
     events.Refused,
     events.StreamFault,
     events.UpstreamLost,
@@ -40,11 +42,13 @@ _WARNINGS = (
 _BY_STREAM = (
     events.PublisherJoined,
     events.PublisherLeft,
+    events.Recorded,
+    events.RecordingFailed,
     events.StreamEnded,
     events.StreamFault,
     events.StreamStarted,
 )
-_KEYED = ("reason", "upstream", "plugin", "task")
+_KEYED = ("reason", "upstream", "plugin", "task", "file")
 
 
 @attrs.define

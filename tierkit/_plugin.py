@@ -223,7 +223,8 @@ class Service(Recipe):
 
     #: What kinds of tier it can stand in.
     roles: ClassVar[frozenset[Role]]
-    #: Schemes of the doors it answers at; the first is what a bare ``:PORT`` gets.
+    #: Schemes of the doors it answers at, the first is what a bare ``:PORT`` gets; empty for one that needs no door
+    #: and works on the tier's streams alone.  Nobody ever calls `handle` of such a one.
     schemes: ClassVar[tuple[str, ...]]
     #: Schemes it can pull from an upstream; empty for one that has no upstream.
     pulls: ClassVar[tuple[str, ...]] = ()

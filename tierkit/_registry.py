@@ -328,8 +328,10 @@ def _schemes_problem(recipe: type[Service | Source]) -> str:
         value = getattr(recipe, label, ())
         if not isinstance(value, tuple) or not all(isinstance(each, str) for each in value):
             return f"its {label} must be a tuple of strings: {label}: ClassVar[tuple[str, ...]] = ('...',)"
-    if not getattr(recipe, "schemes", ()):
-        return "say what it speaks: schemes: ClassVar[tuple[str, ...]] = ('...',)"
+    # A service that needs no door says so by an empty tuple; nothing is no answer.
+    if not getattr(recipe, "schemes", ()) and not (issubclass(recipe, Service) and hasattr(recipe, "schemes")):
+        door = ", or () where it needs no door" if issubclass(recipe, Service) else ""
+        return f"say what it speaks: schemes: ClassVar[tuple[str, ...]] = ('...',){door}"
     if issubclass(recipe, Service) and not (frozenset(getattr(recipe, "roles", ())) or {"none"}) <= _ROLES:
         return "say where it can stand: roles: ClassVar[frozenset[Role]] = frozenset({'relay'})"
     return ""

@@ -10,6 +10,9 @@ from ._events import LoopBlocked as LoopBlocked
 from ._events import PluginFailed as PluginFailed
 from ._events import PublisherJoined as PublisherJoined
 from ._events import PublisherLeft as PublisherLeft
+from ._events import Recorded as Recorded
+from ._events import RecordingFailed as RecordingFailed
+from ._events import RecordingLeft as RecordingLeft
 from ._events import Refused as Refused
 from ._events import StreamEnded as StreamEnded
 from ._events import StreamFault as StreamFault

@@ -33,6 +33,7 @@ from ._live_takeover import STALE
 from ._live_takeover import TAKEOVER_HELP as TAKEOVER_HELP
 from ._live_takeover import TAKEOVERS as TAKEOVERS
 from ._live_takeover import takeover_of as takeover_of
+from ._live_watch import Watchers
 from ._plugin import Context, StreamState
 from ._ports import Connection
 
@@ -228,7 +229,9 @@ class Stream:
             self._streams.ctx.emit(PublisherJoined(peer=publisher, stream=self.name))
         self._streams.ctx.emit(StreamStarted(stream=self.name, origin=publisher))
         self._let_in()
-        return self.publication
+        publication = self.publication
+        self._streams.watchers.tell(self, self.name)
+        return publication
 
     def show_off_air(self) -> Publication:
         """Begin to show a clip: what is sent by it is shown until the next keyframe of a publisher.
@@ -242,6 +245,7 @@ class Stream:
         self.slate = Publication(self, "", self._streams, slate=True)
         self._show(self.slate)
         self._let_in()
+        self._streams.watchers.tell(self, self.name)
         return self.slate
 
     def end(self, code: str, reason: str) -> None:
@@ -284,8 +288,11 @@ class Stream:
             self.slate = None
         else:
             self.publication = None
-        if publication is not self.shown:
-            return  # the clip has been shown all the time
+        if publication is self.shown:  # else the clip has been shown all the time
+            self._show_next()
+        self._streams.watchers.tell(self, self.name)
+
+    def _show_next(self) -> None:
         self.rings.close_syncs()  # who joins now is not shown the last GOP of what has ended
         if self.publication is not None:
             self._show(self.publication)
@@ -313,6 +320,7 @@ class Streams:
         self.pump = ctx.shared(Pump)
         #: Bounds for the streams that begin from now on.
         self.policy = FanoutPolicy()
+        self.watchers: Watchers[Stream] = Watchers(ctx)
         #: Who shows a clip while nobody publishes, and the names that are programmes before anybody did.
         self.cover: Cover | None = None
         self.standing: frozenset[str] = frozenset()
@@ -362,6 +370,13 @@ class Streams:
         del self._streams[stream.name]
         if stream.slate is not None:
             stream.slate.end("its stream is forgotten")
+
+    def follow(self, watcher: Callable[[Stream], None]) -> Callable[[], None]:
+        """Call `watcher` whenever a publisher or the clip has come, before its first message, or gone.
+
+        It is called synchronously and must not block.  A takeover is a going and a coming.  Returns how to end it.
+        """
+        return self.watchers.add(watcher)
 
     def states(self) -> list[StreamState]:
         """Every stream for `Running.streams`."""

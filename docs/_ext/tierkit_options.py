@@ -1,6 +1,7 @@
 """Tables of options, made from the recipes themselves so that they cannot drift from them."""
 
 import importlib
+import re
 
 import attrs
 from docutils import nodes
@@ -24,11 +25,16 @@ class Options(SphinxDirective):
             lines += [
                 f"   * - ``{each.name}``",
                 f"     - ``{shown(each.default, each.metadata)}``",
-                f"     - {each.metadata['help']}{bounds(each.metadata)}",
+                f"     - {plain(each.metadata['help'])}{bounds(each.metadata)}",
             ]
         holder = nodes.container()
         self.state.nested_parse(StringList(lines, source=self.arguments[0]), self.content_offset, holder)
         return holder.children
+
+
+def plain(text):
+    """A help as it is: asterisks are patterns, no emphasis, and a name that ends in ``_`` is no link."""
+    return re.sub(r"(_(?=\W)|\*)", r"\\\1", text)
 
 
 def shown(value, meta):

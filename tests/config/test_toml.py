@@ -240,7 +240,7 @@ MISTAKES = {
     ),
     "a source as a service": (
         FINE.replace('"hls"', '"wowza"'),
-        ["6: e: serves: plugin 'wowza' is unknown: choose among flv, hls, ingest, rtmp"],
+        ["6: e: serves: plugin 'wowza' is unknown: choose among flv, hls, ingest, package, record, rtmp"],
     ),
     "no plugin named": (
         FINE.replace('"hls"', "{ cache_bytes = 3 }"),

@@ -171,6 +171,15 @@ class Publish(Service):
 
 
 @frozen
+class Inside(Echo):
+    """Needs no door."""
+
+    name: ClassVar[str] = "inside"
+    schemes = ()
+    pulls = ()
+
+
+@frozen
 class Box(Source):
     """A server elsewhere with a place of its own for everything."""
 

@@ -11,7 +11,7 @@ from tierkit.plugins.flv import FLV
 from tierkit.plugins.ingest import Ingest
 from tierkit.plugins.rtmp import RTMP
 
-from .fakes import Box, Echo, Publish
+from .fakes import Box, Echo, Inside, Publish
 
 ORIGIN = Origin("origin", "http://origin.example")
 CERTIFICATE = Certificate("cert.pem", "key.pem")
@@ -39,7 +39,7 @@ def test_a_good_graph_has_no_problems() -> None:
     shield = edge("shield", host="s.example", listen=("http://:80", Listener("https://:443", CERTIFICATE)))
     studio = Origin("studio", listen=("rtmp://:1935", "http://:8081"), serves=(Publish(), Echo()))
     box = Origin("box", "box.example:1935", speaks=Box())
-    leaf = edge("leaf", upstream=(shield, studio), policy="hash", listen=":0")
+    leaf = edge("leaf", upstream=(shield, studio), policy="hash", listen=":0", serves=(Inside(), Echo()))
     pusher = Relay("pusher", listen="unix:/run/r.sock", serves=Publish(), push=(studio, box))
     assert check(Graph.of(leaf, pusher, control=":9000")) == []
 
@@ -135,6 +135,14 @@ CASES: dict[str, tuple[Graph, list[str]]] = {
     "a service without a door": (
         Graph.of(Relay("r", listen="rtmp://:1935", serves=(RTMP(), FLV()))),
         ["r: no listener leads to flv: add listen='http://:PORT', or leave the service out"],
+    ),
+    "a door for what needs none": (
+        Graph.of(Relay("r", listen="http://:1", serves=Inside())),
+        ["r: nothing answers at http://:1, inside needs no door: add what does"],
+    ),
+    "the same service without a door twice": (
+        Graph.of(Relay("r", listen=":1", serves=(Echo(), Inside(), Inside(loud=True)))),
+        ["r: serves inside 2 times: once is enough"],
     ),
     "scheme nobody answers": (
         Graph.of(edge(listen=("http://:1", "rtmp://:2"))),

@@ -28,6 +28,25 @@ SAMPLES = [
     (events.StreamStarted(tier="e", stream="live/s", origin="wowza"), "e: live/s is on air from wowza"),
     (events.StreamEnded(tier="e", stream="live/s", reason="ended"), "e: live/s is off air: ended"),
     (events.StreamFault(tier="e", stream="live/s", reason="odd packet"), "e: live/s: odd packet"),
+    (
+        events.Recorded(tier="e", stream="live/s", file="/rec/s.flv", seconds=3600.04, bytes=495_000_000),
+        "e: live/s is recorded: /rec/s.flv, 3600.0 s, 495.0 MB",
+    ),
+    (
+        events.RecordingFailed(tier="e", stream="live/s", file="/rec/s.flv", reason="No space left", retry_in=2.0),
+        "e: live/s is not recorded, /rec/s.flv: No space left; next try in 2 s",
+    ),
+    (
+        events.RecordingLeft(tier="e", file="/rec/s.flv.part", bytes=1_500_000),
+        (
+            "e: /rec/s.flv.part was left by a process that ended while it recorded, 1.5 MB: it plays up to there; "
+            "rename or delete it"
+        ),
+    ),
+    (
+        events.RecordingFailed(tier="e", stream="everything", file="/rec", reason="it is gone", retry_in=0.0),
+        "e: everything is not recorded, /rec: it is gone; next try when a stream begins",
+    ),
     (events.ConnectionFailed(tier="e", peer="p", reason="r"), "e: connection from p failed: r"),
     (events.Refused(tier="e", peer="p", reason="full"), "e: refused p: full"),
     (events.Refused(tier="e", peer="p", reason="full", count=5), "e: refused p: full (5 times)"),

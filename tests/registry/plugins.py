@@ -146,7 +146,7 @@ BAD = {
     "no name": (service("    name = ''\n"), ["give it a name"]),
     "no roles": (service("    roles = frozenset()\n"), ["where it can stand"]),
     "odd role": (service("    roles = frozenset({'server'})\n"), ["where it can stand"]),
-    "no schemes": (service("    schemes = ()\n"), ["what it speaks"]),
+    "no schemes": (service("").replace('    schemes = ("it",)\n', ""), ["what it speaks", "needs no door"]),
     "schemes a string": (service("    schemes = 'it'\n"), ["schemes must be a tuple of strings"]),
     "pulls a string": (service("    pulls = 'it'\n"), ["pulls must be a tuple of strings"]),
     "abstract": (

@@ -5,35 +5,27 @@ Paths are Wowza's, so that a graph moves from one to the other unchanged:
     rtmp://HOST/live/s                      publish and play
     http://HOST/live/s/playlist.m3u8        HLS; chunklist.m3u8 and media_N.ts stand beside it
 
-* A stream that is on air and has no segment yet: its playlist is held back until the first one is there, for
-  `first_wait` seconds at most, then answered 404 (not to be stored).
+* What a request for HLS gets is in `tierkit.packaging`: every stream is packaged for as long as it is here.
 * A stream whose publisher has left keeps its playlist for `linger` seconds, so that players bridge the time
   until it is back; then both its names are gone.
 * While nobody publishes, the clip of `off_air` is shown and packaged, behind a discontinuity, for as long as somebody
   plays the stream or asks for its HLS.
-* Media sequence numbers begin at the Unix time of the stream's first segment.  As segments last a second or
-  more, a name that comes back, even after this process was started again, has higher ones; caches and players
-  never see one name with two contents.
 * Memory: for each stream `keep_bytes`, or the playlist's own segments where those are more, the open segment,
   and the ring of the live kit.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
-from urllib.parse import unquote
 
 import trio
 from attrs import field, frozen
 
 from tierkit.access import Access, AccessStatistics, authorise_option, decide_within_option, open_access
 from tierkit.codecs.rtmp_session import ConnectRequested
-from tierkit.codecs.rtmp_url import route
-from tierkit.events import StreamFault
-from tierkit.http import Request, Response, serve_http, text_response
+from tierkit.http import serve_http
 from tierkit.live import (
     TAKEOVER_HELP,
     TAKEOVERS,
@@ -45,16 +37,7 @@ from tierkit.live import (
     takeover_of,
 )
 from tierkit.off_air import OffAir, OffAirOptions, clip_problem, load_clip, names
-from tierkit.packaging import (
-    CHUNKLIST,
-    PLAYLIST,
-    Packager,
-    PackagerStatistics,
-    Packaging,
-    answer,
-    cors_headers,
-    refuse_method,
-)
+from tierkit.packaging import Channels, PackagerStatistics, Packaging
 from tierkit.plugin import (
     Attempt,
     Authoriser,
@@ -62,7 +45,6 @@ from tierkit.plugin import (
     Context,
     Figures,
     Node,
-    RemoteProtocolError,
     Running,
     Service,
     StreamState,
@@ -198,6 +180,7 @@ class Ingest(Service):
             nursery.start_soon(running.off_air.run, name=f"{ctx.tier} shows its off-air clip")
             nursery.start_soon(running.sweeper.run, name=f"{ctx.tier} looks after the silent")
             nursery.start_soon(running.look_after_streams, name=f"{ctx.tier} looks after its streams")
+            nursery.start_soon(running.hls.look_after, name=f"{ctx.tier} packages its streams")
             try:
                 yield running
             finally:
@@ -234,54 +217,6 @@ class IngestStatistics:
     streams: tuple[PackagedStream, ...] = field(metadata={"merge": "last"})
 
 
-class _Channel:
-    """One stream and its HLS."""
-
-    def __init__(
-        self,
-        stream: Stream,
-        packaging: Packaging,
-        *,
-        sequence: int,
-        clock: Callable[[], float],
-        tell: Callable[[str], None],
-    ) -> None:
-        self.stream = stream
-        self.packager = Packager(packaging, first_sequence=sequence, clock=clock, tell=tell, cut=self.wake)
-        #: Set, and made anew, with each segment.
-        self.news = trio.Event()
-        #: When it was last asked for, on the tier's clock.
-        self.asked = clock()
-        self._splices = stream.splices
-        self._unsubscribe = stream.subscribe(self._receive)
-
-    def _receive(self, type_id: int, timestamp: int, payload: bytes) -> None:
-        if self.stream.splices != self._splices:
-            # Another publisher, or the off-air clip: this is the first of its messages.
-            self._splices = self.stream.splices
-            self.packager.restart()
-        self.packager.receive(type_id, timestamp, payload)
-
-    def follow(self) -> None:
-        """See whether the publisher has gone."""
-        if not self.stream.playable:
-            self.packager.finish()
-
-    def watch(self, watches: Callable[[], bool]) -> None:
-        """Count as an audience of the stream while `watches` says so."""
-        self._unwatch = self.stream.watch(watches)
-
-    def close(self) -> None:
-        self._unsubscribe()
-        self._unwatch()
-        self.wake()
-
-    def wake(self) -> None:
-        """Let those who wait for the next segment look again."""
-        self.news.set()
-        self.news = trio.Event()
-
-
 class _Origin(Running, RTMPHost):
     access: Access
 
@@ -290,13 +225,12 @@ class _Origin(Running, RTMPHost):
         self.ctx = ctx
         self.access = access
         self.sweeper = Sweeper(ctx)
-        self.sweeper.max_bitrate = recipe.max_bitrate
         self.live: Streams = streams_of(ctx)
         self.off_air = OffAir(ctx, "ingest")
-        self._channels: dict[str, _Channel] = {}
-        #: Above every sequence number given so far.
-        self._sequence = 0
-        self._http = self._requests = self._not_found = 0
+        self.hls = Channels(ctx, self.live, recipe.packaging, first_wait=recipe.first_wait, cors=recipe.cors)
+        self.hls.standing = self._standing
+        self._adopt(recipe)
+        self._http = 0
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -307,7 +241,7 @@ class _Origin(Running, RTMPHost):
             return
         self._http += 1
         try:
-            await serve_http(connection, self.answer)
+            await serve_http(connection, self.hls.answer)
         finally:
             self._http -= 1
 
@@ -316,27 +250,26 @@ class _Origin(Running, RTMPHost):
             publishers=self.sweeper.publishers,
             players=self.sweeper.players,
             http_connections=self._http,
-            requests=self._requests,
-            not_found=self._not_found,
+            requests=self.hls.requests,
+            not_found=self.hls.not_found,
             too_fast=self.sweeper.too_fast,
             access=self.access.statistics(),
             streams=tuple(
-                PackagedStream(live=each.stream.statistics(), hls=each.packager.statistics())
-                for each in self._channels.values()
+                PackagedStream(live=each.stream.statistics(), hls=each.packager.statistics()) for each in self.hls
             ),
         )
 
     def figures(self) -> Figures:
         # An origin has no upstream to miss at: every request is a hit.
-        return Figures(viewers=self.sweeper.players + self._http, requests=self._requests, hits=self._requests)
+        viewers, requests = self.sweeper.players + self._http, self.hls.requests
+        return Figures(viewers=viewers, requests=requests, hits=requests)
 
     def streams(self) -> Sequence[StreamState]:
         return self.live.states()
 
     def draining(self) -> None:
         self.sweeper.draining()
-        for channel in self._channels.values():
-            channel.wake()
+        self.hls.wake()
 
     def kick(self, pattern: str) -> int:
         return self.sweeper.kick(pattern)
@@ -345,11 +278,16 @@ class _Origin(Running, RTMPHost):
         # How a stream is packaged is decided when it begins: that would need new streams, so a new tier.
         if not isinstance(service, Ingest) or service.packaging != self.recipe.packaging:
             return False
-        self.recipe = service
+        self._adopt(service)
         self.off_air.adopt(service.clip)
-        self.sweeper.max_bitrate = service.max_bitrate
         self.access.replace(service.authorise, service.decide_within)
         return True
+
+    def _adopt(self, recipe: Ingest) -> None:
+        self.recipe = recipe
+        self.sweeper.max_bitrate = recipe.max_bitrate
+        self.hls.first_wait, self.hls.cors = recipe.first_wait, recipe.cors
+        self.hls.audience = max(recipe.linger, _AWAY * recipe.segment)
 
     # --- publishing and playing over RTMP --------------------------------------------------------
 
@@ -360,9 +298,7 @@ class _Origin(Running, RTMPHost):
                 reason = f"{self.ctx.tier} has {len(self.live)} streams, its bound: raise max_streams"
                 raise RTMPRefusal("NetStream.Publish.Denied", reason)
             stream = self.live.open(attempt.path)
-        publication = stream.publish(str(attempt.peer), takeover=self.recipe.takeover)
-        self._look_at(stream)
-        return publication
+        return stream.publish(str(attempt.peer), takeover=self.recipe.takeover)
 
     async def play(self, attempt: Attempt, request: ConnectRequested) -> Stream:
         stream = self.live.get(attempt.path) or self._standing(attempt.path)
@@ -379,98 +315,13 @@ class _Origin(Running, RTMPHost):
         """A stream that nobody has published yet and that is a programme all the same."""
         return self.live.open(name) if name in self.live.standing and not self._full else None
 
-    # --- HLS -------------------------------------------------------------------------------------
-
-    async def answer(self, request: Request) -> Response:
-        """Answer one HTTP request."""
-        self._requests += 1
-        cors = self.recipe.cors
-        if (refusal := refuse_method(request, cors=cors)) is not None:
-            return refusal
-        name, file = _split(request.path)
-        channel = self._channels.get(name)
-        if channel is None and (stream := self._standing(name)) is not None:
-            channel = self._open_channel(name, stream)
-        if channel is None:
-            return self._nothing(f"nobody publishes {name}" if name else "ask for /APP/NAME/playlist.m3u8")
-        channel.asked = self.ctx.clock()
-        if file in (PLAYLIST, CHUNKLIST):
-            await self._until_ready(channel)
-        found = answer(request, channel.packager.window, file, cors=cors)
-        if found is None:
-            return self._nothing(f"{name} has no {file}, or has it no more")
-        return found
-
-    async def _until_ready(self, channel: _Channel) -> None:
-        if channel.packager.ready or not channel.stream.goes_on:
-            return
-        with trio.move_on_after(self.recipe.first_wait):
-            await channel.news.wait()
-
-    def _nothing(self, reason: str) -> Response:
-        self._not_found += 1
-        return text_response(404, reason, *cors_headers(self.recipe.cors))
-
     # --- looking after streams -------------------------------------------------------------------
 
     async def look_after_streams(self) -> None:
-        """Follow publishers, end what has been off air for too long, and drop who sends too much."""
+        """End what has been off air for too long."""
         while True:
             await trio.sleep(_LOOK)
-            for stream in self.live:
-                self._look_at(stream)
             self.live.expire(self.recipe.linger)
-            for channel in tuple(self._channels.values()):
-                if self.live.get(channel.stream.name) is not channel.stream:
-                    self._forget(channel)
-
-    def _look_at(self, stream: Stream) -> None:
-        key = _key(stream.name)
-        channel = self._channels.get(key)
-        if channel is not None and channel.stream is not stream:
-            # Another spelling of the name, or another stream under it before we had noticed the end of the last.
-            if self.live.get(channel.stream.name) is channel.stream:
-                return
-            self._forget(channel)
-            channel = None
-        if channel is not None:
-            channel.follow()
-        elif stream.playable:
-            self._open_channel(key, stream)
-
-    def _open_channel(self, key: str, stream: Stream) -> _Channel:
-        clock = self.ctx.clock
-        channel = self._channels[key] = _Channel(
-            stream,
-            self.recipe.packaging,
-            sequence=max(self._sequence, int(time.time())),
-            clock=clock,
-            tell=lambda reason: self._fault(stream, reason),
-        )
-        channel.watch(lambda: clock() - channel.asked < max(self.recipe.linger, _AWAY * self.recipe.segment))
-        return channel
-
-    def _forget(self, channel: _Channel) -> None:
-        self._sequence = max(self._sequence, channel.packager.window.next_sequence)
-        del self._channels[_key(channel.stream.name)]
-        channel.close()
-
-    def _fault(self, stream: Stream, reason: str) -> None:
-        self.ctx.emit(StreamFault(stream=stream.name, reason=reason))
-
-
-def _split(path: str) -> tuple[str, str]:
-    """The stream and the file that a request path means; an empty stream where it can mean none."""
-    directory, _, file = path.rpartition("/")
-    try:
-        return _key(route(directory, "").path), file
-    except RemoteProtocolError:
-        return "", file
-
-
-def _key(name: str) -> str:
-    """One spelling for a name in RTMP, where it comes as it is, and in a URL, where it is percent-encoded."""
-    return unquote(name)
 
 
 @hookimpl
