@@ -20,8 +20,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
-import trio
-
 from ._events import PublisherJoined, StreamFault, StreamStarted
 from ._fanout import Cursor, FanoutPolicy, Pump
 from ._live_encoding import FLV_TAGS, RTMP_CHUNKS, WEBSOCKET_FLV, Encoding
@@ -128,7 +126,6 @@ class Stream:
         #: Of the newest message as players see it, ms; and when one was last shown, on the tier's clock.
         self.last_timestamp = 0
         self.last_shown = streams.clock()
-        self._playable = trio.Event()
 
     @property
     def on_air(self) -> bool:
@@ -169,11 +166,6 @@ class Stream:
         """
         self._watches.append(watches)
         return partial(self._watches.remove, watches)
-
-    async def wait_playable(self) -> None:
-        """Until somebody publishes it, or the off-air clip is shown."""
-        while not self.playable:
-            await self._playable.wait()
 
     @property
     def begun(self) -> bool:
@@ -279,7 +271,6 @@ class Stream:
             self.tell(type_id, self.last_timestamp, payload)
 
     def _let_in(self) -> None:
-        self._playable.set()
         self._streams.pump.in_turns([player.resumed for player in self.players])
 
     def gone(self, publication: Publication) -> None:
@@ -298,7 +289,6 @@ class Stream:
             self._show(self.publication)
         else:
             self.off_since = self._streams.clock()
-            self._playable = trio.Event()
 
     def tell(self, type_id: int, timestamp: int, payload: bytes) -> None:
         """Give a message to those who follow the stream in this process; for its publications."""

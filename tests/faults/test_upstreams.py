@@ -26,7 +26,7 @@ SEGMENT = random.Random(3).randbytes(400_000)
 @pytest.fixture(autouse=True)
 def wall(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names of segments come from the wall clock: let it go with the mock one."""
-    monkeypatch.setattr("tierkit.plugins.ingest.time", SimpleNamespace(time=lambda: 1.7e9 + trio.current_time()))
+    monkeypatch.setattr("tierkit._packaging_channels.time", SimpleNamespace(time=lambda: 1.7e9 + trio.current_time()))
 
 
 @pytest.mark.parametrize("fault", ["refuse", "black_hole"])
