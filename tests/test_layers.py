@@ -33,6 +33,7 @@ LEVELS = {
     "_ports": 1,
     "_plugin": 1,
     "_model": 1,
+    "_recipe": 1,
     "_restream": 1,
     "_companion": 1,
     "_purge": 1,
@@ -89,7 +90,7 @@ ADVICE = (
 )
 
 MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
-MODEL |= {"_restream"}
+MODEL |= {"_recipe", "_restream"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"access", "http", "rtmp", "live", "off_air", "packaging", "websocket"}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ._authorise import Action, Authoriser
-from ._plugin import option
+from ._recipe import option
 
 __all__ = ["authorise_option", "chosen_actions", "decide_within_option", "on_option"]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from attrs import evolve, field, frozen
 
-from ._plugin import Recipe
 from ._ports import Peer
+from ._recipe import Recipe
 
 if TYPE_CHECKING:
     from ._plugin import Context

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from ._address import DEFAULT_PORTS, Address
 from ._model import Graph, Node, Origin, Tier
-from ._plugin import option_problems
+from ._recipe import option_problems
 from ._restream import Restream
 
 __all__ = ["check", "listen_address"]

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from ._model import Graph, Node, Origin, Relay, Tier
-from ._plugin import Recipe
+from ._recipe import Recipe
 from ._restream import Restream
 from .errors import TierkitError
 

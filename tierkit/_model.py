@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from attrs import evolve, field, frozen
 
 from ._address import TLS_SCHEMES, Address, Listener, Trust
-from ._plugin import Role, Service, Source, option
+from ._plugin import Role, Service, Source
+from ._recipe import option
 from .errors import GraphError
 
 __all__ = ["Edge", "Graph", "Limits", "Node", "Origin", "Relay", "Tier"]

@@ -24,7 +24,8 @@ import pluggy
 from . import hookspecs
 from ._authorise import Authoriser
 from ._companion import Companion, ControlRoute
-from ._plugin import Observer, Recipe, Role, Service, Source
+from ._plugin import Observer, Role, Service, Source
+from ._recipe import Recipe
 from .errors import PluginError
 
 __all__ = ["PluginInfo", "Registry"]

@@ -20,18 +20,31 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from typing import Any
 
 import trio
 from attrs import frozen
 
 from ._events import PluginFailed, StreamFault
 from ._plugin import Context
+from ._recipe import option
 from .codecs.flv_clip import Clip, parse_clip
 from .codecs.rtmp_message import AUDIO, VIDEO
 from .errors import RemoteProtocolError, TierkitError
 from .live import Publication, Stream, streams_of
 
-__all__ = ["MAX_CLIP_BYTES", "OffAir", "OffAirOptions", "clip_problem", "load_clip", "names", "read_clip"]
+__all__ = [
+    "MAX_CLIP_BYTES",
+    "OffAir",
+    "OffAirOptions",
+    "clip_problem",
+    "load_clip",
+    "names",
+    "off_air_after_option",
+    "off_air_for_option",
+    "off_air_option",
+    "read_clip",
+]
 
 #: Largest file: it stands in memory.
 MAX_CLIP_BYTES = 64 << 20
@@ -48,6 +61,30 @@ _ADVICE = (
     "in the codecs of your streams"
 )
 _WORDS = {AUDIO: "sound", VIDEO: "pictures"}
+
+
+def off_air_option() -> Any:
+    """The option of a service's recipe that names the clip."""
+    help = (
+        "An FLV file that is shown in a loop while nobody publishes: a clip with the same kinds of media, in the same "
+        "codecs, as the streams; empty for none."
+    )
+    return option("", help)
+
+
+def off_air_for_option() -> Any:
+    """The option that names the standing streams."""
+    help = (
+        "Names, such as 'live/hall', that are shown the clip also before their first publisher; all others once they "
+        "have had one."
+    )
+    return option((), help, converter=names)
+
+
+def off_air_after_option() -> Any:
+    """The option that says when the clip begins."""
+    help = "Time off air after which the clip begins; encoders that come straight back are not preceded by it."
+    return option(1.0, help, minimum=0, maximum=5, unit="s")
 
 
 @frozen

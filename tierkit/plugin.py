@@ -35,15 +35,12 @@ from ._plugin import Direct as Direct
 from ._plugin import Figures as Figures
 from ._plugin import LiveSource as LiveSource
 from ._plugin import Observer as Observer
-from ._plugin import Recipe as Recipe
 from ._plugin import Running as Running
 from ._plugin import Service as Service
 from ._plugin import Shared as Shared
 from ._plugin import Source as Source
 from ._plugin import StreamState as StreamState
 from ._plugin import Upstreams as Upstreams
-from ._plugin import option as option
-from ._plugin import option_problems as option_problems
 from ._ports import Blob as Blob
 from ._ports import Bound as Bound
 from ._ports import Connection as Connection
@@ -52,6 +49,9 @@ from ._ports import Door as Door
 from ._ports import Network as Network
 from ._ports import Peer as Peer
 from ._purge import Pattern as Pattern
+from ._recipe import Recipe as Recipe
+from ._recipe import option as option
+from ._recipe import option_problems as option_problems
 from ._store import Entry as Entry
 from ._store import Filler as Filler
 from ._store import Flight as Flight

@@ -36,7 +36,15 @@ from tierkit.live import (
     streams_of,
     takeover_of,
 )
-from tierkit.off_air import OffAir, OffAirOptions, clip_problem, load_clip, names
+from tierkit.off_air import (
+    OffAir,
+    OffAirOptions,
+    clip_problem,
+    load_clip,
+    off_air_after_option,
+    off_air_for_option,
+    off_air_option,
+)
 from tierkit.packaging import Channels, PackagerStatistics, Packaging
 from tierkit.plugin import (
     Attempt,
@@ -121,24 +129,9 @@ class Ingest(Service):
         "*", "What Access-Control-Allow-Origin says to players on other sites' pages; empty sends no such header."
     )
 
-    off_air: str = option(
-        "",
-        "An FLV file that is shown in a loop while nobody publishes: a clip with the same kinds of media, in the same "
-        "codecs, as the streams; empty for none.",
-    )
-    off_air_for: tuple[str, ...] = option(
-        (),
-        "Names, such as 'live/hall', that are shown the clip also before their first publisher; all others once they "
-        "have had one.",
-        converter=names,
-    )
-    off_air_after: float = option(
-        1.0,
-        "Time off air after which the clip begins; encoders that come straight back are not preceded by it.",
-        minimum=0,
-        maximum=5,
-        unit="s",
-    )
+    off_air: str = off_air_option()
+    off_air_for: tuple[str, ...] = off_air_for_option()
+    off_air_after: float = off_air_after_option()
 
     @property
     def clip(self) -> OffAirOptions:

@@ -18,7 +18,7 @@ What a viewer's URL has behind the question mark is for this tier and is not sen
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
@@ -28,7 +28,15 @@ from attrs import frozen
 from tierkit import AddressError
 from tierkit.access import authorise_option, decide_within_option, open_access
 from tierkit.live import TAKEOVER_HELP, TAKEOVERS, takeover_of
-from tierkit.off_air import OffAirOptions, clip_problem, load_clip, names
+from tierkit.off_air import (
+    OffAirOptions,
+    clip_problem,
+    load_clip,
+    names,
+    off_air_after_option,
+    off_air_for_option,
+    off_air_option,
+)
 from tierkit.plugin import Address, Authoriser, Context, FanoutPolicy, Node, Running, Service, hookimpl, option
 
 from ._places import SCHEMES
@@ -37,10 +45,6 @@ from ._push import PushState
 from ._relay import Bounds, Relay, RTMPStatistics
 
 __all__ = ["RTMP", "PullState", "PushState", "RTMPStatistics"]
-
-
-def _names(value: str | Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _no_redirect(url: str) -> str:
@@ -97,7 +101,7 @@ class RTMP(Service):
     pull: tuple[str, ...] = option(
         (),
         "Streams (app/name) that are pulled all the time, whether or not anybody plays them.",
-        converter=_names,
+        converter=names,
     )
     takeover: str | bool = option("never", TAKEOVER_HELP, choices=TAKEOVERS, converter=takeover_of)
     max_bitrate: int = option(
@@ -145,24 +149,9 @@ class RTMP(Service):
         "rtmp://HOST[:PORT] with their own application, or with one behind it; empty: here again.",
     )
 
-    off_air: str = option(
-        "",
-        "An FLV file that is shown in a loop while nobody publishes: a clip with the same kinds of media, in the same "
-        "codecs, as the streams; empty for none.",
-    )
-    off_air_for: tuple[str, ...] = option(
-        (),
-        "Names, such as 'live/hall', that are shown the clip also before their first publisher; all others once they "
-        "have had one.",
-        converter=names,
-    )
-    off_air_after: float = option(
-        1.0,
-        "Time off air after which the clip begins; encoders that come straight back are not preceded by it.",
-        minimum=0,
-        maximum=5,
-        unit="s",
-    )
+    off_air: str = off_air_option()
+    off_air_for: tuple[str, ...] = off_air_for_option()
+    off_air_after: float = off_air_after_option()
 
     @property
     def policy(self) -> FanoutPolicy:
