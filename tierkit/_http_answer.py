@@ -15,7 +15,7 @@ import re
 import trio
 from attrs import frozen
 
-from ._ports import Connection
+from ._ports import RECV_BYTES, Connection
 from .codecs.http1 import (
     MAX_FIELDS,
     MAX_HEAD,
@@ -156,13 +156,16 @@ class ClientResponse:
         """The fields behind the body, once it was read: lower-case names and values, in order."""
         return self._decoder.trailers if self._decoder is not None else ()
 
-    async def read_some(self) -> bytes:
-        """Some bytes of the body, at least one; b"" at its end.  Raises UpstreamError if it ends early."""
+    async def read_some(self, limit: int = RECV_BYTES) -> bytes:
+        """Some bytes of the body, at least one and at most `limit`; b"" at its end.
+
+        Raises UpstreamError if it ends early.
+        """
         while not self.finished:
             if self._early:
-                data, self._early = self._early, b""
+                data, self._early = self._early[:limit], self._early[limit:]
             else:
-                data = await self._recv()
+                data = await self._recv(limit)
             body = self._decode(data) if self._decoder is not None else self._count(data)
             if body:
                 return body
@@ -178,10 +181,10 @@ class ClientResponse:
             parts.append(data)
         return b"".join(parts)
 
-    async def _recv(self) -> bytes:
+    async def _recv(self, limit: int = RECV_BYTES) -> bytes:
         try:
             with trio.move_on_after(self._patience):
-                return await self._connection.recv()
+                return await self._connection.recv(limit)
         except ConnectionLost as error:
             raise UpstreamError(self._where, f"the connection was lost in the middle of an answer: {error}") from None
         raise UpstreamTimeout(self._where, f"sent nothing for {self._patience:g} s in the middle of an answer")
@@ -196,7 +199,7 @@ class ClientResponse:
             raise UpstreamError(self._where, f"sent a malformed answer: {error}") from None
         if self._decoder.finished:
             self.finished = True
-            self.reusable = self.reusable and not self._decoder.rest
+            self.reusable = self.reusable and not (self._decoder.rest or self._early)
         return body
 
     def _count(self, data: bytes) -> bytes:
@@ -214,4 +217,5 @@ class ClientResponse:
             data, self.reusable = data[: self._left], False
         self._left -= len(data)
         self.finished = not self._left
+        self.reusable = self.reusable and not (self.finished and self._early)
         return data

@@ -10,7 +10,7 @@ from http import HTTPStatus
 import trio
 from attrs import define, field
 
-from ._ports import Blob, Connection
+from ._ports import RECV_BYTES, Blob, Connection
 from .codecs.http1 import render_head
 from .errors import ConnectionLost, GivenUp
 
@@ -57,12 +57,15 @@ class BodySink:
         #: Fields to send behind the body, where it goes out in chunks.
         self.trailers: list[tuple[bytes, bytes]] = []
 
-    async def room(self) -> None:
+    async def room(self) -> int:
         """Until the viewer takes more: nothing need be fetched, and held, for one who has stalled.
 
-        Raises ConnectionLost as `write` does.
+        Returns how many bytes to fetch: as many as anything is read at once for one who has had all that was sent,
+        because these leave; a quarter of that for others, who may stall with it.  Raises ConnectionLost as `write`
+        does.
         """
         await writable(self.connection, self._stall)
+        return RECV_BYTES if self.connection.unsent() == 0 else RECV_BYTES // 4
 
     async def write(self, data: bytes | memoryview) -> None:
         """Send some of the body.  Raises ConnectionLost where the viewer has gone or (GivenUp) takes nothing."""

@@ -461,3 +461,17 @@ def test_a_recorded_answer_cut_and_followed_by_noise(answer: bytes, data: st.Dat
     noisy = answer[:cut] + data.draw(st.binary(max_size=20))
     step = data.draw(st.integers(1, 20))
     assert outcome(noisy, step) == outcome(noisy, 1 << 20)
+
+
+@pytest.mark.parametrize("more", [b"", b"more than was said"])
+async def test_no_more_is_read_at_once_than_is_wanted(network: MemoryNetwork, more: bytes) -> None:
+    """Also of what came with the head; and what is left of that behind the end spoils the connection."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n" + bytes(40) + more
+    async with scripted(network, answer, OK, answer, OK):
+        client = client_on(network)
+        async with client.request("GET", URL) as response:
+            assert [len(await response.read_some(16)) for _ in range(4)] == [16, 16, 8, 0]
+        async with client.request("GET", URL) as response:
+            assert await response.read(100)
+        assert client.connected == (2 if more else 1)
+        client.close()

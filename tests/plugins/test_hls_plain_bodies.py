@@ -274,12 +274,13 @@ async def test_nothing_is_read_from_upstream_for_who_takes_nothing(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_some = ClientResponse.read_some
-    early = 0
+    early, pieces = 0, set[tuple[bool, int]]()
 
-    async def watched(self: ClientResponse) -> bytes:
+    async def watched(self: ClientResponse, limit: int) -> bytes:
         nonlocal early
         early += near.unsent() >= network.buffer_bytes
-        return await read_some(self)
+        pieces.add((near.unsent() > 0, limit))
+        return await read_some(self, limit)
 
     network = MemoryNetwork(buffer_bytes=20_000)
     async with open_edge(policy="rfc9111", network=network) as rig:
@@ -294,3 +295,4 @@ async def test_nothing_is_read_from_upstream_for_who_takes_nothing(
             await viewer.connection.recv(1)
             await trio.testing.wait_all_tasks_blocked()
         assert early == 0
+        assert pieces == {(True, 16384)}  # who is behind may stall with it; the first came before we looked

@@ -192,10 +192,7 @@ def takes_trailers(request: Request) -> bool:
 
 
 async def _relay(response: ClientResponse, sink: BodySink, *, trailers: bool) -> None:
-    while True:
-        await sink.room()
-        if not (data := await response.read_some()):
-            break
+    while data := await response.read_some(await sink.room()):
         await sink.write(data)
     if trailers:
         sink.trailers = forwarded_trailers(response.trailers)
