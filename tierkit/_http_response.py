@@ -14,7 +14,11 @@ from ._ports import RECV_BYTES, Blob, Connection
 from .codecs.http1 import render_head
 from .errors import ConnectionLost, GivenUp
 
-__all__ = ["BodySink", "Response", "response_head", "send", "text_response", "writable"]
+__all__ = ["BEHIND", "BodySink", "Response", "response_head", "send", "text_response", "writable"]
+
+#: Bytes to have in hand for a viewer who has not had all that was sent: with what his connection and the one upstream
+#: take beside, one who stalls in what passes stays under 30 KiB.
+BEHIND = 12288
 
 
 @define
@@ -61,11 +65,10 @@ class BodySink:
         """Until the viewer takes more: nothing need be fetched, and held, for one who has stalled.
 
         Returns how many bytes to fetch: as many as anything is read at once for one who has had all that was sent,
-        because these leave; a quarter of that for others, who may stall with it.  Raises ConnectionLost as `write`
-        does.
+        because these leave; fewer for others, who may stall with them.  Raises ConnectionLost as `write` does.
         """
         await writable(self.connection, self._stall)
-        return RECV_BYTES if self.connection.unsent() == 0 else RECV_BYTES // 4
+        return RECV_BYTES if self.connection.unsent() == 0 else BEHIND
 
     async def write(self, data: bytes | memoryview) -> None:
         """Send some of the body.  Raises ConnectionLost where the viewer has gone or (GivenUp) takes nothing."""

@@ -295,4 +295,4 @@ async def test_nothing_is_read_from_upstream_for_who_takes_nothing(
             await viewer.connection.recv(1)
             await trio.testing.wait_all_tasks_blocked()
         assert early == 0
-        assert pieces == {(True, 16384)}  # who is behind may stall with it; the first came before we looked
+        assert pieces == {(True, 12288)}  # who is behind may stall with it; the first came before we looked
