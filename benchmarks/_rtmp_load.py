@@ -340,6 +340,8 @@ class House:
     publishers: list[Publisher] = attrs.Factory(list)
     players: list[Player] = attrs.Factory(list)
     counting: bool = False
+    #: Whether players may be hung up on: where that is no fault, it is the end of that player.
+    patient: bool = False
     _poll: select.epoll = attrs.Factory(select.epoll)
     _by_number: dict[int, Player] = attrs.Factory(dict)
     _due: list[tuple[float, int]] = attrs.Factory(list)
@@ -360,6 +362,18 @@ class House:
         self._by_number[made.socket.fileno()] = made
         self._poll.register(made.socket, select.EPOLLIN)
         return made
+
+    def unpublish(self, publisher: Publisher) -> None:
+        """Hang up a publisher, in the middle of whatever it was sending."""
+        publisher.close()
+        self._due = [each for each in self._due if self.publishers[each[1]] is not publisher]
+        heapq.heapify(self._due)
+
+    def leave(self, player: Player) -> None:
+        """Hang up a player."""
+        self.players.remove(player)
+        self._by_number.pop(player.socket.fileno(), None)
+        player.close()
 
     @property
     def readers(self) -> list[Reader]:
@@ -382,7 +396,18 @@ class House:
                 heapq.heappush(self._due, (self.publishers[number].due(), number))
             wait = min(end, self._due[0][0] if self._due else end) - time.monotonic()
             for number, _ in self._poll.poll(max(0.0, min(wait, 0.05)), TURN):
-                self._by_number[number].turn()
+                self._turn(number)
+
+    def _turn(self, number: int) -> None:
+        player = self._by_number.get(number)
+        if player is None:  # it has left since
+            return
+        try:
+            player.turn()
+        except (Void, OSError):
+            if not self.patient:
+                raise
+            self._poll.unregister(player.socket)
 
     def join_all(self, door: Door, names: Sequence[str], players: int, *, per_second: float = 2000.0) -> None:
         """So many players more, at a pace, over all the streams in turn; until all play."""
