@@ -69,3 +69,9 @@ def test_any_reference_leads_to_rtmp_or_is_refused(url: str, tc_url: str, refere
     except RemoteProtocolError:
         return
     assert found == url or found.startswith(("rtmp://", "rtmps://"))
+
+
+@pytest.mark.parametrize("host", [".", "..", "...:1935"])
+def test_a_host_of_dots_is_none(host: str) -> None:
+    with pytest.raises(RemoteProtocolError, match="no application"):
+        moved("rtmp://h/live/s", "rtmp://h/live", f"rtmp://{host}/live")

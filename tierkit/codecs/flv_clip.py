@@ -65,6 +65,7 @@ def parse_clip(pieces: Iterable[bytes]) -> Clip:
         tags += reader.receive(piece)
         if len(tags) > MOST_TAGS:
             raise RemoteProtocolError(f"it has more than {MOST_TAGS:,} tags")
+    reader.receive(b"")  # a fault behind the last tag is told now, however the file was cut
     media = [tag for tag in tags if tag.type_id in _WORDS and tag.payload]
     frames = [tag for tag in media if _is_frame(tag)]
     codecs = _codecs(frames)

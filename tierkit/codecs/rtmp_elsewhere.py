@@ -62,7 +62,9 @@ def _is_application(url: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    if parts.scheme not in ("rtmp", "rtmps") or not parts.hostname or port == 0 or "@" in parts.netloc:
+    if parts.scheme not in ("rtmp", "rtmps") or port == 0 or "@" in parts.netloc:
+        return False
+    if not (parts.hostname or "").strip("."):
         return False
     return bool(parts.path.strip("/")) and not {".", ".."} & set(parts.path.split("/"))
 
