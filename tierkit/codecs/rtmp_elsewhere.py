@@ -19,7 +19,8 @@ from .rtmp_url import MAX_LENGTH
 
 __all__ = ["moved", "redirect_in"]
 
-_ODD: Final = re.compile(r"[\x00-\x20\x7f\\]")
+#: What no reference has, a fragment included: it would hide what is behind it from a look at the path.
+_ODD: Final = re.compile(r"[\x00-\x20\x7f\\#]")
 
 
 def redirect_in(info: Mapping[str, Any]) -> str:
