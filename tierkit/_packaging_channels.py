@@ -25,9 +25,10 @@ from ._packaging_figures import PackagerStatistics, Packaging
 from ._packaging_packager import Packager
 from ._packaging_window import CHUNKLIST, PLAYLIST
 from ._plugin import Context
+from ._ports import Connection
 from .codecs.rtmp_url import route
 from .errors import RemoteProtocolError
-from .http import Request, Response, text_response
+from .http import Request, Response, serve_http, text_response
 from .live import Stream, Streams
 
 __all__ = ["Channel", "Channels"]
@@ -91,6 +92,7 @@ class Channels:
         packaging, first_wait, cors, idle: may be changed; what is packaged already stays as it began.
         audience: seconds for which somebody who has asked counts as one for whom the off-air clip goes on.
         standing: opens a stream that nobody has published yet, where it is a programme all the same.
+        connections: over HTTP, now.
         requests: answered so far; not_found: those of them for what is not there.
     """
 
@@ -112,7 +114,7 @@ class Channels:
         self.idle = idle
         self.audience = 60.0
         self.standing: Callable[[str], Stream | None] = lambda name: None
-        self.requests = self.not_found = 0
+        self.connections = self.requests = self.not_found = 0
         self._ctx = ctx
         self._live = live
         self._channels: dict[str, Channel] = {}
@@ -130,6 +132,14 @@ class Channels:
         return tuple((each.stream, each.packager.statistics()) for each in self)
 
     # --- what is asked for ------------------------------------------------------------------------
+
+    async def handle(self, connection: Connection) -> None:
+        """Speak HTTP with one viewer."""
+        self.connections += 1
+        try:
+            await serve_http(connection, self.answer)
+        finally:
+            self.connections -= 1
 
     async def answer(self, request: Request) -> Response:
         """Answer one HTTP request for ``/APP/NAME/FILE``."""

@@ -25,7 +25,6 @@ from attrs import field, frozen
 
 from tierkit.access import Access, AccessStatistics, authorise_option, decide_within_option, open_access
 from tierkit.codecs.rtmp_session import ConnectRequested
-from tierkit.http import serve_http
 from tierkit.live import (
     TAKEOVER_HELP,
     TAKEOVERS,
@@ -223,7 +222,6 @@ class _Origin(Running, RTMPHost):
         self.hls = Channels(ctx, self.live, recipe.packaging, first_wait=recipe.first_wait, cors=recipe.cors)
         self.hls.standing = self._standing
         self._adopt(recipe)
-        self._http = 0
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -232,17 +230,13 @@ class _Origin(Running, RTMPHost):
         if door is None or door.scheme in _RTMP:
             await serve_rtmp(connection, self)
             return
-        self._http += 1
-        try:
-            await serve_http(connection, self.hls.answer)
-        finally:
-            self._http -= 1
+        await self.hls.handle(connection)
 
     def statistics(self) -> IngestStatistics:
         return IngestStatistics(
             publishers=self.sweeper.publishers,
             players=self.sweeper.players,
-            http_connections=self._http,
+            http_connections=self.hls.connections,
             requests=self.hls.requests,
             not_found=self.hls.not_found,
             too_fast=self.sweeper.too_fast,
@@ -254,7 +248,7 @@ class _Origin(Running, RTMPHost):
 
     def figures(self) -> Figures:
         # An origin has no upstream to miss at: every request is a hit.
-        viewers, requests = self.sweeper.players + self._http, self.hls.requests
+        viewers, requests = self.sweeper.players + self.hls.connections, self.hls.requests
         return Figures(viewers=viewers, requests=requests, hits=requests)
 
     def streams(self) -> Sequence[StreamState]:

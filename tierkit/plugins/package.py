@@ -23,7 +23,6 @@ from typing import ClassVar
 import trio
 from attrs import field, frozen
 
-from tierkit.http import serve_http
 from tierkit.live import Stream, streams_of
 from tierkit.packaging import Channels, PackagerStatistics, Packaging
 from tierkit.plugin import Connection, Context, Figures, Node, Running, Service, hookimpl, option
@@ -146,19 +145,14 @@ class _Packaging(Running):
         self.hls = Channels(ctx, self.live, recipe.packaging, first_wait=recipe.first_wait, at_once=self._wants)
         self.hls.standing = self._standing
         self._adopt(recipe)
-        self._http = 0
 
     async def handle(self, connection: Connection) -> None:
-        self._http += 1
-        try:
-            await serve_http(connection, self.hls.answer)
-        finally:
-            self._http -= 1
+        await self.hls.handle(connection)
 
     def statistics(self) -> PackageStatistics:
         now = self.ctx.clock()
         return PackageStatistics(
-            http_connections=self._http,
+            http_connections=self.hls.connections,
             requests=self.hls.requests,
             not_found=self.hls.not_found,
             streams=tuple(
@@ -169,7 +163,7 @@ class _Packaging(Running):
 
     def figures(self) -> Figures:
         # What it answers comes from streams that are here already.
-        return Figures(viewers=self._http, requests=self.hls.requests, hits=self.hls.requests)
+        return Figures(viewers=self.hls.connections, requests=self.hls.requests, hits=self.hls.requests)
 
     def draining(self) -> None:
         self.hls.wake()
