@@ -187,9 +187,14 @@ class Publication:
         self._measured = (now, self.stream.bytes_in)
         return (self.stream.bytes_in - before) * 8 / (now - then)
 
-    async def room(self) -> None:
-        """Until players have been sent enough of what came; at once for publishers of any usual rate."""
-        await self.stream.rings.room()
+    async def room(self, *, more: bool = True) -> None:
+        """Until players have been sent enough of what came; at once for publishers of any usual rate.
+
+        Args:
+            more: whether more may be there already.  Where it is not, this waits, as long as players are only sent a
+                batch every so often, until one is about to leave: 0.3 s at most by default.
+        """
+        await self.stream.rings.room(more=more)
 
     def end(self, reason: str) -> None:
         """The publisher has gone; players stay for a while.  Idempotent."""

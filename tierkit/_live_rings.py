@@ -17,6 +17,10 @@ from ._ports import Connection
 
 __all__ = ["EncodingStatistics", "Rings"]
 
+#: Most that may wait unread in the kernel while a publisher's reader rests: three quarters of the window that Linux
+#: begins with (tcp_rmem, half of 131,072), so that nobody is held up by it.
+MAX_UNREAD = 49152
+
 
 @frozen(kw_only=True)
 class EncodingStatistics:
@@ -43,6 +47,8 @@ class Rings:
         self._others: dict[Encoding, Ring] = {}
         #: Sent by rings that were let go.
         self._gone_bytes = 0
+        #: How far the stream had come at the last `room`, and when that was.
+        self._seen = (0, pump.clock())
         self.rtmp = self._ring(policy, RTMP_CHUNKS)
 
     def _ring(self, policy: FanoutPolicy, encoding: Encoding) -> Ring:
@@ -73,10 +79,24 @@ class Rings:
         for ring in (self.rtmp, *self._others.values()):
             ring.close_syncs()
 
-    async def room(self) -> None:
-        """Until the pump has come round to what waits in each of them."""
+    async def room(self, *, more: bool = True) -> None:
+        """Until the pump has come round to what waits in each of them.
+
+        Args:
+            more: whether the publisher may have more for us now.  Where it has not, and somebody plays, this waits
+                until it is worth while to read again.
+        """
         for ring in (self.rtmp, *self._others.values()):
             await ring.room()
+        if not more:
+            await self._rest()
+
+    async def _rest(self) -> None:
+        (before, then), now = self._seen, self._pump.clock()
+        self._seen = (self.rtmp.log.tail, now)
+        came = self.rtmp.log.tail - before
+        if came and (self.rtmp.cursors or self._others):
+            await self._pump.rest((now - then) * MAX_UNREAD / came)
 
     # --- players ---------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ async def pull(
     url: Address,
     *,
     started: Started,
-    room: Callable[[], Awaitable[None]] | None = None,
+    room: Callable[[bool], Awaitable[None]] | None = None,
     trust: Trust | None = None,
     others: Sequence[RTMPPlace] = (),
     connect_object: Mapping[str, Any] | None = None,
@@ -59,7 +59,8 @@ async def pull(
     Args:
         started: called when the first media is there; gives what each message is handed to: its type, its
             timestamp in ms, its payload.  Called again when another connection goes on.
-        room: awaited between reads; holds a server back that sends faster than players take.
+        room: awaited between reads, and told whether more can be read at once; holds a server back that sends
+            faster than players take.
         others: where the server may send us besides its own host.
         connect_object: additions to what `connect` says.
         greeting: what to call once it has accepted the connection.
@@ -92,7 +93,7 @@ class _Pull:
     """One stream, over as many connections as its servers ask for, one after the other."""
 
     def __init__(
-        self, dialler: Callable[[RTMPPlace], Dialler], started: Started, room: Callable[[], Awaitable[None]] | None
+        self, dialler: Callable[[RTMPPlace], Dialler], started: Started, room: Callable[[bool], Awaitable[None]] | None
     ) -> None:
         self._dialler = dialler
         self._started = started
@@ -201,7 +202,7 @@ class _Player:
         """Seconds before it may be asked away again; the first of all may be at once."""
         return max(0.0, self._since + SETTLED - trio.current_time()) if self._later else 0.0
 
-    async def run(self, room: Callable[[], Awaitable[None]] | None) -> str:
+    async def run(self, room: Callable[[bool], Awaitable[None]] | None) -> str:
         session, place = self._line.session, self._line.place
         try:
             ended = self._heed(self._line.early)
@@ -215,7 +216,7 @@ class _Player:
                     raise UpstreamError(place.where, "ended the connection")
                 ended = self._heed(session.receive(data, trio.current_time()))
                 if room is not None and not ended:
-                    await room()
+                    await room(self._line.connection.readable_now())
             return ended
         except RemoteProtocolError as error:
             raise UpstreamError(place.where, f"broke the protocol: {error}") from None

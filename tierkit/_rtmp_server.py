@@ -137,7 +137,7 @@ class _Served:
             del data  # a player may say no more for hours
             await self._flush()
             for publication in self.publications.values():
-                await publication.room()
+                await publication.room(more=self.connection.readable_now())
 
     async def _flush(self) -> None:
         data = self.session.data_to_send()

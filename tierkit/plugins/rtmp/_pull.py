@@ -197,7 +197,7 @@ class Pull:
                     self._host.ctx.network,
                     target,
                     started=started,
-                    room=self.stream.rings.room,
+                    room=lambda more: self.stream.rings.room(more=more),
                     trust=candidate.trust,
                     others=elsewhere,
                     greeting=source.greeting,
