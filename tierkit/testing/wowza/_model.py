@@ -16,8 +16,11 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from tierkit.codecs.wowza_token import SecureToken
+
 from ._profiles import Mode, Profile, profile_of
 from ._sessions import HlsSession, HlsSessions, Place, RtmpSession
+from ._shown_hls import ORIGIN_FIXED_RESTART
 from ._streams import PATTERN, Epoch, IncomingStream, Rendition
 
 __all__ = ["DEFAULT_INSTANCE", "Application", "Connections", "Group", "Instance", "Meter", "Server", "place_of"]
@@ -25,6 +28,8 @@ __all__ = ["DEFAULT_INSTANCE", "Application", "Connections", "Group", "Instance"
 DEFAULT_INSTANCE: Final = "_definst_"
 #: Unix seconds of the recorded server's start (S13: `"version":"1499348681000"`).
 STARTED: Final = 1_499_348_681.0
+#: Where a stream comes from, as it was recorded (S13).
+ENCODER: Final = "wowz://192.168.3.32:55557"
 #: Seconds for which what is on the air when the server opens has been there, so that all lists are full.
 ON_AIR_FOR: Final = 3600.0
 #: Seconds over which a rate is taken.
@@ -96,6 +101,8 @@ class Application:
     instances: dict[str, Instance] = field(factory=dict)
     #: Names of stream files, without ``.stream``.
     stream_files: dict[str, str] = field(factory=dict)
+    #: What players must show (SecureToken, version 2), and for version 1 of RTMP the shared secret alone.
+    token: SecureToken | None = None
     connections: Connections = field(factory=Connections)
     sent: Meter = field(factory=Meter, repr=False)
 
@@ -141,6 +148,9 @@ class Server:
         self.applications: dict[str, Application] = {}
         self.sessions = HlsSessions(self.new_id, idle)
         self.rtmp: list[RtmpSession] = []
+        #: In origin mode: the query and the token of the first request for each stream.
+        self.first_queries: dict[Place, str] = {}
+        self.first_tokens: dict[Place, str] = {}
         self.connections = Connections()
         self.sent = Meter()
         #: Who may use 8086 and 8087, and who may publish: passwords by name.
@@ -205,9 +215,9 @@ class Server:
         self,
         where: str | Place,
         *,
-        source_ip: str = "wowz://192.168.3.32:55557",
+        source_ip: str = "",
         renditions: Iterable[Rendition] = (),
-        pattern: Iterable[int] = PATTERN,
+        pattern: Iterable[int] = (),
         on_air_for: float = 0.0,
         randomise: bool = False,
         **more: object,
@@ -216,8 +226,9 @@ class Server:
 
         Args:
             where: ``app/name``, or ``app/instance/name``.
-            pattern: GOPs of each chunk, over and over.
+            pattern: GOPs of each chunk, over and over; as before, or `PATTERN`, where it is not given.
             on_air_for: seconds since it began.
+            source_ip: as REST spells it; as before, or a recorded one, where it is not given.
             randomise: names get a random token, another one each time (`httpRandomizeMediaName`).
             more: other fields of `IncomingStream`.
         """
@@ -227,18 +238,19 @@ class Server:
         stream = instance.streams.get(place.stream)
         index = stream.epoch.index + 1 if stream is not None else 0
         token = str(self.new_id()) if randomise else ""
-        epoch = Epoch(index, began, tuple(pattern), token=token)
+        lengths = tuple(pattern) or (stream.epoch.pattern if stream is not None else PATTERN)
+        epoch = Epoch(index, began, lengths, token=token)
         if stream is None:
             stream = IncomingStream(
                 name=place.stream,
-                source_ip=source_ip,
+                source_ip=source_ip or ENCODER,
                 epoch=epoch,
                 renditions=tuple(renditions) or (Rendition(),),
                 **more,  # type: ignore[arg-type]
             )
             instance.streams[place.stream] = stream
         else:
-            stream.source_ip = source_ip
+            stream.source_ip = source_ip or stream.source_ip
             stream.reconnect(epoch)
         self.tell(place)
         return stream
@@ -254,6 +266,29 @@ class Server:
         place = place_of(where)
         self.unpublish(place)
         del self.instance(place.application, place.instance).streams[place.stream]
+
+    def restart(self) -> None:
+        """The server begins anew: nobody is known any more, and its encoders have come back at once."""
+        self.since = self.now()
+        self._forget_viewers()
+        self.connections, self.sent = Connections(), Meter()
+        for application in self.applications.values():
+            application.since, application.connections, application.sent = self.since, Connections(), Meter()
+            for instance in application.instances.values():
+                instance.since, instance.connections, instance.sent = self.since, Connections(), Meter()
+        for place, stream in list(self.streams()):
+            if stream.is_connected:
+                self.publish(place, randomise=bool(stream.epoch.token))
+
+    @ORIGIN_FIXED_RESTART.shown
+    def _forget_viewers(self) -> None:
+        self.sessions.forget()
+        self.first_queries.clear()
+        self.first_tokens.clear()
+        self.fixed_id = self.new_id()
+        for each in list(self.rtmp):
+            if each.disconnect is not None:
+                each.disconnect()
 
     def _existing(self, place: Place) -> IncomingStream:
         found = self.find(place)
@@ -311,6 +346,6 @@ def place_of(where: str | Place) -> Place:
         return where
     application, _, rest = where.strip("/").partition("/")
     instance, slash, name = rest.partition("/")
-    if not application or not rest or (slash and not name):
+    if not application or not instance or (slash and not name):
         raise ValueError(f"{where!r} is no stream: write APP/NAME, or APP/INSTANCE/NAME")
     return Place(application, instance, name) if slash else Place(application, DEFAULT_INSTANCE, rest)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from attrs import define, field, frozen
@@ -38,6 +37,8 @@ class HlsSession:
     #: What the request had behind its "?", without the session's own id.
     query: str
     referrer: str
+    #: The query of its SecureToken, which stands in its names; "" for none.
+    token: str = field(repr=False)
     #: Seconds of the server's clock.
     since: float
     last_seen: float
@@ -55,19 +56,36 @@ class HlsSessions:
 
     def __init__(self, make_id: Callable[[], int], idle: float) -> None:
         self.idle = idle
-        #: Those that have been reaped, oldest first.
-        self.ended: deque[HlsSession] = deque(maxlen=REMEMBERED)
         self._make_id = make_id
         self._alive: dict[int, HlsSession] = {}
+        self._ended: dict[int, HlsSession] = {}
 
-    def begin(self, place: Place, address: str, query: str, now: float, *, referrer: str = "") -> HlsSession:
+    @property
+    def ended(self) -> list[HlsSession]:
+        """Those that have been reaped, oldest first."""
+        return list(self._ended.values())
+
+    def was(self, number: int) -> bool:
+        """Whether a session with this id has been reaped."""
+        return number in self._ended
+
+    def begin(
+        self, place: Place, address: str, query: str, now: float, *, referrer: str = "", token: str = ""
+    ) -> HlsSession:
         """A new one."""
         self.reap(now)
         number = self._make_id()
         while number in self._alive:
             number = self._make_id()
         made = HlsSession(
-            id=number, place=place, address=address, query=query, referrer=referrer, since=now, last_seen=now
+            id=number,
+            place=place,
+            address=address,
+            query=query,
+            referrer=referrer,
+            token=token,
+            since=now,
+            last_seen=now,
         )
         self._alive[number] = made
         return made
@@ -97,21 +115,22 @@ class HlsSessions:
         self.reap(now)
         return list(self._alive.values())
 
-    def clear(self) -> None:
-        """End all of them."""
-        for each in list(self._alive.values()):
-            self._end(each)
+    def forget(self) -> None:
+        """None is known any more, as after a restart."""
+        self._alive.clear()
+        self._ended.clear()
 
-    def end(self, sessions: Iterator[HlsSession] | list[HlsSession]) -> None:
-        """End some of them at once."""
-        for each in list(sessions):
-            if not each.reaped:
-                self._end(each)
+    def token(self, number: int | None) -> str:
+        """The token of a session that has not ended."""
+        found = self._alive.get(number) if number is not None else None
+        return found.token if found is not None else ""
 
     def _end(self, session: HlsSession) -> None:
         session.reaped = True
         del self._alive[session.id]
-        self.ended.append(session)
+        self._ended[session.id] = session
+        if len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
 
 
 @define(eq=False, kw_only=True)

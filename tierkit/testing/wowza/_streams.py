@@ -97,6 +97,11 @@ class Epoch:
         until = self.first + self.finished(now)
         return [self.chunk(number) for number in range(max(self.first, until - count), until)]
 
+    def there_at(self, number: int) -> float:
+        """When a chunk is whole, seconds of the clock."""
+        chunk = self.chunk(number)
+        return self.began + (chunk.gop + chunk.gops) * GOP_SECONDS
+
     @property
     def target(self) -> int:
         """EXT-X-TARGETDURATION: the longest, rounded."""
