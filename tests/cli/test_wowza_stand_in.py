@@ -34,8 +34,8 @@ def test_the_assumed_are_printed() -> None:
     [
         (["--stream", "live"], "'live' is no stream: write APP/NAME, or APP/INSTANCE/NAME"),
         (
-            ["--listen", "no.such.host"],
-            "http://no.such.host:1935 cannot be found: write an address of this machine or :PORT",
+            ["--listen", "192.0.2.1"],
+            "http://192.0.2.1:1935 is not an address of this machine: choose one of its own (ip address) or :PORT",
         ),
     ],
 )
