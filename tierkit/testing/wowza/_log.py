@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 
 from attrs import define, field
@@ -27,8 +27,8 @@ class Contact:
     protocol: str = ""
     #: None while it is open.
     closed: float | None = None
-    #: Over HTTP, in order.
-    requests: list[Asking] = field(factory=list, repr=False)
+    #: What was asked last over HTTP.
+    latest: Asking | None = field(default=None, repr=False)
 
 
 @define(eq=False)
@@ -45,6 +45,8 @@ class Asking:
     status: int = 0
     #: Bytes that were sent for it, head included; 0 until they have left.
     sent: int = 0
+    #: A checksum of the body, head and framing left out: another one for each version of a playlist.
+    version: int = 0
     #: What the answer shows.
     shows: tuple[Behaviour, ...] = field(default=(), repr=False)
 
@@ -65,11 +67,13 @@ class Asking:
 
 
 class Log:
-    """Everything so far, oldest first."""
+    """Everything so far, oldest first; of what is older than `remember` requests and connections nothing is left."""
 
-    def __init__(self) -> None:
-        self.requests: list[Asking] = []
-        self.contacts: list[Contact] = []
+    def __init__(self, remember: int) -> None:
+        self.requests: deque[Asking] = deque(maxlen=remember)
+        self.contacts: deque[Contact] = deque(maxlen=remember)
+        #: How many connections there have been.
+        self.numbered = 0
         #: The most connections that were open at once, by port.
         self.most: Counter[str] = Counter()
         self._open: Counter[str] = Counter()
@@ -80,6 +84,7 @@ class Log:
 
     def came(self, contact: Contact) -> None:
         """A connection has been accepted."""
+        self.numbered = contact.number
         self.contacts.append(contact)
         self._open[contact.port] += 1
         self.most[contact.port] = max(self.most[contact.port], self._open[contact.port])
