@@ -17,7 +17,7 @@ from ._door import Door, Pages, Rtmp
 from ._hls import Hls
 from ._log import Asking, Log
 from ._media import the_loop
-from ._model import ON_AIR_FOR, STARTED, Server, place_of
+from ._model import ON_AIR_FOR, STARTED, Group, Server, place_of
 from ._profiles import Authentication, Mode, Profile, profile_of
 from ._reply import CacheControl, Kind
 from ._rest import Rest
@@ -26,12 +26,14 @@ from ._rtmp_stage import RtmpOptions
 from ._sessions import Place
 from ._shown_hls import ENCODER_RESTART, SECOND_ORIGIN, SERVER_RESTART
 from ._shown_rest import NO_REST
-from ._streams import GOP_SECONDS, IncomingStream
+from ._streams import GOP_SECONDS, IncomingStream, Rendition
 from ._web import Faults, Web
 
 __all__ = ["StandIn", "open_wowza"]
 
 ANYWHERE: Final = "127.0.0.1:0"
+#: Requests and connections that the log has: with 300 bytes each, 300 MB at most.
+REMEMBERED: Final = 1_000_000
 #: Where an address has no port (S1 S20).
 STOCK_PORTS: Final = {"streaming": 1935, "admin": 8086, "rest": 8087}
 
@@ -44,12 +46,14 @@ class StandIn:
         log: every request and every connection so far.
     """
 
-    def __init__(self, server: Server, hls: Hls, rtmp: RtmpOptions | None = None) -> None:
+    def __init__(
+        self, server: Server, hls: Hls, rtmp: RtmpOptions | None = None, *, remember: int = REMEMBERED
+    ) -> None:
         self.server = server
-        self.log = Log()
+        self.log = Log(remember)
         self._hls = hls
         self._web = Web(server, hls)
-        self._rtmp = RtmpPort(server, rtmp)
+        self._rtmp = RtmpPort(server, rtmp, self.log.shown)
         self._pages: dict[str, Pages] = {
             "streaming": self._web.answer,
             "admin": Admin(server, self._web.version).answer,
@@ -139,6 +143,11 @@ class StandIn:
     def publish(self, where: str | Place, **more: object) -> IncomingStream:
         """An encoder begins to publish; the arguments are those of `Server.publish`."""
         return self.server.publish(where, **more)  # type: ignore[arg-type]
+
+    def group(self, where: str | Place, *renditions: Rendition) -> None:
+        """Have a name for several renditions, each `of` a stream of the same instance: ``live/smil:ch1.smil``."""
+        place = place_of(where)
+        self.server.instance(place.application, place.instance).groups[place.stream] = Group(place.stream, renditions)
 
     def off_air(self, where: str | Place) -> None:
         """The encoder of a stream goes."""
