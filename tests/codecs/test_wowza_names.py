@@ -60,8 +60,9 @@ def test_a_segment_has_a_pattern() -> None:
 
 
 def test_of_a_query_what_names_the_object_is_kept() -> None:
-    assert kept_query("a=1&DVR&nc=0.39&_HLS_msn=3&_HLS_part=1", ("DVR",)) == "DVR&_HLS_msn=3&_HLS_part=1"
-    assert kept_query("DVR=", ("DVR",)) == "DVR="
+    assert kept_query("a=1&DVR&nc=0.39&_HLS_msn=3&_HLS_part=1", ("DVR", "_HLS_msn")) == "DVR&_HLS_msn=3"
+    assert kept_query("DVR=7", ("DVR",)) == "DVR"
+    assert kept_query("lang=el&lang=en", ("DVR", "lang")) == "lang=el&lang=en"
     assert kept_query("", ("DVR",)) == ""
     assert kept_query("XDVR&DVRX=1", ("DVR",)) == ""
 

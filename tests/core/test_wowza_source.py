@@ -43,7 +43,8 @@ async def target(path: str, *schemes: str, recipe: Wowza = Wowza(), address: str
         # The id of a viewer's own session says nothing about what he wants.
         ("/live/s/chunklist_w929118404.m3u8", "http://wowza.example:1935/live/s/chunklist.m3u8"),
         ("/live/_definst_/s/media_w9_26383.ts", "http://wowza.example:1935/live/s/media_26383.ts"),
-        ("/live/s/playlist.m3u8?a=1&DVR&_HLS_msn=4", "http://wowza.example:1935/live/s/playlist.m3u8?DVR&_HLS_msn=4"),
+        ("/live/s/playlist.m3u8?a=1&DVR=1&_HLS_msn=4", "http://wowza.example:1935/live/s/playlist.m3u8?DVR"),
+        ("/live/s/chunklist.m3u8?a=1&_HLS_msn=4", "http://wowza.example:1935/live/s/chunklist.m3u8?_HLS_msn=4"),
         ("/live/other/s/playlist.m3u8", "http://wowza.example:1935/live/other/s/playlist.m3u8"),
         ("/live/s/playlist_sfm4s.m3u8", "http://wowza.example:1935/live/s/playlist_sfm4s.m3u8"),
         ("/live/s/manifest.mpd", "http://wowza.example:1935/live/s/manifest.mpd"),

@@ -60,14 +60,48 @@ async def test_all_viewers_are_three_clients(autojump_clock: MockClock, profile:
             assert body == stand_in.chunk("live/myStream", number)
         assert len(set(tiers.found)) == 1
         check_sessions(stand_in, tiers, mode)
-        await trio.sleep(stand_in.server.idle + 10)
 
 
 def check_sessions(stand_in: StandIn, tiers: Tiers, mode: str) -> None:
     told = [tiers.source(each) for each in tiers.handles]
     if mode == Mode.sessions:
-        # Those that were begun to find out have been reaped by now, or will be: nobody asks by them.
         assert [(each["sessions"], each["begun"]) for each in told] == [(1, 1)] * 3
+        # One was begun by each to find out what the server does; nobody asks by it again.
+        alive = stand_in.server.sessions.alive(stand_in.server.now())
+        assert Counter(each.address for each in alive) == dict.fromkeys(seen_by(stand_in), 2)
+        assert len([each for each in alive if each.last_seen > each.since]) == 3
         assert all("a session for each viewer" in each["modes"]["live"] for each in told)
     else:
         assert all("HTTP origin mode" in each["modes"]["live"] for each in told)
+
+
+async def test_a_session_that_found_out_is_reaped_and_the_counters_say_one_for_each_tier(
+    autojump_clock: MockClock,
+) -> None:
+    network = MemoryNetwork()
+    async with (
+        open_wowza(network=network, listen="wowza.example:1935", idle=20.0) as stand_in,
+        edges(network, stand_in) as tiers,
+        crowd(tiers, 6) as watchers,
+    ):
+        await watch(watchers, 40)
+        assert len(stand_in.server.sessions.alive(stand_in.server.now())) == 3
+
+
+async def test_several_streams_are_a_session_each(autojump_clock: MockClock) -> None:
+    network = MemoryNetwork()
+    names = ("live/one", "live/two", "live/three")
+    async with (
+        open_wowza(network=network, listen="wowza.example:1935", streams=names, idle=20.0) as stand_in,
+        edges(network, stand_in) as tiers,
+        crowd(tiers, 12) as watchers,
+        trio.open_nursery() as nursery,
+    ):
+        for number, each in enumerate(watchers):
+            nursery.start_soon(each.watch, 40, f"/{names[number // 4]}/playlist.m3u8")
+        await trio.sleep(39)
+        alive = stand_in.server.sessions.alive(stand_in.server.now())
+        assert Counter(each.place.stream for each in alive) == {"one": 3, "two": 3, "three": 3}
+        # Whether an application has sessions is found out once, and not for each stream.
+        masters = [each for each in stand_in.requests if "playlist.m3u8" in each.target]
+        assert len(masters) == 3 * (len(names) + 1)

@@ -130,6 +130,20 @@ async def test_a_session_that_was_reaped_is_begun_anew_unseen(autojump_clock: Mo
     assert server.masters() == 3
 
 
+async def test_a_session_that_ended_with_its_stream_is_begun_anew_when_that_is_back(autojump_clock: MockClock) -> None:
+    server = Server(sessions)
+    viewer = Viewer(server)
+    await viewer.get(MASTER)
+    await viewer.get(CHUNKLIST)
+    await trio.sleep(10)
+    server.on_air = False
+    server.alive.clear()
+    assert (await viewer.get(CHUNKLIST))[0] == 404
+    server.on_air = True
+    await trio.sleep(2)
+    assert (await viewer.get(CHUNKLIST))[0] == 200
+
+
 async def test_a_child_that_nobody_has_told_of_has_a_session_begun(autojump_clock: MockClock) -> None:
     """The tier was started again, and its viewers go on where they were."""
     server = Server(sessions)

@@ -95,9 +95,9 @@ def named(plain: str, ids: Ids) -> str:
 
 
 def kept_query(query: str, names: Collection[str]) -> str:
-    """What of a query names the object: parameters of these names, spelt as they are, with or without a value, and
-    the delivery directives of low-latency HLS (``_HLS_msn`` and its kin, RFC 8216bis section 6.2.5)."""
-    if not query:
-        return ""
-    pairs = [pair for pair in query.split("&") if pair.partition("=")[0] in names or pair.startswith("_HLS_")]
-    return "&".join(pairs)
+    """What of a query names the object: parameters of these names, spelt as they are.
+
+    `DVR` asks for the recorded past, whatever its value, so it is kept without one.
+    """
+    pairs = (("DVR" if pair.startswith("DVR=") else pair) for pair in query.split("&")) if query else ()
+    return "&".join(pair for pair in pairs if pair.partition("=")[0] in names)

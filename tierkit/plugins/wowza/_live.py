@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import unquote
 
+import trio
 from attrs import field, frozen
 
 from tierkit.codecs.hls_rewrite import children
@@ -47,6 +48,8 @@ __all__ = ["LiveWowza", "WowzaStatistics"]
 STOCK_PORT = 1935
 #: The query parameter that asks for the recorded past (nDVR); all others change nothing in what is served.
 KEPT = ("DVR",)
+#: What a child of low latency may be asked for besides (RFC 8216bis section 6.2.5).
+DIRECTIVES = ("_HLS_msn", "_HLS_part", "_HLS_skip")
 #: What is said of a session that is gone.
 GONE = frozenset({403, 404})
 
@@ -117,6 +120,7 @@ class LiveWowza(LiveSource):
         self.schemes = frozenset({"https", "rtmps"} if secure else {"http", "rtmp"})
         self._kept = (*KEPT, *recipe.query)
         self._streams = Streams()
+        self._looking = trio.Lock()
         self._begun = self._renewed = self._spared = 0
 
     @property
@@ -132,7 +136,7 @@ class LiveWowza(LiveSource):
         folder, file = short(only, self.recipe.instance)
         if not file:
             return folder + mark + query
-        query = kept_query(query, self._kept)
+        query = kept_query(query, (*self._kept, *DIRECTIVES) if is_child(file) else self._kept)
         return f"{folder}/{canonical(file)}{'?' if query else ''}{query}"
 
     @property
@@ -229,7 +233,7 @@ class LiveWowza(LiveSource):
                 raise
             if known.status != 200:
                 stream.missing_until = self._clock() + MISSING_SECONDS
-                stream.sessions.pop(master, None)
+                stream.end(master)
                 return known
             found = ids_in(known.body)
             await self._look(folder, master, found, fetch)
@@ -243,16 +247,17 @@ class LiveWowza(LiveSource):
     async def _look(self, folder: str, master: str, found: Ids, fetch: Fetch) -> None:
         """Find out what an application's ids are, where that is not known."""
         app = application(folder)
-        before = self._streams.mode(app)
-        if before is Mode.SESSIONS and found:
-            return
-        mode = Mode.PLAIN
-        if found:
-            again = await self._ask(folder, master, fetch)
-            mode = Mode.FIXED if ids_in(again.body) == found else Mode.SESSIONS
-        if mode is not before:
-            self._streams.modes[app] = mode
-            self._emit(UpstreamFound(upstream=self.name, found=f"application {app!r}: {mode.value}"))
+        async with self._looking:  # streams that begin together find out once
+            before = self._streams.mode(app)
+            if before is Mode.SESSIONS and found:
+                return
+            mode = Mode.PLAIN
+            if found:
+                again = await self._ask(folder, master, fetch)
+                mode = Mode.FIXED if ids_in(again.body) == found else Mode.SESSIONS
+            if mode is not before:
+                self._streams.modes[app] = mode
+                self._emit(UpstreamFound(upstream=self.name, found=f"application {app!r}: {mode.value}"))
 
     def _begin(self, stream: StreamNames, master: str, found: Ids, known: Known | None) -> None:
         self._begun += bool(found)

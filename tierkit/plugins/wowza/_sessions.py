@@ -85,13 +85,18 @@ class StreamNames:
 
     def begin(self, master: str, ids: Ids, known: Known | None, now: float) -> None:
         """Another session stands behind a master playlist from now on."""
-        before = self.sessions.pop(master, None)
-        for of in [of for of, (session, _) in self.names.items() if session is before]:
-            del self.names[of]
+        before = self.end(master)
         trust = RENEW_AFTER if before is None else before.trust
         self.sessions[master] = Session(ids, now, known, trust=trust)
         while len(self.sessions) > MAX_MASTERS:
-            self.sessions.popitem(last=False)
+            self.end(next(iter(self.sessions)))
+
+    def end(self, master: str) -> Session | None:
+        """Forget a session, and what its children are called; returns it."""
+        ended = self.sessions.pop(master, None)
+        for of in [of for of, (session, _) in self.names.items() if session is ended]:
+            del self.names[of]
+        return ended
 
     def judge(self, file: str, query: str, *, refused: bool, now: float) -> bool:
         """What came of asking for a child by its name in a session; True where it is to be asked for once more."""
@@ -141,7 +146,7 @@ class StreamNames:
             path, mark, query = uri.partition("?")
             folder, slash, file = path.rpartition("/")
             plain = self.learn(file, query)
-            left = "&".join(each for each in kept_query(query, kept).split("&") if not each.startswith("_HLS_"))
+            left = kept_query(query, kept)
             if plain == file and left == query and bool(mark) == bool(query):
                 return uri
             return f"{folder}{slash}{plain}{'?' if left else ''}{left}"

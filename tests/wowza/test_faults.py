@@ -1,0 +1,211 @@
+"""What goes wrong with a Wowza behind a cache (facts, section 5), and what viewers of an edge see of it: nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from attrs import define
+from trio.testing import MockClock
+
+from tierkit.testing import MemoryNetwork
+from tierkit.testing.wowza import Mode, StandIn, open_wowza
+
+from .tiers import PLAYLIST, Tiers, Watcher, crowd, edges
+
+STREAM = "live/myStream"
+MODES = list(Mode)
+
+
+@define
+class Night:
+    stand_in: StandIn
+    tiers: Tiers
+    watchers: list[Watcher]
+    nursery: trio.Nursery
+
+    def begin(self, seconds: float = 3600) -> None:
+        for each in self.watchers:
+            self.nursery.start_soon(each.watch, seconds)
+
+    @property
+    def trouble(self) -> list[str]:
+        return [line for each in self.watchers for line in each.trouble]
+
+
+@asynccontextmanager
+async def night(
+    *, viewers: int = 6, count: int = 2, options: dict[str, Any] | None = None, **wowza: Any
+) -> AsyncIterator[Night]:
+    network = MemoryNetwork()
+    async with (
+        open_wowza(network=network, listen="wowza.example:1935", **wowza) as stand_in,
+        edges(network, stand_in, count=count, **(options or {})) as tiers,
+        crowd(tiers, viewers) as watchers,
+        trio.open_nursery() as nursery,
+    ):
+        yield Night(stand_in, tiers, watchers, nursery)
+        nursery.cancel_scope.cancel()
+
+
+def check_new_run(it: Night) -> None:
+    """Everybody has the segments of the new run, and none of the old one under their names."""
+    for each in it.watchers:
+        fresh = {number: body for number, body in each.segments.items() if number < 20}
+        assert len(fresh) > 3
+        for number, body in fresh.items():
+            assert body == it.stand_in.chunk(STREAM, number)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_session_that_is_reaped_while_nobody_watches(autojump_clock: MockClock, status: int) -> None:
+    async with night(idle=30.0, reaped_status=status) as it:
+        it.begin(20)
+        await trio.sleep(120)
+        assert not it.stand_in.server.sessions.alive(it.stand_in.server.now())
+        it.begin(20)  # as players do that were paused: from the chunklist that they have
+        chunklist = next(each for each in it.watchers[0].names if each.startswith("chunklist"))
+        assert await it.watchers[0].playlist(f"/live/myStream/{chunklist}")
+        await trio.sleep(30)
+        assert it.trouble == []
+        assert sum(it.tiers.source(each)["renewed"] for each in it.tiers.handles) == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_server_that_is_started_again(autojump_clock: MockClock, mode: Mode) -> None:
+    async with night(mode=mode) as it:
+        it.begin()
+        await trio.sleep(60)
+        it.stand_in.restart()
+        await trio.sleep(45)  # until there is something to show again
+        assert {line.rpartition(" ")[2] for line in it.trouble} <= {"403", "404"}
+        before = len(it.trouble)
+        await trio.sleep(60)
+        assert len(it.trouble) == before
+        check_new_run(it)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("randomise", [False, True])
+async def test_an_encoder_that_is_started_again(autojump_clock: MockClock, mode: Mode, randomise: bool) -> None:
+    """Numbers from the beginning, in the old names or in others; other bytes in any case."""
+    async with night(mode=mode) as it:
+        it.begin()
+        await trio.sleep(60)
+        it.stand_in.restart_encoder(STREAM, randomise=randomise)
+        await trio.sleep(100)
+        check_new_run(it)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_stream_that_was_off_air_is_not_missing_for_long(autojump_clock: MockClock, mode: Mode) -> None:
+    async with night(mode=mode) as it:
+        it.stand_in.off_air(STREAM)
+        (viewer, *_) = it.watchers
+        for _ in range(20):
+            assert (await viewer.get(PLAYLIST))[0] == 404
+            await trio.sleep(0.2)
+        # One look a second, whoever asks.
+        assert len([each for each in it.stand_in.requests if "playlist" in each.target]) <= 8
+        it.stand_in.server.publish(STREAM, on_air_for=600)
+        await trio.sleep(1.1)
+        assert (await viewer.get(PLAYLIST))[0] == 200
+
+
+async def test_a_stream_that_is_not_packetized_yet(autojump_clock: MockClock) -> None:
+    async with night(streams=()) as it:
+        it.stand_in.publish(STREAM)
+        start = trio.current_time()
+        (viewer, *_) = it.watchers
+        while (await viewer.get(PLAYLIST))[0] != 200:
+            await trio.sleep(1)
+            assert trio.current_time() - start < 60
+        assert trio.current_time() - start > 5
+        it.begin(20)
+        await trio.sleep(25)
+        assert it.trouble == []
+
+
+async def test_a_server_that_is_slow(autojump_clock: MockClock) -> None:
+    async with night() as it:
+        it.begin()
+        await trio.sleep(30)
+        it.stand_in.slow(3.0)
+        await trio.sleep(60)
+        assert it.trouble == []
+        assert all(len(each.segments) > 8 for each in it.watchers)
+
+
+async def test_a_segment_that_breaks_off(autojump_clock: MockClock) -> None:
+    async with night() as it:
+        it.begin()
+        await trio.sleep(30)
+        it.stand_in.truncate(2)
+        await trio.sleep(60)
+        assert it.trouble == []
+        for number, body in it.watchers[0].segments.items():
+            assert body == it.stand_in.chunk(STREAM, number)
+
+
+async def test_queries_of_viewers_are_nothing_to_the_server(autojump_clock: MockClock) -> None:
+    async with night(viewers=2, count=1) as it:
+        viewer = it.watchers[0]
+        for number in range(30):
+            status, body = await viewer.get(f"{PLAYLIST}?nc=0.{number}&_HLS_x={number}&token={number}")
+            assert status == 200
+            assert b"nc=" not in body
+            assert b"_HLS" not in body
+        masters = [each.target for each in it.stand_in.requests if "playlist" in each.target]
+        assert len(masters) == 2
+        assert not any("nc=" in each for each in masters)
+
+
+async def test_both_spellings_are_one_stream(autojump_clock: MockClock) -> None:
+    async with night(viewers=2, count=1) as it:
+        for each in it.watchers:
+            it.nursery.start_soon(each.watch, 30, PLAYLIST)
+            it.nursery.start_soon(each.watch, 30, "/live/_definst_/myStream/playlist.m3u8")
+        await trio.sleep(35)
+        assert it.trouble == []
+        chunks = [each.target for each in it.stand_in.requests if "media_" in each.target]
+        assert len(chunks) == len(set(chunks))
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_another_server_takes_its_place(autojump_clock: MockClock, mode: Mode) -> None:
+    """With ids of its own, which nobody sees."""
+    network = MemoryNetwork()
+    async with (
+        open_wowza(network=network, listen="one.example:1935", mode=mode, seed=1, admin=None, rest=None) as one,
+        open_wowza(network=network, listen="two.example:1935", mode=mode, seed=1, admin=None, rest=None) as two,
+        edges(network, one, two, count=1) as tiers,
+        crowd(tiers, 4) as watchers,
+        trio.open_nursery() as nursery,
+    ):
+        for each in watchers:
+            nursery.start_soon(each.watch, 3600)
+        await trio.sleep(40)
+        assert not [each for each in two.requests if "media" in each.target]
+        one.close()
+        one.restart()  # whoever is connected is reset
+        one.faults.slow.clear()
+        await trio.sleep(60)
+        assert [each for each in two.requests if "media" in each.target]
+        assert [line for each in watchers for line in each.trouble] == []
+        assert all(len(each.segments) > 8 for each in watchers)
+        names = set().union(*(each.names for each in watchers))
+        assert not [each for each in names if "_w" in each]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_redirect_that_leads_in_circles(autojump_clock: MockClock) -> None:
+    async with night(viewers=1, count=1) as it:
+        it.stand_in.faults.redirect_loop = True
+        status, _ = await it.watchers[0].get(PLAYLIST)
+        assert status in (302, 502, 508)
+        before = len(it.stand_in.requests)
+        await trio.sleep(5)
+        assert len(it.stand_in.requests) == before  # nobody follows it for ever
