@@ -48,7 +48,6 @@ def reason(query: str, content: str = CONTENT, now: float = NOW, address: str = 
     try:
         token.verify(content, query, now, address)
     except Unsigned as error:
-        assert token.secret not in str(error)
         return str(error)
     return ""
 
@@ -61,7 +60,9 @@ def test_the_vendors_example(algorithm: str) -> None:
     token = SecureToken(*VENDOR, algorithm, bound=True)
     assert token.hash("vod/sample.mp4", PUBLIC, "192.168.1.2") == HASHES[algorithm]
     assert token.hash("vod/sample.mp4", reversed(PUBLIC), "192.168.1.2") == HASHES[algorithm]
-    query = token.sign("vod/sample.mp4", start=START, end=END, address="192.168.1.2", custom={"CustomParameter": "abcdef"})
+    query = token.sign(
+        "vod/sample.mp4", start=START, end=END, address="192.168.1.2", custom={"CustomParameter": "abcdef"}
+    )
     assert query.endswith(f"&myTokenPrefixhash={HASHES[algorithm]}")
     ticket = token.verify("vod/sample.mp4", query, START, "192.168.1.2")
     assert (ticket.content, ticket.start, ticket.end, ticket.query) == ("vod/sample.mp4", START, END, query)
@@ -89,7 +90,9 @@ def test_what_is_not_ascii_is_hashed_percent_encoded() -> None:
     ],
 )
 def test_secret_and_address_sort_against_each_other(secret: str, address: str, order: str) -> None:
-    assert SecureToken(secret, bound=True).hash(CONTENT, ["wowzatokenendtime=1"], address) == hashed(f"{CONTENT}?{order}")
+    assert SecureToken(secret, bound=True).hash(CONTENT, ["wowzatokenendtime=1"], address) == hashed(
+        f"{CONTENT}?{order}"
+    )
 
 
 def test_the_sort_is_by_bytes_and_of_whole_strings() -> None:
@@ -261,10 +264,15 @@ def test_what_cannot_be_signed_is_our_mistake() -> None:
     assert prefix_problem("wowzatoken") == ""
 
 
-def test_no_secret_and_no_token_is_in_a_repr() -> None:
+def test_no_secret_and_no_token_is_in_a_repr_or_a_reason() -> None:
     assert "hunter2" not in repr(TOKEN)
     ticket = TOKEN.verify(CONTENT, TOKEN.sign(CONTENT, end=NOW), NOW)
-    assert ticket.query.partition("hash=")[2] not in repr(ticket)
+    value = ticket.query.partition("hash=")[2]
+    assert value not in repr(ticket)
+    for why in (reason(ticket.query, now=NOW + 1), reason(ticket.query, "a/b"), reason(ticket.query + "x")):
+        assert why
+        assert "hunter2" not in why
+        assert value not in why
 
 
 def test_of_several_secrets_one_is_enough() -> None:
@@ -335,11 +343,19 @@ def test_a_path_that_leads_elsewhere_is_not_signed_for() -> None:
 
 # --- anything ---------------------------------------------------------------------------------------
 
-NAMES = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789._:-", min_size=1, max_size=12).filter(lambda s: s.strip("."))
+NAMES = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789._:-", min_size=1, max_size=12).filter(
+    lambda s: s.strip(".")
+)
 CONTENTS = st.lists(NAMES, min_size=2, max_size=3).map("/".join)
 SECRETS = st.text(min_size=1, max_size=24).filter(lambda s: not any("\ud800" <= c <= "\udfff" for c in s))
-TOKENS = st.builds(SecureToken, SECRETS, st.sampled_from(["wowzatoken", "t"]), st.sampled_from(list(HASHES)), st.booleans())
-CUSTOM = st.dictionaries(st.from_regex(r"[g-z][a-z0-9]{0,8}\Z").filter(lambda s: s not in ("hash", "starttime")), NAMES)
+TOKENS = st.builds(
+    SecureToken, SECRETS, st.sampled_from(["wowzatoken", "t"]), st.sampled_from(list(HASHES)), st.booleans()
+)
+CUSTOM = st.dictionaries(
+    st.from_regex("[g-z][a-z0-9]{0,8}", fullmatch=True).filter(lambda s: s not in ("hash", "starttime")),
+    NAMES,
+    max_size=3,
+)
 
 
 @given(TOKENS, CONTENTS, CUSTOM, st.integers(0, 600), st.integers(0, 600), st.randoms())
@@ -362,7 +378,10 @@ def test_what_is_signed_is_good_and_any_change_is_not(
     assert (reason(shuffled, content, address="192.0.2.8", token=token) != "") is token.bound
 
 
-@given(st.text(max_size=80) | st.binary(max_size=80).map(lambda b: b.decode("utf-8", "surrogateescape")), st.text(max_size=40))
+@given(
+    st.text(max_size=80) | st.binary(max_size=80).map(lambda b: b.decode("utf-8", "surrogateescape")),
+    st.text(max_size=40),
+)
 def test_anything_is_refused_and_nothing_else_is_raised(query: str, path: str) -> None:
     for text in (query, f"wowzatokenhash={query}", f"wowzatokenendtime={query}&wowzatokenhash=x"):
         assert reason(text, path) != ""
@@ -383,8 +402,8 @@ def test_what_is_made_for_an_origin_is_good_there(content: str, query: str, now:
 
 def test_base64_is_that_of_urls() -> None:
     """Plain base64 of the same digest is another hash."""
-    digest = hashlib.sha256(f"{CONTENT}?hunter2&wowzatokenn=2".encode()).digest()
+    digest = hashlib.sha256(f"{CONTENT}?hunter2&wowzatokenn=4".encode()).digest()
     plain = b64encode(digest).decode()
-    assert "/" in plain or "+" in plain
-    assert reason(f"wowzatokenn=2&wowzatokenhash={plain}") != ""
-    assert reason(f"wowzatokenn=2&wowzatokenhash={urlsafe_b64encode(digest).decode()}") == ""
+    assert {"/", "+"} <= set(plain)
+    assert reason(f"wowzatokenn=4&wowzatokenhash={plain}") != ""
+    assert reason(f"wowzatokenn=4&wowzatokenhash={urlsafe_b64encode(digest).decode()}") == ""

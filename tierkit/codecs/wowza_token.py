@@ -293,9 +293,7 @@ def _with_prefix(content: str, prefix: str) -> str:
     return f"{folder}{slash}{prefix}:{name}"
 
 
-def resign(
-    path: str, query: str, settings: SecureToken, now: float, *, address: str = "", stream: bool = False
-) -> str:
+def resign(path: str, query: str, settings: SecureToken, now: float, *, address: str = "", stream: bool = False) -> str:
     """The query for an upstream's URL with a token of ours, in the place of any that it has.
 
     It ends between one and two times `SAME_FOR` from now, at a whole multiple, so the URL of a stream stays the same

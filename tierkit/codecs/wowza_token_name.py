@@ -51,6 +51,6 @@ def write_name(name: str, query: str) -> str:
     match = _REST.search(name)
     assert match is not None  # it matches at the end at the latest
     whole = f"{name[: match.start()]}_tk{text}{name[match.start() :]}"
-    if read_name(whole) != (name, query):
+    if read_name(name)[1] or read_name(whole) != (name, query):
         raise LocalProtocolError("this token cannot stand in a name, or this name has one already")
     return whole

@@ -49,8 +49,8 @@ class SignedURLs(Authoriser):
     keys: str = option("", "The file of secrets: lines of an id and a secret; read again when it changes.")
     form: str = option(
         "token",
-        "What is signed how: 'token' is the project's own, 'secure_link' nginx's MD5 for each path, 'wowza' SecureToken "
-        "version 2.",
+        "What is signed how: 'token' is the project's own, 'secure_link' nginx's MD5 for each path, 'wowza' "
+        "SecureToken version 2.",
         choices=_FORMS,
     )
     expression: str = option(

@@ -1,9 +1,9 @@
 """Wowza's SecureToken: what it is made of, and how an edge and a relay take it."""
 
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import sha256
-from base64 import urlsafe_b64encode
 from typing import Any, Final
 from urllib.parse import unquote
 

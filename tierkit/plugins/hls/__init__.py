@@ -104,8 +104,8 @@ class HLS(Service):
     )
     signing: str = option(
         "",
-        "Whether URLs must be signed: 'token' (the project's own), 'secure_link' (nginx's), 'wowza' (SecureToken version "
-        "2), or empty for no.",
+        "Whether URLs must be signed: 'token' (the project's own), 'secure_link' (nginx's), 'wowza' (SecureToken "
+        "version 2), or empty for no.",
         choices=("", "token", "secure_link", "wowza"),
     )
     signing_keys: str = option("", "The file of secrets for that: lines of an id and a secret.")
