@@ -48,8 +48,8 @@ class Attempt:
     agent: str = field(default="", repr=False)
     #: The page that it says it stands in: Referer in HTTP, pageUrl in RTMP.
     page: str = field(default="", repr=False)
-    #: What else its protocol says.  For RTMP: "app", "tc_url", "swf_url"; publishing "type"; playing "start" and
-    #: "duration" (ms, as they were sent) and "reset".
+    #: What else its protocol says.  For RTMP: "app", "tc_url", "swf_url"; "prefix" of the name ("mp4"), which the path
+    #: has not; publishing "type"; playing "start" and "duration" (ms, as they were sent) and "reset".
     details: Mapping[str, str | int] = field(factory=dict, repr=False, hash=False)
 
     def with_(self, **changes: object) -> Attempt:

@@ -96,6 +96,7 @@ def attempt_of(
     }
     action: Action = "play"
     where = _application(asked) if isinstance(asked, ConnectRequested) else asked.route
+    details["prefix"] = where.prefix
     if isinstance(asked, ConnectRequested):
         action = "connect"
     elif isinstance(asked, PublishRequested):

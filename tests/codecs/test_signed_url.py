@@ -144,7 +144,7 @@ def test_a_token_is_good_for_what_its_grant_covers(path: str, other: str, depth:
 def test_not_before() -> None:
     token = sign(PLAYLIST, KEY, NOW + 60, start=NOW)
     assert token.startswith(f"{NOW}-{NOW + 60}.k1.2.")
-    with pytest.raises(Unsigned, match=r"it begins in 3 s\Z"):
+    with pytest.raises(Unsigned, match=r"it begins in 3 s: is a clock off\?\Z"):
         verify(token, PLAYLIST, KEYS, NOW - 3)
     assert good(token, PLAYLIST, NOW - 3, slack=3)
     # Neither taking the start away nor another one makes it good.

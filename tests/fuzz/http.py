@@ -26,7 +26,9 @@ from tierkit.codecs.query import QueryRule, values
 from tierkit.codecs.secure_link import SecretLink, SecureLink
 from tierkit.codecs.signed_url import inherited, verify, without_token
 from tierkit.codecs.signing import SigningKey, Unsigned
-from tierkit.errors import RemoteProtocolError
+from tierkit.codecs.wowza_token import SecureToken, content_path, resign
+from tierkit.codecs.wowza_token_name import read_name, write_name
+from tierkit.errors import LocalProtocolError, RemoteProtocolError
 
 from .outcome import SHORT, lines, pieces, refused
 
@@ -264,6 +266,25 @@ def of_secure_link(data: bytes) -> None:
         pass
 
 
+def of_wowza_token(data: bytes) -> None:
+    """The same of SecureToken; what an origin is asked for has one good token, whatever stood there; names are read."""
+    path, _, query = data.decode("utf-8", "surrogateescape").partition("\n")
+    for token in (SecureToken("secret"), SecureToken("secret", "t", "sha512", bound=True)):
+        try:
+            content = content_path(path)
+            token.verify(content, query, NOW, "192.0.2.7")
+        except Unsigned:
+            continue
+        # Only the tests that seeded the corpus know the secret.
+        assert token.verify(content, resign(path, query, token, NOW, address="192.0.2.7"), NOW, "192.0.2.7").end
+    plain, found = read_name(path)
+    if found:
+        try:
+            assert read_name(write_name(plain, found)) == (plain, found)
+        except LocalProtocolError:
+            pass  # there was a second one behind it
+
+
 HARNESSES = {
     "http1": of_http1,
     "http_fields": of_http_fields,
@@ -279,4 +300,5 @@ HARNESSES = {
     "path_rule": of_path_rule,
     "signed_url": of_signed_url,
     "secure_link": of_secure_link,
+    "wowza_token": of_wowza_token,
 }

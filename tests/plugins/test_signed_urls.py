@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.rtmp.rig import published, send, url, viewer
 from tierkit import Graph, Relay, check
 from tierkit.access import AccessDenied
 from tierkit.codecs.signed_url import SecureLink, SigningKey, sign
+from tierkit.codecs.wowza_token import SecureToken
 from tierkit.errors import TierkitError
 from tierkit.plugins.rtmp import RTMP
 from tierkit.plugins.signed_urls import SignedURLs
@@ -95,6 +97,51 @@ async def test_at_a_relay(keys: str, autojump_clock: MockClock) -> None:
     async with guarded(SignedURLs(keys=keys, on="publish")) as rig:
         assert "there is no token" in await refused(rig, "/live/s")
         assert await refused(rig, f"/live/s?token={token}") == ""
+
+
+async def test_wowzas_tokens(keys: str, autojump_clock: MockClock) -> None:
+    recipe = SignedURLs(keys=keys, form="wowza")
+    for secret in ("hunter2", "correct-horse"):
+        for content in ("live/s", "live/_definst_/s"):
+            query = SecureToken(secret).sign(content, end=soon(), custom={"user": "7"})
+            assert await denied(recipe, "/live/s", f"a=1&{query}") == ""
+            assert "is not that of this stream" in await denied(recipe, "/live/s2", query)
+            assert "is not that of this stream" in await denied(recipe, "/live/s/t", query)
+    assert "there is no wowzatokenhash" in await denied(recipe, "/live/s", "a=1")
+    query = SecureToken("hunter2").sign("live/s", start=soon(), end=soon())
+    assert re.fullmatch(r"it begins in (999|1000) s: is a clock off\?", await denied(recipe, "/live/s", query))
+    query = SecureToken("hunter2").sign("live/s", end=soon(-10))
+    assert re.fullmatch(r"it ended 1[01] s ago", await denied(recipe, "/live/s", query))
+    assert await denied(SignedURLs(keys=keys, form="wowza", slack=60.0), "/live/s", query) == ""
+
+
+async def test_wowzas_tokens_as_a_server_has_them_set_up(keys: str, autojump_clock: MockClock) -> None:
+    recipe = SignedURLs(keys=keys, form="wowza", prefix="t", algorithm="sha512", address=True)
+    query = SecureToken("hunter2", "t", "sha512", bound=True).sign("live/s", end=soon(), address="192.0.2.7")
+    assert await denied(recipe, "/live/s", query) == ""
+    assert "and address" in await denied(recipe, "/live/s", query, host="192.0.2.8")
+    serves = RTMP(authorise=(SignedURLs(keys=keys, form="wowza", prefix="=", algorithm="md5"),))
+    problems = check(Graph.of(Relay("r", listen=":1935", serves=serves)))
+    assert [each.partition("signed_urls: ")[2][:30] for each in problems] == [
+        "option algorithm='md5': choose",
+        "option prefix: '=' begins no p",
+    ]
+
+
+async def test_a_token_of_wowzas_at_a_relay(keys: str, autojump_clock: MockClock) -> None:
+    good = SecureToken("hunter2").sign("live/s", end=soon())
+    long = SecureToken("hunter2").sign("live/_definst_/mp4:s", end=soon())
+    async with guarded(SignedURLs(keys=keys, form="wowza")) as rig:
+        async with published(rig.network, url("relay")) as publisher:
+            await send(publisher, gop(0, 5))
+            assert await told(rig, "/live/s") == "NetStream.Play.Failed"
+            assert await told(rig, f"/live/s?{long}") == "NetStream.Play.Failed"
+            for path in (f"/live/s?{good}", f"/live/_definst_/s?{good}", f"/live/_definst_/mp4:s?{long}"):
+                async with viewer(rig.network, url("relay", path)) as player:
+                    await player.until(lambda v: "K" in v.letters)
+        said = everything(rig)
+        assert "wowzatokenhash=" not in said
+        assert good.partition("hash=")[2] not in said
 
 
 async def test_a_file_that_is_not_there_keeps_the_tier_from_starting(autojump_clock: MockClock) -> None:

@@ -14,7 +14,7 @@ Rules of the file:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from typing import Literal
 from urllib.parse import unquote
 
@@ -154,23 +154,29 @@ class QueryTemplate:
 
     #: The playlist around the places where the parameters go.
     pieces: tuple[bytes, ...]
-    names: frozenset[str]
+    #: The parameters that URIs have lost for it.
+    names: Container[str]
 
     @classmethod
-    def of(cls, playlist: bytes, path: str, names: Collection[str], *, hosts: Collection[str] = ()) -> QueryTemplate:
+    def of(cls, playlist: bytes, path: str, names: Container[str], *, hosts: Collection[str] = ()) -> QueryTemplate:
         """Prepare a playlist, as `inherit_query` has it.  Raises as `rewrite` does."""
         meant, place = meanings(playlist, path, hosts=hosts), _absent(playlist)
 
         def marked(child: Child) -> str:
             return with_pairs(child.uri, names, place) if meant(child.uri).here else child.uri
 
-        return cls(tuple(rewrite(playlist, marked).split(place.encode())), frozenset(names))
+        return cls(tuple(rewrite(playlist, marked).split(place.encode())), names)
 
     def render(self, params: Sequence[tuple[str, str]]) -> bytes:
-        """The playlist with these parameters, which must be the ones that it was prepared for."""
-        if {name for name, _ in params} != self.names or not params:
-            raise LocalProtocolError(f"the playlist is prepared for the parameters {', '.join(sorted(self.names))}")
-        return query_of(params).encode().join(self.pieces)
+        """The playlist with these parameters, which must be some that it was prepared for."""
+        if not params or not all(name in self.names for name, _ in params):
+            raise LocalProtocolError("the playlist is prepared for other parameters than these")
+        return self.joined(query_of(params))
+
+    def joined(self, query: str) -> bytes:
+        """The playlist with a query that is spelt as it should stand there: of characters that break out of no place,
+        and no parameter but those that it was prepared for."""
+        return query.encode("ascii").join(self.pieces)
 
 
 def meanings(playlist: bytes, path: str, *, hosts: Collection[str] = ()) -> Callable[[str], Target]:

@@ -13,7 +13,7 @@ false, and there is no authority to ask):
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from urllib.parse import quote, unquote
 
 from attrs import frozen
@@ -139,7 +139,7 @@ def query_of(params: Sequence[tuple[str, str]]) -> str:
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in params)
 
 
-def with_pairs(uri: str, names: Collection[str], query: str) -> str:
+def with_pairs(uri: str, names: Container[str], query: str) -> str:
     """The URI with `query` behind its own, from which the parameters of these names are taken out."""
     rest, hash_mark, fragment = uri.partition("#")
     path, _, own = rest.partition("?")

@@ -37,7 +37,7 @@ def check_time(expires: float, now: float, *, start: float | None = None, slack:
     if now > expires + slack:
         raise Unsigned(f"it ended {now - expires:.0f} s ago")
     if start is not None and now < start - slack:
-        raise Unsigned(f"it begins in {start - now:.0f} s")
+        raise Unsigned(f"it begins in {start - now:.0f} s: is a clock off?")
     if expires > now + LONGEST:
         raise Unsigned("it ends too far in the future to be believed")
 

@@ -47,9 +47,9 @@ __all__ = [
     "Ticket",
     "WrongHash",
     "content_path",
+    "prefix_problem",
     "resign",
     "spellings",
-    "token_problem",
     "verify_any",
 ]
 
@@ -86,20 +86,16 @@ class Ticket:
     query: str = field(repr=False)
 
 
-def token_problem(secret: str, prefix: str, algorithm: str) -> str:
-    """What is wrong with the settings of a token, for people and without the secret, or ""."""
-    if not secret:
-        return "the shared secret is empty"
+def prefix_problem(prefix: str) -> str:
+    """What is wrong with how the names of a token's parameters begin, for people, or ""."""
     if _PREFIX.match(prefix) is None:
-        return f"prefix {prefix!r} is none: give letters, digits and any of . _ ~ -, such as {DEFAULT_PREFIX!r}"
-    if algorithm not in ALGORITHMS:
-        return f"algorithm {algorithm!r} is not known: choose one of {', '.join(ALGORITHMS)}"
+        return f"{prefix!r} begins no parameter: give letters, digits and any of . _ ~ -, such as {DEFAULT_PREFIX!r}"
     return ""
 
 
 @frozen
 class SecureToken:
-    """How one application's tokens are made.  Raises LocalProtocolError for what `token_problem` tells.
+    """How one application's tokens are made.  Raises LocalProtocolError for what makes none.
 
     Attributes:
         secret: the shared secret.
@@ -114,8 +110,10 @@ class SecureToken:
     bound: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if problem := token_problem(self.secret, self.prefix, self.algorithm):
-            raise LocalProtocolError(problem)
+        if problem := prefix_problem(self.prefix):
+            raise LocalProtocolError(f"prefix {problem}")
+        if not self.secret or self.algorithm not in ALGORITHMS:
+            raise LocalProtocolError(f"a token has a shared secret and a hash, one of {', '.join(ALGORITHMS)}")
 
     def hash(self, content: str, parameters: Iterable[str], address: str = "") -> str:
         """The value of ``PREFIXhash``.

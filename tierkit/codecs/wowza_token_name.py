@@ -20,8 +20,8 @@ MAX_NAME = 4096
 
 # A slash cannot stand in a name, and an underscore begins its next piece.
 _TOKEN = re.compile(r"_tk([A-Za-z0-9+-]{4,}={0,2})(?=[_.]|\Z)")
-# What stays behind a token: the mark of a DVR's playlist, the number of a segment, the extension.
-_REST = re.compile(r"(?:_DVR)?(?:_[0-9]+)?(?:\.[A-Za-z0-9]+)?\Z")
+# What stays behind a token: the mark of a DVR's playlist, the number of a segment, CMAF's mark of HLS, the extension.
+_REST = re.compile(r"(?:_DVR)?(?:_[0-9]+)?(?:_m3u8)?(?:\.[A-Za-z0-9]+)?\Z")
 # A query of one parameter at least, of characters that a query may have.
 _QUERY = re.compile(r"[A-Za-z0-9._~-]+=[A-Za-z0-9._~!$&'()*+;:@/?=%-]*\Z")
 
@@ -51,6 +51,6 @@ def write_name(name: str, query: str) -> str:
     match = _REST.search(name)
     assert match is not None  # it matches at the end at the latest
     whole = f"{name[: match.start()]}_tk{text}{name[match.start() :]}"
-    if read_name(whole) != (name, query):
+    if read_name(name)[1] or read_name(whole) != (name, query):
         raise LocalProtocolError("this token cannot stand in a name, or this name has one already")
     return whole

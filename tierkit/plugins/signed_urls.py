@@ -3,6 +3,9 @@
 A token is good for a stream when it is good for what lies below it as a folder: ``sign("/live/s/", ...)`` and
 ``sign("/live/s/playlist.m3u8", ...)`` make the same token, which lets a viewer have ``/live/s`` by HLS and by RTMP;
 ``sign("/live/s", ...)``, by its default depth, one for all of ``/live/``.
+
+Wowza's SecureToken is for a stream anyway.  RTMP knows a stream by less than its URL says: the default instance is left
+out of its path, and the prefix too (``mp4:``), so a token for any of those spellings is good.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from tierkit.access import KeyFile, chosen_actions, on_option
 from tierkit.codecs.query import QueryRule, values
 from tierkit.codecs.secure_link import expression_problem
 from tierkit.codecs.signed_url import DEFAULT_EXPRESSION, SecureLink, Unsigned, verify
+from tierkit.codecs.wowza_token import ALGORITHMS, DEFAULT_PREFIX, SecureToken, prefix_problem, spellings, verify_any
 from tierkit.events import PluginFailed
 from tierkit.plugin import (
     Attempt,
@@ -33,23 +37,31 @@ from tierkit.plugin import (
 
 __all__ = ["SignedURLs"]
 
-_PARAMETERS = {"token": ("token",), "secure_link": ("md5", "expires")}
+_FORMS = ("token", "secure_link", "wowza")
 
 
 @frozen
 class SignedURLs(Authoriser):
-    """URLs with a signature and an end: tokens, or nginx's secure_link."""
+    """URLs with a signature and an end: tokens, nginx's secure_link, or Wowza's SecureToken."""
 
     name: ClassVar[str] = "signed_urls"
 
     keys: str = option("", "The file of secrets: lines of an id and a secret; read again when it changes.")
     form: str = option(
         "token",
-        "What is signed how: 'token' is the project's own, 'secure_link' nginx's MD5 for each path.",
-        choices=tuple(_PARAMETERS),
+        "What is signed how: 'token' is the project's own, 'secure_link' nginx's MD5 for each path, 'wowza' "
+        "SecureToken version 2.",
+        choices=_FORMS,
     )
     expression: str = option(
         DEFAULT_EXPRESSION, "For 'secure_link': that of nginx's secure_link_md5, with the secret as $secret."
+    )
+    prefix: str = option(
+        DEFAULT_PREFIX, "For 'wowza': how the token's parameters begin, its hash query parameter prefix."
+    )
+    algorithm: str = option("sha256", "For 'wowza': the hash algorithm.", choices=ALGORITHMS)
+    address: bool = option(
+        False, "For 'wowza': whether the player's address goes into the hash (include client IP address)."
     )
     slack: float = option(0.0, "By how much clocks may differ.", minimum=0, maximum=300, unit="s")
     on: str = on_option("play")
@@ -61,6 +73,8 @@ class SignedURLs(Authoriser):
             found.append("option keys is missing: give the file of secrets")
         if wrong := expression_problem(self.expression):
             found.append(f"option expression: {wrong}")
+        if wrong := prefix_problem(str(self.prefix)):
+            found.append(f"option prefix: {wrong}")
         return found
 
     @asynccontextmanager
@@ -77,33 +91,46 @@ class _Live(LiveAuthoriser):
     def __init__(self, recipe: SignedURLs, keys: KeyFile, wall: Callable[[], float]) -> None:
         self.actions = chosen_actions(recipe.on)
         self._recipe, self._keys, self._wall = recipe, keys, wall
-        self._parameters = _PARAMETERS[recipe.form]
-        self._others = QueryRule((), drop=self._parameters)
+        self._check, ours = {
+            "token": (self._token, ("token",)),
+            "secure_link": (self._link, ("md5", "expires")),
+            "wowza": (self._secure_token, (f"{recipe.prefix}*",)),
+        }[recipe.form]
+        self._others = QueryRule((), drop=ours)
 
     async def check(self, attempt: Attempt) -> Verdict:
-        told = values(attempt.query, self._parameters)
-        check = self._token if self._recipe.form == "token" else self._link
         try:
-            check(attempt.path, told, attempt.peer.host)
+            self._check(attempt)
         except Unsigned as error:
             return Denied(f"this URL is not signed for that: {error}")
         # Nobody behind this has a use for the signature.
         return Rewritten(attempt.path, self._others.kept(attempt.query.encode("utf-8", "replace")).decode())
 
-    def _token(self, path: str, told: dict[str, str], address: str) -> None:
-        token, keys = told.get("token", ""), self._keys.keys()
-        verify(token, path.rstrip("/") + "/", keys, self._wall(), address=address, slack=self._recipe.slack)
+    def _token(self, attempt: Attempt) -> None:
+        token = values(attempt.query, ("token",)).get("token", "")
+        folder, address, slack = attempt.path.rstrip("/") + "/", attempt.peer.host, self._recipe.slack
+        verify(token, folder, self._keys.keys(), self._wall(), address=address, slack=slack)
 
-    def _link(self, path: str, told: dict[str, str], address: str) -> None:
+    def _link(self, attempt: Attempt) -> None:
+        told = values(attempt.query, ("md5", "expires"))
+        md5, expires, address = told.get("md5", ""), told.get("expires", ""), attempt.peer.host
         failure = Unsigned("there is no key")
-        md5, expires, slack = told.get("md5", ""), told.get("expires", ""), self._recipe.slack
-        for key in self._keys.keys().values():
-            link = SecureLink(key.secret.decode(), self._recipe.expression)
+        for secret in self._secrets():
+            link = SecureLink(secret, self._recipe.expression)
             try:
-                return link.verify(md5, expires, path, self._wall(), address, slack=slack)
+                return link.verify(md5, expires, attempt.path, self._wall(), address, slack=self._recipe.slack)
             except Unsigned as error:
                 failure = error
         raise failure
+
+    def _secure_token(self, attempt: Attempt) -> None:
+        recipe = self._recipe
+        tokens = [SecureToken(each, recipe.prefix, recipe.algorithm, recipe.address) for each in self._secrets()]
+        names = spellings(attempt.path, str(attempt.details.get("prefix", "")))
+        verify_any(tokens, names, attempt.query, self._wall(), attempt.peer.host, slack=recipe.slack)
+
+    def _secrets(self) -> list[str]:
+        return [key.secret.decode() for key in self._keys.keys().values()]
 
 
 @hookimpl

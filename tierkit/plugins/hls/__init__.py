@@ -30,6 +30,7 @@ from tierkit.codecs.path_rule import PathRule, path_problem
 from tierkit.codecs.query import QueryRule, pattern_problem
 from tierkit.codecs.secure_link import expression_problem
 from tierkit.codecs.signed_url import DEFAULT_EXPRESSION
+from tierkit.codecs.wowza_token import ALGORITHMS, DEFAULT_PREFIX, prefix_problem
 from tierkit.events import PluginFailed
 from tierkit.http import ClientTimeouts, HttpClient, ServerTimeouts
 from tierkit.plugin import Context, Node, Running, Service, Trust, hookimpl, open_store, option
@@ -45,6 +46,7 @@ from ._pass import Passer
 from ._places import Gate, bare
 from ._policy import Live, Plain, Policy
 from ._probe import Prober
+from ._secure_token import SecureTokenSigning
 from ._signing import LinkSigning, Signing, TokenSigning
 
 __all__ = ["HLS", "HLSStatistics"]
@@ -102,12 +104,20 @@ class HLS(Service):
     )
     signing: str = option(
         "",
-        "Whether URLs must be signed: 'token' (the project's own), 'secure_link' (nginx's), or empty for no.",
-        choices=("", "token", "secure_link"),
+        "Whether URLs must be signed: 'token' (the project's own), 'secure_link' (nginx's), 'wowza' (SecureToken "
+        "version 2), or empty for no.",
+        choices=("", "token", "secure_link", "wowza"),
     )
     signing_keys: str = option("", "The file of secrets for that: lines of an id and a secret.")
     secure_link_expression: str = option(
         DEFAULT_EXPRESSION, "The expression of nginx's secure_link_md5, with the secret written as $secret."
+    )
+    wowza_prefix: str = option(
+        DEFAULT_PREFIX, "How the parameters of SecureToken begin: its hash query parameter prefix."
+    )
+    wowza_algorithm: str = option("sha256", "The hash algorithm of SecureToken.", choices=ALGORITHMS)
+    wowza_address: bool = option(
+        False, "Whether the viewer's address goes into SecureToken's hash (include client IP address)."
     )
     hosts: tuple[str, ...] = option(
         (), "Names that are answered for, as viewers write them; others get 421. Empty answers for any."
@@ -189,6 +199,8 @@ class HLS(Service):
         found += [f"option ignore_path: {told}" for each in self.ignore_path if (told := path_problem(str(each), ""))]
         if self.signing == "secure_link" and (told := expression_problem(self.secure_link_expression)):
             found.append(f"option secure_link_expression: {told}")
+        if told := prefix_problem(str(self.wowza_prefix)):
+            found.append(f"option wowza_prefix: {told}")
         found += self._elsewhere_problems()
         if bool(self.signing) != bool(self.signing_keys):
             found.append("options signing and signing_keys belong together: give both, or neither")
@@ -224,7 +236,15 @@ class HLS(Service):
         )
         if self.signing == "token":
             return TokenSigning(keys, time.time)
-        return LinkSigning(keys, time.time, self.secure_link_expression)
+        if self.signing == "secure_link":
+            return LinkSigning(keys, time.time, self.secure_link_expression)
+        return SecureTokenSigning(
+            keys,
+            time.time,
+            prefix=self.wowza_prefix,
+            algorithm=self.wowza_algorithm,
+            with_address=self.wowza_address,
+        )
 
     def _policy(self) -> Policy:
         if self.policy == "live":

@@ -7,7 +7,7 @@ before URLs are signed with it, and taken out when the last of those has ended.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 
 from attrs import frozen
@@ -20,7 +20,7 @@ from tierkit.codecs.signed_url import SecureLink, Unsigned, inherited, verify
 
 from ._places import Refused
 
-__all__ = ["LinkSigning", "Signing", "TokenSigning"]
+__all__ = ["LinkSigning", "Prepared", "Signing", "TokenSigning", "refusing"]
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def refusing() -> Iterator[None]:
 class Signing(ABC):
     """One form of signed URLs."""
 
-    #: The query parameters that carry it.
+    #: The query parameters that carry it: names, or patterns as `tierkit.codecs.query` has them.
     parameters: tuple[str, ...]
 
     def __init__(self, keys: KeyFile, wall: Callable[[], float]) -> None:
@@ -45,11 +45,11 @@ class Signing(ABC):
     def admit(self, path: str, query: str, address: str) -> None:
         """Raise Refused (403) where a URL is not good."""
         with refusing():
-            self.check(path, values(query, self.parameters), address)
+            self.check(path, query, address)
 
     @abstractmethod
-    def check(self, path: str, told: dict[str, str], address: str) -> None:
-        """Raise Unsigned where the parameters are not good for a path."""
+    def check(self, path: str, query: str, address: str) -> None:
+        """Raise Unsigned where a query is not good for a path."""
 
     @abstractmethod
     def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
@@ -66,20 +66,19 @@ class TokenSigning(Signing):
 
     def __init__(self, keys: KeyFile, wall: Callable[[], float]) -> None:
         super().__init__(keys, wall)
-        self._prepared: _Prepared | None = None
+        self._prepared = Prepared(self.parameters)
 
-    def check(self, path: str, told: dict[str, str], address: str) -> None:
+    def check(self, path: str, query: str, address: str) -> None:
+        told = values(query, self.parameters)
         verify(told.get("token", ""), path, self.keys.keys(), self.wall(), address=address)
 
     def inherit(self, path: str, playlist: bytes, query: str, address: str) -> bytes:
         keys, token = self.keys.keys(), values(query, self.parameters)["token"]
         with refusing():  # it was good when he asked, and may have ended while he waited
             grant = verify(token, path, keys, self.wall(), address=address)
-        # Viewers come in crowds for one version: what is prepared for the last one mostly serves the next.
-        if self._prepared is None or self._prepared.playlist is not playlist:
-            self._prepared = _Prepared.of(playlist, path, self.parameters)
-        if all(map(grant.covers, self._prepared.samples)):
-            return self._prepared.template.render([("token", token)])
+        version = self._prepared.of(playlist, path)
+        if all(map(grant.covers, version.samples)):
+            return version.template.render([("token", token)])
 
         meant = meanings(playlist, path)
 
@@ -92,7 +91,7 @@ class TokenSigning(Signing):
 
 
 @frozen
-class _Prepared:
+class Version:
     """A playlist that waits for its viewers' tokens."""
 
     playlist: bytes
@@ -100,11 +99,29 @@ class _Prepared:
     #: One path in each folder that it lists something of.
     samples: tuple[str, ...]
 
-    @classmethod
-    def of(cls, playlist: bytes, path: str, names: tuple[str, ...]) -> _Prepared:
-        targets = map(meanings(playlist, path), (child.uri for child in children(playlist)))
-        folders = {target.path.partition("?")[0].rpartition("/")[0] for target in targets if target.here}
-        return cls(playlist, QueryTemplate.of(playlist, path, names), tuple(f"{folder}/x" for folder in folders))
+
+class Prepared:
+    """The version of a playlist that was asked for last.
+
+    Viewers come in crowds for one version: what is prepared for the last one mostly serves the next.
+
+    Args:
+        names: the parameters that its URIs get.
+    """
+
+    def __init__(self, names: Container[str]) -> None:
+        self.names = names
+        self._last: Version | None = None
+
+    def of(self, playlist: bytes, path: str) -> Version:
+        """The playlist at `path`, prepared."""
+        last = self._last
+        if last is None or last.playlist is not playlist:
+            targets = map(meanings(playlist, path), (child.uri for child in children(playlist)))
+            folders = {target.path.partition("?")[0].rpartition("/")[0] for target in targets if target.here}
+            template = QueryTemplate.of(playlist, path, self.names)
+            last = self._last = Version(playlist, template, tuple(f"{folder}/x" for folder in folders))
+        return last
 
 
 class LinkSigning(Signing):
@@ -119,7 +136,8 @@ class LinkSigning(Signing):
     def _links(self) -> list[SecureLink]:
         return [SecureLink(key.secret.decode(), self.expression) for key in self.keys.keys().values()]
 
-    def check(self, path: str, told: dict[str, str], address: str) -> None:
+    def check(self, path: str, query: str, address: str) -> None:
+        told = values(query, self.parameters)
         failure = Unsigned("there is no key")
         for link in self._links():
             try:
