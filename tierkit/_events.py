@@ -28,6 +28,7 @@ __all__ = [
     "Dropped",
     "UpstreamLost",
     "UpstreamBack",
+    "UpstreamFound",
     "AcceptPaused",
     "CertificateKept",
     "LoopBlocked",
@@ -285,6 +286,18 @@ class UpstreamBack(Event):
     @property
     def text(self) -> str:
         return f"{self.tier}: upstream {self.upstream} answers again"
+
+
+@frozen(kw_only=True)
+class UpstreamFound(Event):
+    """What a source has found out about its server, where that decides how it is used."""
+
+    upstream: str
+    found: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: upstream {self.upstream}: {self.found}"
 
 
 @frozen(kw_only=True)

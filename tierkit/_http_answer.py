@@ -123,7 +123,7 @@ class ClientResponse:
     """
 
     def __init__(
-        self, connection: Connection, where: str, method: str, head: AnswerHead, early: bytes, patience: float
+        self, connection: Connection | None, where: str, method: str, head: AnswerHead, early: bytes, patience: float
     ) -> None:
         self.status = head.status
         #: Lower-case names and values, in order.
@@ -150,6 +150,13 @@ class ClientResponse:
         if self.finished and early:
             self.reusable = False  # bytes that belong to nothing: whoever sent them may go on so
         self._left = self.length
+
+    @classmethod
+    def known(cls, where: str, method: str, status: int, headers: Headers, body: bytes) -> ClientResponse:
+        """An answer that nobody need be asked for: all of it is here.  Its framing is made from the body."""
+        fields = tuple(each for each in headers if each[0] not in (_LENGTH, _CODING))
+        head = AnswerHead(status, (*fields, (_LENGTH, b"%d" % len(body))), 1)
+        return cls(None, where, method, head, b"" if bodiless(method, status) else body, 0.0)
 
     @property
     def trailers(self) -> Headers:
@@ -182,6 +189,7 @@ class ClientResponse:
         return b"".join(parts)
 
     async def _recv(self, limit: int = RECV_BYTES) -> bytes:
+        assert self._connection is not None, "what is known has arrived"
         try:
             with trio.move_on_after(self._patience):
                 return await self._connection.recv(limit)
@@ -204,7 +212,7 @@ class ClientResponse:
 
     def _count(self, data: bytes) -> bytes:
         if self._left is None:  # until the connection ends (RFC 9112 section 6.3, item 8)
-            if not data and is_cut(self._connection):
+            if not data and self._connection is not None and is_cut(self._connection):
                 raise UpstreamError(
                     self._where,
                     "ended a body without a length by cutting TLS off, so nobody knows if that is all of it",

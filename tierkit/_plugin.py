@@ -8,7 +8,7 @@ yields.  Names, roles and schemes are class attributes, so a graph is checked wi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from urllib.parse import unquote
@@ -28,7 +28,9 @@ __all__ = [
     "Candidate",
     "Context",
     "Direct",
+    "Fetch",
     "Figures",
+    "Known",
     "LiveSource",
     "Observer",
     "Role",
@@ -153,6 +155,21 @@ class Service(Recipe):
 # --- sources -------------------------------------------------------------------------------------
 
 
+@frozen
+class Known:
+    """An answer over HTTP, whole."""
+
+    status: int
+    #: Lower-case names and values, in order.
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+
+#: Asks the server for a URL, by the connections of whoever serves; playlists only, the body is bounded.  Raises
+#: UpstreamError.
+Fetch = Callable[[Address], Awaitable[Known]]
+
+
 class LiveSource(ABC):
     """An upstream server as one tier sees it: where things are there, and what is peculiar about them."""
 
@@ -165,6 +182,14 @@ class LiveSource(ABC):
 
         Raises NotServed for a path outside what this source covers, UpstreamError where it cannot say.
         """
+
+    async def prepare(self, path: str, fetch: Fetch) -> Known | None:
+        """What must be known before the server is asked for a path over HTTP: a session, whatever `target` needs.
+
+        Called before each request, and again before the second try that `observe` has asked for.  Returns the answer
+        itself where it is known, and the server is not to be asked for it; else None.  Raises as `target` does.
+        """
+        return None
 
     @property
     def scope(self) -> str:

@@ -44,6 +44,8 @@ class UpstreamState:
     failures_total: int = field(metadata={"merge": "sum"})
     #: What the last failure was, for a person.
     reason: str = field(default="", metadata={"merge": "last"})
+    #: What its source tells of it, where that tells anything: a frozen value of the source's.
+    source: object | None = field(default=None, metadata={"merge": "last"})
 
 
 @define
@@ -125,6 +127,7 @@ class UpstreamSet(Upstreams):
     def statistics(self) -> tuple[UpstreamState, ...]:
         """How each upstream fares, in the order of the recipe; then the push targets that were tried."""
         now = self._clock()
+        sources = {each.name: each.source for each in self._all}
         return tuple(
             UpstreamState(
                 name=name,
@@ -132,6 +135,7 @@ class UpstreamSet(Upstreams):
                 failures=health.failures,
                 failures_total=health.total,
                 reason=health.reason,
+                source=sources[name].statistics() if name in sources else None,
             )
             for name, health in self._health.items()
         )

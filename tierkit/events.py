@@ -21,6 +21,7 @@ from ._events import TierFailed as TierFailed
 from ._events import TierStarted as TierStarted
 from ._events import TierStopped as TierStopped
 from ._events import UpstreamBack as UpstreamBack
+from ._events import UpstreamFound as UpstreamFound
 from ._events import UpstreamLost as UpstreamLost
 from ._events import ViewerJoined as ViewerJoined
 from ._events import ViewerLeft as ViewerLeft

@@ -32,7 +32,9 @@ from ._networks import Networks as Networks
 from ._plugin import Candidate as Candidate
 from ._plugin import Context as Context
 from ._plugin import Direct as Direct
+from ._plugin import Fetch as Fetch
 from ._plugin import Figures as Figures
+from ._plugin import Known as Known
 from ._plugin import LiveSource as LiveSource
 from ._plugin import Observer as Observer
 from ._plugin import Running as Running

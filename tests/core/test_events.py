@@ -56,6 +56,7 @@ SAMPLES = [
         "e: upstream o: refused; next try in 0.2 s",
     ),
     (events.UpstreamBack(tier="e", upstream="o"), "e: upstream o answers again"),
+    (events.UpstreamFound(tier="e", upstream="o", found="has no ids"), "e: upstream o: has no ids"),
     (
         events.CertificateKept(tier="e", address="https://[::]:443", reason="a.pem: no PEM"),
         "e: https://[::]:443 keeps its old certificate: a.pem: no PEM",

@@ -16,7 +16,7 @@ from .fakes import Echo
 
 
 def live(recipe: Wowza, address: str = "wowza.example:1935") -> LiveWowza:
-    return LiveWowza(recipe, "wowza", Address.parse(address))
+    return LiveWowza(recipe, "wowza", Address.parse(address), clock=lambda: 0.0)
 
 
 async def target(path: str, *schemes: str, recipe: Wowza = Wowza(), address: str = "wowza.example:1935") -> str:  # noqa: B008
@@ -40,8 +40,10 @@ async def target(path: str, *schemes: str, recipe: Wowza = Wowza(), address: str
         ("/live/smil:ch1.smil/playlist.m3u8", "http://wowza.example:1935/live/smil:ch1.smil/playlist.m3u8"),
         ("/live/ngrp:ch1_all/playlist.m3u8", "http://wowza.example:1935/live/ngrp:ch1_all/playlist.m3u8"),
         ("/dvr/bnt1.smil/playlist.m3u8", "http://wowza.example:1935/dvr/bnt1.smil/playlist.m3u8"),
-        ("/live/s/chunklist_w929118404.m3u8", "http://wowza.example:1935/live/s/chunklist_w929118404.m3u8"),
-        ("/live/_definst_/s/media_w9_26383.ts", "http://wowza.example:1935/live/s/media_w9_26383.ts"),
+        # The id of a viewer's own session says nothing about what he wants.
+        ("/live/s/chunklist_w929118404.m3u8", "http://wowza.example:1935/live/s/chunklist.m3u8"),
+        ("/live/_definst_/s/media_w9_26383.ts", "http://wowza.example:1935/live/s/media_26383.ts"),
+        ("/live/s/playlist.m3u8?a=1&DVR&_HLS_msn=4", "http://wowza.example:1935/live/s/playlist.m3u8?DVR&_HLS_msn=4"),
         ("/live/other/s/playlist.m3u8", "http://wowza.example:1935/live/other/s/playlist.m3u8"),
         ("/live/s/playlist_sfm4s.m3u8", "http://wowza.example:1935/live/s/playlist_sfm4s.m3u8"),
         ("/live/s/manifest.mpd", "http://wowza.example:1935/live/s/manifest.mpd"),

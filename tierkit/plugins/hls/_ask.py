@@ -22,15 +22,26 @@ from functools import partial
 
 from attrs import evolve, field, frozen
 
-from tierkit.codecs.hls import classify
+from tierkit.codecs.hls import MAX_PLAYLIST, classify
 from tierkit.codecs.http1 import Headers
 from tierkit.events import StreamFault
 from tierkit.http import Body, ClientResponse, HttpClient, Inform, Unreached
-from tierkit.plugin import Address, Candidate, Context, NotServed, NotShared, StoreFull, TierkitError, UpstreamError
+from tierkit.plugin import (
+    Address,
+    Candidate,
+    Context,
+    Known,
+    NotServed,
+    NotShared,
+    StoreFull,
+    TierkitError,
+    UpstreamError,
+)
 
 from ._elsewhere import Elsewhere
 from ._health import BadAnswer, Health
 from ._hedge import Claim, HedgeBudget, race
+from ._policy import OURS
 from ._resume import BrokeOff, TooLarge
 
 __all__ = ["RESUMPTIONS", "SCHEMES", "Asker", "BadAnswer", "Take"]
@@ -208,15 +219,23 @@ class Asker:
             if not wanted.again(error):
                 raise failure from None
             return failure
-        if status >= 500:
+        if status is not None and status >= 500:
             self.health.answered_badly(candidate, f"answered {status}")
-        else:
+        elif status is not None:
             self.health.answered(candidate)
         return None
 
-    async def _try(self, candidate: Candidate, wanted: _Wanted, claim: Claim) -> int:
+    async def _try(self, candidate: Candidate, wanted: _Wanted, claim: Claim) -> int | None:
+        """Ask one; returns the status, None where its source has answered in its stead."""
         for attempt in (1, 2):
+            known = await candidate.source.prepare(wanted.path, partial(self._fetch, candidate))
             target = await candidate.source.target(wanted.path, SCHEMES)
+            if known is not None:
+                claim()
+                where = f"{target.scheme}://{target.authority}"
+                response = ClientResponse.known(where, wanted.method, known.status, known.headers, known.body)
+                await wanted.take(candidate, target, response)
+                return None
             self.requests += 1
             asking = self.client.request(
                 wanted.method, target, wanted.headers, wanted.body, trust=candidate.trust, inform=wanted.inform
@@ -232,6 +251,12 @@ class Asker:
                 await wanted.take(candidate, target, response)
                 return response.status
         raise AssertionError("unreachable: the second attempt is the last")
+
+    async def _fetch(self, candidate: Candidate, target: Address) -> Known:
+        """Ask for a playlist that a source needs for itself.  Raises UpstreamError."""
+        self.requests += 1
+        async with self.client.request("GET", target, OURS, trust=candidate.trust) as response:
+            return Known(response.status, response.headers, await response.read(MAX_PLAYLIST))
 
     @staticmethod
     def _acceptable(candidate: Candidate, wanted: _Wanted, status: int) -> bool:

@@ -23,14 +23,14 @@ from tierkit.http import Request
 
 from ._about import About
 
-__all__ = ["Arrival", "Live", "Plain", "Policy"]
+__all__ = ["OURS", "Arrival", "Live", "Plain", "Policy"]
 
 #: What a request that is passed on for one viewer says upstream, besides our own fields.
 PASSED_ON = frozenset({b"authorization", b"range", b"if-none-match", b"if-modified-since", b"if-range"})
 #: Of the hop behind, or of what only the one who asked wants: not for a request that is to fill the store.
 _OF_ONE_CLIENT = frozenset({b"cache-control", b"expect", b"pragma"})
-# Identity only: a cache that stores one form must not store a compressed one for all.
-_OURS = (
+#: What we say of ourselves.  Identity only: a cache that stores one form must not store a compressed one for all.
+OURS = (
     (b"Accept", b"*/*"),
     (b"Accept-Encoding", b"identity"),
     (b"User-Agent", b"tierkit/" + tierkit.__version__.encode()),
@@ -133,7 +133,7 @@ class Live(Policy):
         return False
 
     def asks(self, request: Headers, *, alone: bool) -> list[tuple[bytes, bytes]]:
-        found = list(_OURS)
+        found = list(OURS)
         if alone:
             found += amplified_by_nobody([each for each in request if each[0] in PASSED_ON])
         return found
