@@ -23,6 +23,7 @@ MARK = f"_tk{b64encode(QUERY.encode()).decode()}"
         ("chunklist_w1_b764000_DVR.m3u8", f"chunklist_w1_b764000{MARK}_DVR.m3u8"),
         ("media_w1_b764000_slbul_26383.ts", f"media_w1_b764000_slbul{MARK}_26383.ts"),
         ("chunklist_w1_t64TWFpbg==.m3u8", f"chunklist_w1_t64TWFpbg=={MARK}.m3u8"),
+        ("media_w1_b764000_26383_m3u8.cmfv", f"media_w1_b764000{MARK}_26383_m3u8.cmfv"),
         ("chunklist", f"chunklist{MARK}"),
     ],
 )

@@ -20,8 +20,8 @@ MAX_NAME = 4096
 
 # A slash cannot stand in a name, and an underscore begins its next piece.
 _TOKEN = re.compile(r"_tk([A-Za-z0-9+-]{4,}={0,2})(?=[_.]|\Z)")
-# What stays behind a token: the mark of a DVR's playlist, the number of a segment, the extension.
-_REST = re.compile(r"(?:_DVR)?(?:_[0-9]+)?(?:\.[A-Za-z0-9]+)?\Z")
+# What stays behind a token: the mark of a DVR's playlist, the number of a segment, CMAF's mark of HLS, the extension.
+_REST = re.compile(r"(?:_DVR)?(?:_[0-9]+)?(?:_m3u8)?(?:\.[A-Za-z0-9]+)?\Z")
 # A query of one parameter at least, of characters that a query may have.
 _QUERY = re.compile(r"[A-Za-z0-9._~-]+=[A-Za-z0-9._~!$&'()*+;:@/?=%-]*\Z")
 
