@@ -29,6 +29,11 @@ async def test_the_log_has_every_request(autojump_clock: trio.testing.MockClock)
         assert stand_in.log.fetches() == {f"{PLAYLIST}?a=1": 1, "/live/x/playlist.m3u8": 1}
         assert stand_in.server.sent.total == one.sent + other.sent
         assert stand_in.server.applications["live"].sent.total == one.sent + other.sent
+        again = [await viewer.get("/live/x/playlist.m3u8"), await viewer.get(PLAYLIST), await viewer.get(PLAYLIST)]
+        assert [each.status for each in again] == [404, 200, 200]
+        versions = [each.version for each in stand_in.requests[1:]]
+        assert versions[0] == versions[1] == 0
+        assert len(set(versions[1:])) == 3  # each of the last two playlists has a session of its own
         assert "hls-session-per-playlist" in {each.name for each in stand_in.log.relied_on}
 
 

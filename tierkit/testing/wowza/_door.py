@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from zlib import crc32
 
 import trio
 
@@ -64,7 +65,7 @@ class Door:
                 except OSError:  # no descriptor is free
                     await trio.sleep(FULL)
                     continue
-                contact = Contact(len(self._log.contacts) + 1, self.name, connection.peer.host, self._clock())
+                contact = Contact(self._log.numbered + 1, self.name, connection.peer.host, self._clock())
                 self._log.came(contact)
                 self._connections[contact] = connection
                 nursery.start_soon(self._guard, connection, contact)
@@ -107,13 +108,15 @@ class Door:
         target = f"{request.path}?{request.query}" if request.query else request.path
         asking = Asking(request.method, target, self._clock(), contact)
         self._log.requests.append(asking)
-        contact.requests.append(asking)
+        contact.latest = asking
         response = await self._pages(asking, request)
         asking.status = response.status
+        asking.version = crc32(response.body) if isinstance(response.body, bytes) else 0
         return response
 
     def _told(self, contact: Contact, request: Request, status: int, sent: int) -> None:
-        asking = contact.requests[-1]  # a connection's requests are answered one after the other
+        asking = contact.latest  # a connection's requests are answered one after the other
+        assert asking is not None
         asking.sent = sent
         if self._answered is not None:
             self._answered(asking)

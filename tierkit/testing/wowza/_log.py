@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 
 from attrs import define, field
@@ -27,8 +27,8 @@ class Contact:
     protocol: str = ""
     #: None while it is open.
     closed: float | None = None
-    #: Over HTTP, in order.
-    requests: list[Asking] = field(factory=list, repr=False)
+    #: What was asked last over HTTP.
+    latest: Asking | None = field(default=None, repr=False)
 
 
 @define(eq=False)
@@ -45,6 +45,8 @@ class Asking:
     status: int = 0
     #: Bytes that were sent for it, head included; 0 until they have left.
     sent: int = 0
+    #: A checksum of the body, head and framing left out: another one for each version of a playlist.
+    version: int = 0
     #: What the answer shows.
     shows: tuple[Behaviour, ...] = field(default=(), repr=False)
 
@@ -65,13 +67,17 @@ class Asking:
 
 
 class Log:
-    """Everything so far, oldest first."""
+    """Everything so far, oldest first; of what is older than `remember` requests and connections nothing is left."""
 
-    def __init__(self) -> None:
-        self.requests: list[Asking] = []
-        self.contacts: list[Contact] = []
+    def __init__(self, remember: int) -> None:
+        self.requests: deque[Asking] = deque(maxlen=remember)
+        self.contacts: deque[Contact] = deque(maxlen=remember)
+        #: How many connections there have been.
+        self.numbered = 0
         #: The most connections that were open at once, by port.
         self.most: Counter[str] = Counter()
+        #: What was shown over RTMP, with how often.
+        self.shown: Counter[Behaviour] = Counter()
         self._open: Counter[str] = Counter()
 
     def open(self, *ports: str) -> int:
@@ -80,6 +86,7 @@ class Log:
 
     def came(self, contact: Contact) -> None:
         """A connection has been accepted."""
+        self.numbered = contact.number
         self.contacts.append(contact)
         self._open[contact.port] += 1
         self.most[contact.port] = max(self.most[contact.port], self._open[contact.port])
@@ -95,5 +102,5 @@ class Log:
 
     @property
     def relied_on(self) -> Counter[Behaviour]:
-        """What the answers so far have shown, with how often: what a test has relied on."""
-        return Counter(behaviour for each in self.requests for behaviour in each.shows)
+        """What the stand-in has shown so far, with how often: what a test has relied on."""
+        return self.shown + Counter(behaviour for each in self.requests for behaviour in each.shows)

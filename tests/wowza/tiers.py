@@ -1,0 +1,164 @@
+"""Tiers before a stand-in, in memory, and viewers who watch as players do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from urllib.parse import urljoin
+
+import trio
+from attrs import define, field
+
+from tests.core.fakes import Record
+from tierkit import Address, Edge, Graph, Listener, Origin
+from tierkit._registry import Registry
+from tierkit._serve import GraphHandle, open_graph
+from tierkit.events import UpstreamFound
+from tierkit.http import HttpClient
+from tierkit.plugin import Bound, Connection, Network, Trust
+from tierkit.plugins.hls import HLS
+from tierkit.plugins.wowza import Wowza
+from tierkit.testing import MemoryNetwork
+from tierkit.testing.wowza import StandIn
+
+PLAYLIST = "/live/myStream/playlist.m3u8"
+
+
+class Machine(Network):
+    """A network in memory, as one machine of it sees it: others see who dials."""
+
+    def __init__(self, network: MemoryNetwork, host: str) -> None:
+        self.descriptors = network.descriptors
+        self._network = network
+        self._host = host
+
+    async def listen(self, listener: Listener, *, backlog: int = 1024, send_lowat: int = 131072) -> Bound:
+        return await self._network.listen(listener, backlog=backlog, send_lowat=send_lowat)
+
+    async def connect(self, address: Address, *, trust: Trust | None = None) -> Connection:
+        return await self._network.connect(address, trust=trust, source=self._host)
+
+
+@define
+class Tiers:
+    """Edges, each a machine of its own."""
+
+    network: MemoryNetwork
+    handles: dict[str, GraphHandle] = field(factory=dict)
+    events: Record = field(factory=Record)
+
+    def address(self, edge: str, scheme: str = "http") -> Address:
+        return next(each for each in self.handles[edge].addresses(edge) if each.scheme == scheme)
+
+    def source(self, edge: str) -> dict[str, Any]:
+        """What an edge's source tells of the server."""
+        found: dict[str, Any] = self.handles[edge].statistics()["tiers"][edge]["upstreams"][0]["source"]
+        return found
+
+    @property
+    def found(self) -> list[str]:
+        return [each.found for each in self.events if isinstance(each, UpstreamFound)]
+
+
+@asynccontextmanager
+async def edges(
+    network: MemoryNetwork, *stand_ins: StandIn, count: int = 3, wowza: dict[str, Any] | None = None, **options: Any
+) -> AsyncIterator[Tiers]:
+    """So many edges that pull from a stand-in, or from several in order."""
+    origins = [
+        Origin(f"wowza{number}", str(each.address), speaks=Wowza(**(wowza or {"app": "live"})))
+        for number, each in enumerate(stand_ins)
+    ]
+    made = Tiers(network)
+    async with AsyncExitStack() as stack:
+        for number in range(1, count + 1):
+            name = f"edge{number}"
+            edge = Edge(
+                name,
+                host=f"{name}.example",
+                listen=f"http://{name}.example:80",
+                upstream=tuple(origins),
+                serves=HLS(cache_bytes=64 << 20, **options),
+            )
+            made.handles[name] = await stack.enter_async_context(
+                open_graph(
+                    Graph.of(edge),
+                    network=Machine(network, f"10.0.0.{number}"),
+                    registry=Registry(),
+                    threads=False,
+                    jitter=lambda: 0.5,
+                    observers=[made.events],
+                )
+            )
+        yield made
+
+
+@define
+class Watcher:
+    """A viewer of HLS: the master playlist once, the chunklist every half target duration, each segment once."""
+
+    client: HttpClient
+    base: Address
+    #: What went wrong, in words.
+    trouble: list[str] = field(factory=list)
+    #: Segments by their media sequence number.
+    segments: dict[int, bytes] = field(factory=dict)
+    requests: int = 0
+    #: Names of all that it was given.
+    names: set[str] = field(factory=set)
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        only, _, query = path.partition("?")
+        self.requests += 1
+        self.names.add(only.rpartition("/")[2])
+        async with self.client.request("GET", self.base.with_(path=only, query=query)) as response:
+            return response.status, await response.read(1 << 24)
+
+    async def playlist(self, path: str) -> list[str]:
+        status, body = await self.get(path)
+        if status != 200:
+            self.trouble.append(f"{trio.current_time():.1f}: {path}: {status}")
+            return []
+        return body.decode().splitlines()
+
+    async def watch(self, seconds: float, path: str = PLAYLIST) -> None:
+        until = trio.current_time() + seconds
+        master = await self.playlist(path)
+        listed = [each for each in master if each and not each.startswith("#")]
+        while listed and trio.current_time() < until:
+            lines = await self.playlist(chunklist := urljoin(path, listed[0]))
+            await self._take(chunklist, lines)
+            await trio.sleep(_half_target(lines))
+
+    async def _take(self, chunklist: str, lines: Sequence[str]) -> None:
+        number = next((int(each.partition(":")[2]) for each in lines if each.startswith("#EXT-X-MEDIA-SEQUENCE")), 0)
+        for uri in (each for each in lines if each and not each.startswith("#")):
+            if number not in self.segments:
+                status, body = await self.get(urljoin(chunklist, uri))
+                if status == 200:
+                    self.segments[number] = body
+                else:
+                    self.trouble.append(f"{trio.current_time():.1f}: {uri}: {status}")
+            number += 1
+
+
+def _half_target(lines: Sequence[str]) -> float:
+    return next((int(each.partition(":")[2]) / 2 for each in lines if each.startswith("#EXT-X-TARGETDURATION")), 2.0)
+
+
+@asynccontextmanager
+async def crowd(tiers: Tiers, count: int) -> AsyncIterator[list[Watcher]]:
+    """So many viewers, spread over the edges."""
+    clients = []
+    watchers = []
+    names = list(tiers.handles)
+    for number in range(count):
+        client = HttpClient(Machine(tiers.network, f"198.51.100.{number % 250}"), trio.current_time)
+        clients.append(client)
+        watchers.append(Watcher(client, tiers.address(names[number % len(names)])))
+    try:
+        yield watchers
+    finally:
+        for each in clients:
+            each.close()
