@@ -21,6 +21,7 @@ from typing import ClassVar
 
 from attrs import frozen
 
+from tierkit.codecs.wowza_token import ALGORITHMS, DEFAULT_PREFIX, prefix_problem
 from tierkit.plugin import Context, LiveSource, Origin, Source, hookimpl, option
 
 from ._live import LiveWowza, WowzaStatistics
@@ -50,6 +51,17 @@ class Wowza(Source):
         "", "What we say we are (flashVer), for servers that take only some encoders (publishValidEncoders)."
     )
     token: str = option("", "The shared secret of SecureToken version 1, for RTMP.", secret=True)
+    signing_secret: str = option(
+        "",
+        "The shared secret of SecureToken version 2, where the application asks tiers for tokens too: whatever is "
+        "asked for is signed by it.",
+        secret=True,
+    )
+    signing_prefix: str = option(DEFAULT_PREFIX, "How the parameters of such a token begin.")
+    signing_algorithm: str = option("sha256", "The hash algorithm of such a token.", choices=ALGORITHMS)
+    signing_address: str = option(
+        "", "The address that this tier comes from, where the server includes it in the hash; empty where it does not."
+    )
     query: tuple[str, ...] = option(
         (),
         "Query parameters that this server must see besides `DVR` and those of low latency; all others say nothing "
@@ -63,6 +75,8 @@ class Wowza(Source):
         for label, value in (("app", self.app), ("instance", self.instance)):
             if "/" in str(value).strip("/") or ".." in str(value):
                 found.append(f"option {label}={value!r} is no single name: give for instance 'live'")
+        if told := prefix_problem(str(self.signing_prefix)):
+            found.append(f"option signing_prefix: {told}")
         return found
 
     @asynccontextmanager

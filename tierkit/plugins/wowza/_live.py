@@ -18,6 +18,7 @@ there are none, nothing need be done.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import unquote
@@ -28,12 +29,14 @@ from attrs import field, frozen
 from tierkit.codecs.hls_rewrite import children
 from tierkit.codecs.rtmp_auth import secure_token, token_asked_for
 from tierkit.codecs.wowza_names import Ids, canonical, ids_of, is_child, kept_query
+from tierkit.codecs.wowza_token import SecureToken, resign
 from tierkit.events import Event, UpstreamFound
 from tierkit.plugin import (
     Address,
     Fetch,
     Known,
     LiveSource,
+    LocalProtocolError,
     NotServed,
     RemoteProtocolError,
     UpstreamError,
@@ -74,6 +77,18 @@ class _Settings(Protocol):
 
     @property
     def token(self) -> str: ...
+
+    @property
+    def signing_secret(self) -> str: ...
+
+    @property
+    def signing_prefix(self) -> str: ...
+
+    @property
+    def signing_algorithm(self) -> str: ...
+
+    @property
+    def signing_address(self) -> str: ...
 
     @property
     def tls(self) -> bool: ...
@@ -119,6 +134,10 @@ class LiveWowza(LiveSource):
         secure = recipe.tls or address.secure
         self.schemes = frozenset({"https", "rtmps"} if secure else {"http", "rtmp"})
         self._kept = (*KEPT, *recipe.query)
+        self._token: SecureToken | None = None
+        if secret := recipe.signing_secret:
+            bound = bool(recipe.signing_address)
+            self._token = SecureToken(secret, recipe.signing_prefix, recipe.signing_algorithm, bound)
         self._streams = Streams()
         self._looking = trio.Lock()
         self._begun = self._renewed = self._spared = 0
@@ -159,7 +178,17 @@ class LiveWowza(LiveSource):
         if stream is not None and is_child(file):
             file, own = stream.actual(file)
             only, query = f"{folder}/{file}", "&".join(filter(None, (query, own)))
+        query = self._signed(only, query, stream=usable[0].startswith("rtmp"))
         return self.address.with_(scheme=usable[0], port=self._port(usable[0]), path=only, query=query)
+
+    def _signed(self, path: str, query: str, *, stream: bool) -> str:
+        """The query with a token of ours, where the server asks for one; what is no stream's needs none."""
+        if self._token is None or path.count("/") < (2 if stream else 3):
+            return query
+        try:
+            return resign(path, query, self._token, time.time(), address=self.recipe.signing_address, stream=stream)
+        except LocalProtocolError as error:
+            raise NotServed(f"{error}: {self.name} is asked for signed paths alone") from None
 
     def _check(self, path: str) -> None:
         if not {".", ".."}.isdisjoint(map(unquote, path.split("/"))):
