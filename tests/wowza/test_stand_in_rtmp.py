@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 import trio
+from attrs import fields
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -61,6 +64,13 @@ def seen(media: Sequence[Media]) -> str:
 
 async def counts(network: MemoryNetwork, stand_in: StandIn) -> Any:
     return (await Asker(network, stand_in.admin_address).get("/connectioncounts")).xml
+
+
+def test_the_page_has_every_option() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "wowza-stand-in.md").read_text("utf-8")
+    table = page[page.index("| `RtmpOptions` |") :].partition("\n\n")[0]
+    named = [re.findall(r"`([a-z_]+)(?:=.*?)?`", line.split("|")[1]) for line in table.splitlines()[2:]]
+    assert [each for row in named for each in row] == [each.name for each in fields(RtmpOptions)]
 
 
 # --- the recorded order --------------------------------------------------------------------------------
@@ -425,6 +435,23 @@ async def test_the_relay_carries_its_players_through_a_loss_of_the_encoder(
         times = [each.timestamp for each in player.media if each.type_id != m.DATA]
         assert times == sorted(times)
         assert len(stand_in.server.players()) == 1
+
+
+async def test_the_relay_survives_a_restart_of_the_server(autojump_clock: MockClock) -> None:
+    async with (
+        wowza() as (stand_in, network),
+        pulling(network) as rig,
+        viewer(network, url("relay", "/live/myStream")) as player,
+    ):
+        await trio.sleep(5)
+        stand_in.restart()
+        assert stand_in.server.rtmp == []
+        await trio.sleep(1)
+        before = len(player.media)
+        await trio.sleep(15)
+        assert seen(player.media[before:]).count("K") >= 10
+        assert not player.ended.is_set()
+        assert len(rig.events.of(UpstreamLost)) == 1
 
 
 # --- publishing into it --------------------------------------------------------------------------------
