@@ -25,12 +25,11 @@ class Chunks:
         self._size = 0
 
     def bytes(self, place: Place, rendition: Rendition, number: int) -> bytes:
-        """A chunk of the stream's present epoch, whether it can be fetched or not.  KeyError where there is no stream."""
+        """A chunk of the stream's present epoch, whether it can be fetched or not.  KeyError for no stream."""
         stream = self._server.find(place)
         if stream is None:
             raise KeyError(f"no stream at {place}")
         epoch = stream.epoch
-        # What tells it from all others comes first: only so much of it has room in a packet.
         label = f"stand-in {self._server.seed} epoch {epoch.index} chunk {number} b{rendition.bitrate} {place}"
         if (kept := self._kept.get(label)) is not None:
             self._kept.move_to_end(label)
