@@ -393,6 +393,9 @@ async def test_the_relay_pulls_once_and_answers_pings(autojump_clock: MockClock)
         await trio.sleep(60)
         assert [each.letters.count("K") >= 55 for each in players] == [True] * 10
         assert [each.letters[:4] for each in players] == ["MVAK"] * 10
+        shown = {each.name for each in stand_in.log.relied_on}
+        assert {"rtmp-connect-order", "rtmp-buffer-events", "rtmp-strict-array", "rtmp-ping-every"} <= shown
+        assert "rtmp-ping-timeout" not in shown
         assert len(stand_in.server.players()) == 1
         assert stand_in.open_connections == stand_in.most_connections == 1
         assert (await counts(network, stand_in)).findtext(".//Stream/SessionsFlash") == "1"
@@ -527,8 +530,15 @@ def test_the_vector_of_authmod() -> None:
         asked._open.append(("source1", "abc", opaque))
         behind = f"&opaque={opaque}" if opaque else ""
         said = f"authmod=adobe&user=source1&challenge=4f1c02aa&response={response}{behind}"
-        assert asked.refusal(said) == ""
-        assert asked.refusal(said).endswith("?reason=authfailed")  # a challenge is good once
+        assert asked.judge(said).refusal == ""
+        assert asked.judge(said).refusal.endswith("?reason=authfailed")  # a challenge is good once
+
+
+@given(st.text(max_size=100), st.sampled_from(["", "authmod=adobe&user=source1&response=", "authmod=adobe&user="]))
+def test_whatever_stands_behind_the_application_is_refused(query: str, head: str) -> None:
+    asked = Publishers(users={"source1": "s3cret"})
+    asked.judge("authmod=adobe&user=source1")
+    assert asked.judge(head + query).refusal.startswith("[ AccessManager.Reject ] : [ ")
 
 
 @pytest.mark.parametrize("opaque", ["absent", "same", "other"])

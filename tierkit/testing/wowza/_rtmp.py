@@ -37,13 +37,16 @@ from ._rtmp_stage import RtmpOptions, Stage
 from ._rtmp_where import instance_of, place_in
 from ._sessions import Place, RtmpSession
 from ._shown_rtmp import (
+    CONNECT_ORDER,
     DUPLICATE,
+    ENCODERS,
     NO_PUBLISH,
     NO_SUCH_APPLICATION,
     PING_EVERY,
     PING_TIMEOUT,
     PUBLISHED,
     PUBLISHED_HLS,
+    RESULT,
     SECURE_TOKEN,
     TOKEN_REFUSED,
     TOKEN_TEXT,
@@ -201,10 +204,12 @@ class _Served:
                 # A second at most: the pong that is waited for moves the deadline.
                 await trio.sleep_until(min(deadline, now + 1))
             elif connected and self._pinged is None:
+                self.port.shows(PING_EVERY)
                 self.session.ping(self.server.now())
                 self._ping_sent()
                 self.wake()
             else:
+                self.port.shows(PING_TIMEOUT if connected else UNIDENTIFIED)
                 self.drop()
                 return
 
@@ -260,6 +265,7 @@ class _Served:
             disconnect=self.drop,
         )
         self.server.rtmp.append(self.known)
+        self.port.shows(CONNECT_ORDER, RESULT)
         self.session.welcome(
             self.server.now(), more=self._asking_for_token(), check_bandwidth=self.options.check_bandwidth
         )
@@ -270,22 +276,27 @@ class _Served:
         found = self.server.applications.get(application)
         if found is not None and found.loaded:
             return None
+        self.port.shows(NO_SUCH_APPLICATION)
         return "NetConnection.Connect.InvalidApp", f"[ server.Reject ] : there is no application {application}"
 
     def _question(self, event: ConnectRequested, query: str) -> tuple[str, str] | None:
         """What an encoder is asked about who it is."""
         if not self.port.publishers.asks(event.flash_ver):
             return None
-        refusal = self.port.publishers.refusal(query)
-        if refusal:
-            return "NetConnection.Connect.Rejected", refusal
+        verdict = self.port.publishers.judge(query)
+        self.port.shows(ENCODERS, *verdict.shows)
+        if verdict.refusal:
+            return "NetConnection.Connect.Rejected", verdict.refusal
         self._may_publish = True
         return None
 
     @SECURE_TOKEN.shown
     @TOKEN_TEXT.shown
     def _asking_for_token(self) -> dict[str, object]:
-        return {"secureToken": encrypt(self._token, self.options.secret)} if self._token else {}
+        if not self._token:
+            return {}
+        self.port.shows(SECURE_TOKEN, TOKEN_TEXT)
+        return {"secureToken": encrypt(self._token, self.options.secret)}
 
     @TOKEN_REFUSED.shown
     def _call(self, command: Command) -> None:
@@ -294,12 +305,14 @@ class _Served:
         if command.arg(0) == self._token:
             self._token = ""
         else:
+            self.port.shows(TOKEN_REFUSED)
             self.session.turn_away(0, "NetConnection.Connect.Rejected", "the secure token is wrong")
 
     def _play(self, event: PlayRequested) -> None:
         assert self.known is not None, "the session lets nobody play who is not connected"
         self.connection.settled()
         if self._token:
+            self.port.shows(TOKEN_REFUSED)
             self.session.turn_away(event.stream_id, "NetConnection.Connect.Rejected", "the secure token is missing")
         elif self.player is not None:
             self.session.reject_play(event.stream_id, "NetStream.Play.Failed", "one stream for each connection")
@@ -335,13 +348,16 @@ class _Served:
         stream.received = lambda: publication.bytes_in
         self.publishing[event.stream_id] = place, publication
         self.known.place, self.known.publishing = place, True
+        self.port.shows(PUBLISHED, PUBLISHED_HLS)
         self.session.accept_publish(event.stream_id)
 
     def _publish_refusal(self, place: Place) -> tuple[str, str] | None:
         found = self.server.find(place)
         if not self._may_publish:
+            self.port.shows(NO_PUBLISH, ENCODERS)
             return "NetStream.Publish.Denied", "only encoders that have proved who they are may publish"
         if self.publishing or (found is not None and found.is_connected):
+            self.port.shows(DUPLICATE)
             return "NetStream.Publish.BadName", f"{place.stream} is already being published"
         if len(self.server.applications[place.application].instances) >= MAX_INSTANCES:
             return "NetStream.Publish.BadName", "there are too many instances"

@@ -9,7 +9,17 @@ from ._rtmp_media import Cursor, Publication, SignalCursor
 from ._rtmp_session import WowzaSession, with_track_info
 from ._rtmp_stage import Stage
 from ._sessions import Place
-from ._shown_rtmp import BUFFER_TIMES, ENCODER_LOST, MEDIA, NOT_FOUND, UNPUBLISH_NOTIFY, WAITS
+from ._shown_rtmp import (
+    BUFFER_EVENTS,
+    BUFFER_TIMES,
+    ENCODER_LOST,
+    MEDIA,
+    NOT_FOUND,
+    STRICT_ARRAY,
+    TRACK_INFO,
+    UNPUBLISH_NOTIFY,
+    WAITS,
+)
 from ._streams import Epoch, IncomingStream
 
 __all__ = ["Player"]
@@ -47,6 +57,8 @@ class Player:
         if stream is None and not self._may_wait():
             return False
         self._session.accept_play(self.stream_id)
+        if stream is None:
+            self._stage.shows(WAITS)
         self._server.changed.append(self._changed)
         self._waits = stream is None
         return True
@@ -57,6 +69,7 @@ class Player:
     def _may_wait(self) -> bool:
         if self._stage.options.unpublished == "wait":
             return True
+        self._stage.shows(NOT_FOUND if self._server.find(self.place) is None else ENCODER_LOST)
         told = f"{self.place.stream} is not published"
         self._session.reject_play(self.stream_id, "NetStream.Play.StreamNotFound", told, close=False)
         return False
@@ -96,6 +109,7 @@ class Player:
         """Go with what has become of the stream."""
         if self._cursor is not None and (stream is None or stream.epoch is not self._epoch):
             self._leave()
+            self._stage.shows(UNPUBLISH_NOTIFY)
             self._session.tell_unpublished(self.stream_id, self.place.stream)
             self._waits = True
         if self._cursor is None and stream is not None:
@@ -106,6 +120,7 @@ class Player:
 
     @MEDIA.shown
     def _join(self, stream: IncomingStream) -> None:
+        self._stage.shows(MEDIA)
         self._epoch = stream.epoch
         self._publication = self._stage.publications.get(self.place)
         self._buffer_at = 0.0
@@ -124,8 +139,12 @@ class Player:
     def _tell_buffer(self, now: float) -> None:
         if self._stage.options.buffer_events and now >= self._buffer_at:
             self._buffer_at = now + _BUFFER_EVERY
+            self._stage.shows(BUFFER_EVENTS, BUFFER_TIMES)
             self._session.tell_buffer(self.stream_id)
 
     def _payload(self, payload: bytes) -> bytes:
         transcoded = self._publication is None and self._stage.options.strict_array
-        return with_track_info(payload) if transcoded and payload[3:13] == b"onMetaData" else payload
+        if not transcoded or payload[3:13] != b"onMetaData":
+            return payload
+        self._stage.shows(STRICT_ARRAY, TRACK_INFO)
+        return with_track_info(payload)

@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from hashlib import md5, sha256
 from typing import Final, Literal
 
-from attrs import define, field
+from attrs import define, field, frozen
 
+from ._behaviours import Behaviour
 from ._shown_rtmp import AUTH_CHALLENGE, AUTH_FAILED, AUTH_OPAQUE, AUTH_REUSE, ENCODERS, NEED_AUTH
 
-__all__ = ["Opaque", "Publishers"]
+__all__ = ["Opaque", "Publishers", "Verdict"]
 
 Opaque = Literal["absent", "same", "other"]
 
@@ -28,6 +29,14 @@ _ENCODERS: Final = ("FMLE/", "FME/", "Wirecast/", "WMLE/")
 _HEAD: Final = "[ AccessManager.Reject ] : [ "
 #: Challenges that were given out and not yet used; one encoder has one.
 _MOST: Final = 64
+
+
+@frozen
+class Verdict:
+    """Why a client is refused, "" where it passes; and what that shows."""
+
+    refusal: str
+    shows: tuple[Behaviour, ...]
 
 
 @define(kw_only=True)
@@ -52,32 +61,32 @@ class Publishers:
         return bool(self.users) and flash_version.startswith(_ENCODERS)
 
     @NEED_AUTH.shown
-    def refusal(self, query: str) -> str:
-        """Why `connect` is refused, "" where it passes; `query` stands behind the application."""
+    def judge(self, query: str) -> Verdict:
+        """Whether `connect` passes; `query` stands behind the application."""
         said = dict(part.partition("=")[::2] for part in query.split("&"))
         if said.get("authmod") != "adobe":
-            return f"{_HEAD}code=403 need auth; authmod=adobe ] : "
+            return Verdict(f"{_HEAD}code=403 need auth; authmod=adobe ] : ", (NEED_AUTH,))
         user = said.get("user", "")
         if user not in self.users:
             return self._refused("nosuchuser")
         if "response" not in said:
             return self._challenge(user)
-        return "" if self._right(user, said) else self._refused("authfailed")
+        return Verdict("", (AUTH_CHALLENGE, AUTH_REUSE)) if self._right(user, said) else self._refused("authfailed")
 
     @AUTH_FAILED.shown
-    def _refused(self, reason: str) -> str:
-        return f"{_HEAD}authmod=adobe ] : ?reason={reason}"
+    def _refused(self, reason: str) -> Verdict:
+        return Verdict(f"{_HEAD}authmod=adobe ] : ?reason={reason}", (AUTH_FAILED,))
 
     @AUTH_CHALLENGE.shown
     @AUTH_OPAQUE.shown
-    def _challenge(self, user: str) -> str:
+    def _challenge(self, user: str) -> Verdict:
         self._asked += 1
         challenge = _token(f"{self.seed}:challenge:{self._asked}")
         opaque = {"absent": "", "same": challenge, "other": _token(f"{self.seed}:opaque:{self._asked}")}[self.opaque]
         self._open.append((user, challenge, opaque))
         behind = f"&opaque={opaque}" if opaque else ""
         asked = f"reason=needauth&user={user}&salt={self._salt(user)}&challenge={challenge}{behind}"
-        return f"{_HEAD}authmod=adobe ] : ?{asked}"
+        return Verdict(f"{_HEAD}authmod=adobe ] : ?{asked}", (AUTH_CHALLENGE, AUTH_OPAQUE))
 
     def _salt(self, user: str) -> str:
         return _token(f"{self.seed}:salt:{user}")
@@ -91,7 +100,7 @@ class Publishers:
             if whose != user or said.get("opaque", "") != opaque:
                 continue
             wanted = _b64_md5(f"{known}{opaque or challenge}{said.get('challenge', '')}")
-            if hmac.compare_digest(wanted.encode(), said["response"].encode()):
+            if hmac.compare_digest(wanted.encode(), said["response"].encode("utf-8", "replace")):
                 self._open.remove(each)
                 return True
         return False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from hashlib import sha256
 from typing import Literal
 
 from attrs import field, frozen
 
+from ._behaviours import Behaviour
 from ._model import Server
 from ._rtmp_media import Publication
 from ._rtmp_publishers import Opaque, Publishers
@@ -40,16 +42,26 @@ class RtmpOptions:
 class Stage:
     """One server's RTMP.
 
+    Args:
+        shown: where it is counted what was shown.
+
     Attributes:
         publications: what is published into it now.
     """
 
-    def __init__(self, server: Server, options: RtmpOptions | None = None) -> None:
+    def __init__(
+        self, server: Server, options: RtmpOptions | None = None, shown: Counter[Behaviour] | None = None
+    ) -> None:
         self.server = server
         self.options = options or RtmpOptions()
         self.publications: dict[Place, Publication] = {}
         self.publishers = Publishers(users=server.publishers, opaque=self.options.opaque, seed=str(server.seed))
+        self._shown = Counter[Behaviour]() if shown is None else shown
         self._visits = 0
+
+    def shows(self, *behaviours: Behaviour) -> None:
+        """Count what a client has just been shown."""
+        self._shown.update(behaviours)
 
     def nonce(self) -> bytes:
         """32 bytes, other ones for each connection and the same on every run."""

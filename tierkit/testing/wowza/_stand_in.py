@@ -53,7 +53,7 @@ class StandIn:
         self.log = Log(remember)
         self._hls = hls
         self._web = Web(server, hls)
-        self._rtmp = RtmpPort(server, rtmp)
+        self._rtmp = RtmpPort(server, rtmp, self.log.shown)
         self._pages: dict[str, Pages] = {
             "streaming": self._web.answer,
             "admin": Admin(server, self._web.version).answer,
