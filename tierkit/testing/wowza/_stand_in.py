@@ -117,7 +117,7 @@ class StandIn:
         stream = self.server.find(place)
         if stream is None:
             raise KeyError(f"no stream at {place}")
-        return self._hls.chunk_bytes(place, stream.renditions[rendition], number)
+        return self._hls.chunks.bytes(place, stream.renditions[rendition], number)
 
     # --- what is done to it ----------------------------------------------------------------------------------
 
