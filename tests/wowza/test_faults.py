@@ -178,27 +178,29 @@ async def test_both_spellings_are_one_stream(autojump_clock: MockClock) -> None:
 async def test_another_server_takes_its_place(autojump_clock: MockClock, mode: Mode) -> None:
     """With ids of its own, which nobody sees."""
     network = MemoryNetwork()
-    async with (
-        open_wowza(network=network, listen="one.example:1935", mode=mode, seed=1, admin=None, rest=None) as one,
-        open_wowza(network=network, listen="two.example:1935", mode=mode, seed=1, admin=None, rest=None) as two,
-        edges(network, one, two, count=1) as tiers,
-        crowd(tiers, 4) as watchers,
-        trio.open_nursery() as nursery,
-    ):
-        for each in watchers:
-            nursery.start_soon(each.watch, 3600)
-        await trio.sleep(40)
-        assert not [each for each in two.requests if "media" in each.target]
-        one.close()
-        one.restart()  # whoever is connected is reset
-        one.faults.slow.clear()
-        await trio.sleep(60)
-        assert [each for each in two.requests if "media" in each.target]
-        assert [line for each in watchers for line in each.trouble] == []
-        assert all(len(each.segments) > 8 for each in watchers)
-        names = set().union(*(each.names for each in watchers))
-        assert not [each for each in names if "_w" in each]
-        nursery.cancel_scope.cancel()
+    options: dict[str, Any] = {"network": network, "mode": mode, "admin": None, "rest": None}
+
+    async def first(dies: trio.Event, *, task_status: trio.TaskStatus[StandIn] = trio.TASK_STATUS_IGNORED) -> None:
+        async with open_wowza(listen="one.example:1935", seed=1, **options) as made:
+            task_status.started(made)
+            await dies.wait()
+
+    async with trio.open_nursery() as nursery, open_wowza(listen="two.example:1935", seed=2, **options) as two:
+        dies = trio.Event()
+        one = await nursery.start(first, dies)
+        async with edges(network, one, two, count=1) as tiers, crowd(tiers, 4) as watchers:
+            for each in watchers:
+                nursery.start_soon(each.watch, 3600)
+            await trio.sleep(40)
+            assert not [each for each in two.requests if "media" in each.target]
+            dies.set()
+            await trio.sleep(60)
+            assert [each for each in two.requests if "media" in each.target]
+            assert [line for each in watchers for line in each.trouble] == []
+            assert all(len(each.segments) > 8 for each in watchers)
+            names = set().union(*(each.names for each in watchers))
+            assert not [each for each in names if "_w" in each]
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_redirect_that_leads_in_circles(autojump_clock: MockClock) -> None:
