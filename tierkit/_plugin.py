@@ -191,6 +191,13 @@ class LiveSource(ABC):
         """
         return None
 
+    def lane(self, path: str) -> str:
+        """What a request over HTTP belongs to, where all of that is best asked for by one connection; empty for none.
+
+        Requests of one lane go one after the other, though none waits for longer than two seconds.
+        """
+        return ""
+
     @property
     def scope(self) -> str:
         """A path that it covers whatever streams there are: ``check --live`` asks for its target."""

@@ -52,6 +52,7 @@ async def test_all_viewers_are_three_clients(autojump_clock: MockClock, profile:
         await watch(watchers, 30)
         assert [each.trouble for each in watchers if each.trouble] == []
         assert seen_by(stand_in) == {"10.0.0.1", "10.0.0.2", "10.0.0.3"}
+        assert stand_in.open_connections == 3
         check_shield(stand_in, watchers)
         # No viewer was shown an id, and all were shown the server's bytes.
         names = set().union(*(each.names for each in watchers))
@@ -102,6 +103,7 @@ async def test_several_streams_are_a_session_each(autojump_clock: MockClock) -> 
         await trio.sleep(39)
         alive = stand_in.server.sessions.alive(stand_in.server.now())
         assert Counter(each.place.stream for each in alive) == {"one": 3, "two": 3, "three": 3}
+        assert stand_in.open_connections == 9
         # Whether an application has sessions is found out once, and not for each stream.
         masters = [each for each in stand_in.requests if "playlist.m3u8" in each.target]
         assert len(masters) == 3 * (len(names) + 1)

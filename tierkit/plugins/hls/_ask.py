@@ -41,6 +41,7 @@ from tierkit.plugin import (
 from ._elsewhere import Elsewhere
 from ._health import BadAnswer, Health
 from ._hedge import Claim, HedgeBudget, race
+from ._lanes import Lanes
 from ._policy import OURS
 from ._resume import BrokeOff, TooLarge
 
@@ -69,6 +70,8 @@ class _Wanted:
     inform: Inform | None = None
     #: Whether its answer may be one of 5xx, where nobody has a better one.
     relays_errors: bool
+    #: Whether it keeps to its source's lanes: what fills the store comes at upstream's pace, and holds nobody up.
+    in_turn: bool = False
     #: Who may be asked yet, and who was and has failed.
     line: list[Candidate]
     tried: set[str] = field(factory=set)
@@ -100,6 +103,7 @@ class Asker:
         self.elsewhere = elsewhere or Elsewhere()
         self.health = Health(ctx)
         self.budget = HedgeBudget()
+        self.lanes = Lanes()
         #: Seconds without a head after which the next upstream is asked as well; 0 never.
         self.hedge_after = 0.0
         #: Whether upstreams give the same bytes for a segment's name, so that one may go on for another by it alone.
@@ -145,6 +149,7 @@ class Asker:
         body: Body = None,
         relays_errors: bool = False,
         inform: Inform | None = None,
+        in_turn: bool = False,
     ) -> None:
         """Try one upstream after the other, until one's answer is taken or something of it has been sent on.
 
@@ -154,6 +159,7 @@ class Asker:
             body: of the request, for methods that have one.
             relays_errors: whether an answer of 5xx is taken where nobody else is left to ask.
             inform: told of interim answers.
+            in_turn: whether it waits for others in the lane that its source names.
         """
         waiting = self.candidates(key)
         wanted = _Wanted(
@@ -166,6 +172,7 @@ class Asker:
             begun=begun,
             relays_errors=relays_errors,
             inform=inform,
+            in_turn=in_turn,
             line=waiting,
         )
         failure: TierkitError | None = None
@@ -196,7 +203,9 @@ class Asker:
     async def _one(self, candidate: Candidate, claim: Claim, *, wanted: _Wanted) -> TierkitError | None:
         """Ask one: None where its answer was taken, or why others may be asked.  Raises what ends the matter."""
         try:
-            status = await self._try(candidate, wanted, claim)
+            lane = candidate.source.lane(wanted.path) if wanted.in_turn else ""
+            async with self.lanes.turn(candidate.name, lane):
+                status = await self._try(candidate, wanted, claim)
         except NotServed as error:
             wanted.tried.add(candidate.name)
             return error

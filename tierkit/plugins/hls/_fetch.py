@@ -182,7 +182,7 @@ class Fetcher:
             try:
                 await self.asker.ask(
                     "GET", place.path, place.key, [*headers, *conditions], take,
-                    begun=lambda: filler.entry is not None, relays_errors=relays,
+                    begun=lambda: filler.entry is not None, relays_errors=relays, in_turn=True,
                 )  # fmt: skip
             except OtherVersion:
                 conditions = []

@@ -222,6 +222,11 @@ class LiveWowza(LiveSource):
         elif mode is Mode.PLAIN and found:
             self._streams.modes[app] = Mode.UNKNOWN
 
+    def lane(self, path: str) -> str:
+        """A stream: one connection carries it.  What is asked for before it is there would hold the others up."""
+        folder, file, master = self._split(path)
+        return "" if "_HLS_" in master or not (is_child(file) or file.endswith(".m3u8")) else folder
+
     # --- sessions --------------------------------------------------------------------------------
 
     async def prepare(self, path: str, fetch: Fetch) -> Known | None:
