@@ -102,7 +102,7 @@ def the_loop() -> Loop:
 
 
 def _moved(data: bytes, ticks: int) -> bytearray:
-    """Some packets with all times (PCR, PTS, DTS) moved on by some ticks of 90 kHz (ISO/IEC 13818-1 2.4.3)."""
+    """Some packets with all times (PCR and PTS) moved on by some ticks of 90 kHz (ISO/IEC 13818-1 2.4.3)."""
     made = bytearray(data)
     if ticks == 0:
         return made
@@ -113,13 +113,10 @@ def _moved(data: bytes, ticks: int) -> bytearray:
             if length and made[payload + 1] & 0x10:
                 _move_clock(made, payload + 2, ticks)
             payload += 1 + length
-        # A packet that begins a PES packet: its times stand behind the nine bytes of its head.
-        if made[at + 1] & 0x40 and made[payload : payload + 3] == b"\0\0\1":
-            told = made[payload + 7] >> 6
-            if told & 2:
-                _move_stamp(made, payload + 9, ticks)
-            if told == 3:
-                _move_stamp(made, payload + 14, ticks)
+        # A packet that begins a PES packet: its PTS stands behind the nine bytes of its head.  There are no B-frames,
+        # so it has no DTS of its own.
+        if made[at + 1] & 0x40 and made[payload : payload + 3] == b"\0\0\1" and made[payload + 7] & 0xC0 == 0x80:
+            _move_stamp(made, payload + 9, ticks)
     return made
 
 
