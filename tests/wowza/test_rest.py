@@ -391,3 +391,5 @@ async def test_other_methods_and_other_types_are_refused(autojump_clock: MockClo
         xml = await asker.bare("POST", f"{VHOST}/applications", b"<a/>", Content_Type="application/xml")
         assert xml.status == 415
         assert (await asker.bare("OPTIONS", f"{SERVER}/status")).status == 200
+        assert (await asker.bare("GET", f"{SERVER}/status?{'a&' * 100}")).status == 400
+        assert (await asker.bare("POST", f"{VHOST}/applications", b"x" * 100_000)).status == 413

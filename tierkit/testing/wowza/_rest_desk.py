@@ -38,9 +38,12 @@ class Asked:
 
     @classmethod
     def of(cls, request: Request, body: bytes) -> Asked:
-        """From a request and its body."""
+        """From a request and its body.  Raises Refused (400) for a query that nobody would send."""
         kind = (request.get(b"content-type") or b"").decode("latin-1").partition(";")[0].strip().lower()
-        query = dict(parse_qsl(request.query, keep_blank_values=True, max_num_fields=64))
+        try:
+            query = dict(parse_qsl(request.query, keep_blank_values=True, max_num_fields=64))
+        except ValueError:
+            raise Refused(400) from None
         return cls(method=request.method, path=request.path, query=query, content_type=kind, body=body)
 
     @CREATE_BODY.shown
@@ -77,7 +80,7 @@ class Desk:
 
     server: Server
     ports: Callable[[], tuple[int, int]]
-    stream_files: dict[str, str] = field(factory=dict)
+    stream_files: dict[str, str] = field(factory=dict, repr=False)
 
     def at_home(self, values: Mapping[str, str]) -> None:
         """Raises Refused for another server or vhost than the one that every stock installation has."""
