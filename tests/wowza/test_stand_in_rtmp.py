@@ -35,7 +35,7 @@ from tierkit.plugins.rtmp import RTMP
 from tierkit.plugins.wowza import Wowza
 from tierkit.rtmp import open_publisher
 from tierkit.testing import MemoryNetwork
-from tierkit.testing.wowza import RtmpOptions, StandIn, open_wowza
+from tierkit.testing.wowza import RtmpOptions, StandIn, open_wowza, place_of
 from tierkit.testing.wowza._rtmp_media import Publication, the_programme
 from tierkit.testing.wowza._rtmp_publishers import Publishers
 from tierkit.testing.wowza._tea import encrypt
@@ -321,6 +321,10 @@ async def test_players_are_counted_while_they_play(autojump_clock: MockClock) ->
             assert found.findtext(".//Stream/SessionsFlash") == found.findtext(".//Stream/SessionsTotal") == "2"
             assert found.findtext("ConnectionsCurrent") == found.findtext("ConnectionsTotalAccepted") == "2"
             assert float(found.findtext("MessagesOutBytesRate")) > 2 * 30_000
+            stream = stand_in.server.find(place_of("live/myStream"))
+            assert stream is not None
+            assert 0 < stream.sent.total <= stand_in.server.sent.total
+            assert stream.sent.total > 0.9 * stand_in.server.sent.total
             info = (await Asker(network, stand_in.admin_address).get("/serverinfo")).xml
             assert [each.findtext("IpAddress") for each in info.findall(".//Client")] == ["192.0.2.7"] * 2
             assert info.findtext(".//Client/URI") == f"rtmp://{HOST}:1935/live"

@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 
 from tierkit.http import Request
 
+from ._behaviours import Behaviour
 from ._model import Application, Instance, Server
 from ._rest_bodies import SERVER, VHOST
 from ._shown_rest import CREATE_BODY, UNKNOWN_APPLICATION
@@ -62,11 +63,15 @@ class Asked:
 
 @frozen
 class Answer:
-    """A body, and what its root is called where it is XML."""
+    """A body, and what its root is called where it is XML.
+
+    `shows` is what it shows besides what all answers of its path do.
+    """
 
     root: str
     body: Mapping[str, Any]
     status: int = 200
+    shows: tuple[Behaviour, ...] = ()
 
 
 @define
