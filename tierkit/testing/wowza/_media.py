@@ -21,6 +21,7 @@ from attrs import field, frozen
 
 from tierkit.codecs.flv import Tag
 from tierkit.codecs.rtmp_message import VIDEO
+from tierkit.errors import TierkitError
 
 from ._streams import GOP_SECONDS, Chunk
 
@@ -63,10 +64,15 @@ class Loop:
 def the_signal() -> tuple[Tag, ...]:
     """The messages that the pieces are made of: three GOPs more than there are pieces.
 
-    Raises ImportError, with a line for people, where PyAV is not installed.
+    Raises TierkitError, with a line for people, where PyAV is not installed.
     """
     # Not at the head: whoever only looks at what there is needs no PyAV.
-    from tierkit.testing.signal import TestSignal
+    try:
+        from tierkit.testing.signal import TestSignal
+    except ImportError as error:
+        raise TierkitError(
+            "a stand-in's chunks need PyAV, which is not installed: pip install 'tierkit[ingest]'"
+        ) from error
 
     signal = TestSignal(
         width=_WIDTH,
@@ -84,13 +90,14 @@ def the_signal() -> tuple[Tag, ...]:
 def the_loop() -> Loop:
     """The one that all streams have; made at the first call, in a third of a second.
 
-    Raises ImportError, with a line for people, where PyAV is not installed.
+    Raises TierkitError, with a line for people, where PyAV is not installed.
     """
+    signal = the_signal()
     from tierkit.packaging import Packager, Packaging
 
     packager = Packager(Packaging(target=GOP_SECONDS / 2, window=_PIECES + 4), clock=lambda: 0.0, wall=lambda: 0.0)
     profile = b""
-    for tag in the_signal():
+    for tag in signal:
         packager.receive(tag.type_id, tag.timestamp, tag.payload)
         if not profile and tag.type_id == VIDEO:
             profile = tag.payload[6:9]  # of the AVCDecoderConfigurationRecord: profile, constraints, level
