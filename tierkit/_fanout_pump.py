@@ -120,7 +120,8 @@ class Pump(Shared):
                 self._next = started + self._delay
                 await trio.sleep(max(0.0, self._next - self.clock()))
                 self._next = self.clock() + self._delay  # who reads from now on may rest until the pass behind this one
-                await self.wake_readers()
+                if self._resting:
+                    await self.wake_readers()
 
     async def rest(self, most: float) -> None:
         """Until a pass is about to begin, or for `most` seconds: for a reader whose stream is sent by no other way.
@@ -138,12 +139,12 @@ class Pump(Shared):
             await self._resting.park()
 
     async def wake_readers(self) -> None:
-        """Have those who rest read what has come, so that it is known: media, or that somebody has gone."""
-        resting = len(self._resting)
-        for _ in range(0, resting, AT_ONCE):
+        """Have readers read what has come, so that it is known: media, or that somebody has gone."""
+        for _ in range(0, len(self._resting), AT_ONCE):
             self._resting.unpark(count=AT_ONCE)
             await trio.lowlevel.checkpoint()
-        for _ in range(TICKS_TO_READ if resting else 0):
+        # Also where nobody rests: who was woken a moment ago, or by the same event as the caller, may not have read.
+        for _ in range(TICKS_TO_READ):
             await trio.lowlevel.checkpoint()
 
     def statistics(self) -> PumpStatistics:

@@ -173,7 +173,11 @@ class _Served:
 
     def _count(self, sent: int) -> None:
         known = self.known
-        self.server.count_sent(sent, *((known.application, known.instance) if known is not None else ()))
+        if known is None:
+            self.server.count_sent(sent)
+        else:
+            played = known.place.stream if known.place is not None and not known.publishing else ""
+            self.server.count_sent(sent, known.application, known.instance, played)
 
     def wake(self) -> None:
         """There may be something to send."""
