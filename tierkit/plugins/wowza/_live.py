@@ -21,12 +21,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import trio
 from attrs import field, frozen
 
 from tierkit.codecs.hls_rewrite import children
+from tierkit.codecs.http1 import get
 from tierkit.codecs.rtmp_auth import secure_token, token_asked_for
 from tierkit.codecs.wowza_names import Ids, canonical, ids_of, is_child, kept_query
 from tierkit.codecs.wowza_token import SecureToken, resign
@@ -276,7 +277,20 @@ class LiveWowza(LiveSource):
             return known
 
     async def _ask(self, folder: str, master: str, fetch: Fetch) -> Known:
-        return await fetch(await self.target(f"{folder}/{master}", ("http", "https")))
+        target = await self.target(f"{folder}/{master}", ("http", "https"))
+        known = await fetch(target)
+        self._check_redirect(target, known.status, known.headers)
+        return known
+
+    def _check_redirect(self, target: Address, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        if not 300 <= status < 400 or status == 304:
+            return
+        location = urlsplit((get(tuple(headers), b"location") or b"").decode("latin-1"))
+        here = location.netloc in ("", target.authority) and location.scheme in ("", target.scheme)
+        if here and (location.path, location.query) == (target.path, target.query):
+            raise UpstreamError(
+                self.name, f"redirects {target.path} to itself ({status}): look at its redirects and load balancing"
+            )
 
     async def _look(self, folder: str, master: str, found: Ids, fetch: Fetch) -> None:
         """Find out what an application's ids are, where that is not known."""
@@ -298,7 +312,11 @@ class LiveWowza(LiveSource):
         stream.begin(master, found, known if found else None, self._clock())
 
     def observe(self, target: Address, status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
-        """A child that is refused may mean that the session is gone: then once more, by another one."""
+        """A child that is refused may mean that the session is gone: then once more, by another one.
+
+        Raises UpstreamError for a redirect to where it was asked: viewers would go round in circles.
+        """
+        self._check_redirect(target, status, headers)
         folder, _, file = target.path.rpartition("/")
         stream = self._streams.get(folder)
         if stream is None or not is_child(file):
