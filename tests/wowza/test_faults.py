@@ -10,12 +10,12 @@ from urllib.parse import unquote
 
 import pytest
 import trio
-from attrs import define
+from attrs import define, evolve
 from trio.testing import MockClock
 
 from tierkit.events import UpstreamLost
 from tierkit.testing import MemoryNetwork
-from tierkit.testing.wowza import Mode, StandIn, open_wowza
+from tierkit.testing.wowza import Mode, Rendition, StandIn, open_wowza
 
 from .tiers import PLAYLIST, Tiers, Watcher, crowd, edges
 
@@ -244,4 +244,43 @@ async def test_whatever_a_stream_is_called(autojump_clock: MockClock, mode: Mode
             master = await viewer.playlist(f"{folder}/playlist.m3u8")
             chunklist = await viewer.playlist(f"{folder}/{master[-1]}")
             assert (await viewer.get(f"{folder}/{chunklist[-1]}"))[0] == 200, name
+        assert it.trouble == []
+
+
+#: Renditions with every part that a name may have, in orders as they were recorded.
+RENDITIONS = [
+    Rendition(bitrate=2_500_000, label="Main"),
+    Rendition(bitrate=764_000, language="bul", order=("w", "b", "sl", "vo", "t64", "tk", "DVR")),
+    Rendition(bitrate=300_000, video_only=True, label="FPS:29.97", order=("b", "vo", "t64", "w", "tk", "DVR")),
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_renditions_whose_names_have_parts_in_any_order(autojump_clock: MockClock, mode: Mode) -> None:
+    async with night(viewers=1, count=1, mode=mode, idle=20.0, streams=()) as it:
+        it.stand_in.publish(STREAM, on_air_for=600, renditions=RENDITIONS)
+        it.stand_in.group("live/ngrp:all", *(evolve(each, of="myStream") for each in RENDITIONS))
+        (viewer,) = it.watchers
+        for folder in ("/live/myStream", "/live/ngrp:all"):
+            for _ in range(2):  # the second time by a session that was begun anew
+                master = await viewer.playlist(f"{folder}/playlist.m3u8")
+                listed = [each for each in master if each and not each.startswith("#")]
+                assert len(listed) == 3
+                for each in listed:
+                    chunklist = await viewer.playlist(f"{folder}/{each}")
+                    assert (await viewer.get(f"{folder}/{chunklist[-1]}"))[0] == 200
+                await trio.sleep(60)
+        assert it.trouble == []
+        assert not [each for each in viewer.names if "_w" in each]
+
+
+async def test_the_past_is_there_beside_the_present(autojump_clock: MockClock) -> None:
+    async with night(viewers=1, count=1) as it:
+        (viewer,) = it.watchers
+        for query in ("", "?DVR", "?DVR=1&x=2"):
+            master = await viewer.playlist(f"{PLAYLIST}{query}")
+            name = master[-1].partition("?")[0]
+            assert name == ("chunklist_DVR.m3u8" if query else "chunklist.m3u8")
+            chunklist = await viewer.playlist(f"/live/myStream/{master[-1]}")
+            assert (await viewer.get(f"/live/myStream/{chunklist[-1]}"))[0] == 200
         assert it.trouble == []

@@ -310,6 +310,8 @@ class LiveWowza(LiveSource):
     def _begin(self, stream: StreamNames, master: str, found: Ids, known: Known | None) -> None:
         self._begun += bool(found)
         stream.begin(master, found, known if found else None, self._clock())
+        if found and known is not None:
+            stream.rewritten(known.body, self._kept)  # for the names in it: viewers may have the one before still
 
     def observe(self, target: Address, status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         """A child that is refused may mean that the session is gone: then once more, by another one.

@@ -85,9 +85,15 @@ class StreamNames:
 
     def begin(self, master: str, ids: Ids, known: Known | None, now: float) -> None:
         """Another session stands behind a master playlist from now on."""
-        before = self.end(master)
-        trust = RENEW_AFTER if before is None else before.trust
-        self.sessions[master] = Session(ids, now, known, trust=trust)
+        before, names = self.sessions.get(master), dict(self.names)
+        self.end(master)
+        session = Session(ids, now, known, trust=RENEW_AFTER if before is None else before.trust)
+        self.sessions[master] = session
+        # Players go on with what they know, and the server spells names as it did: only the ids are others.
+        if before is not None and bool(before.ids.session) == bool(ids.session):
+            for of, (told, actual) in names.items():
+                if told is before:
+                    self.names[of] = session, _with(actual, before.ids, ids)
         while len(self.sessions) > MAX_MASTERS:
             self.end(next(iter(self.sessions)))
 
@@ -152,6 +158,13 @@ class StreamNames:
             return f"{folder}{slash}{plain}{'?' if left else ''}{left}"
 
         return rewrite(playlist, home)
+
+
+def _with(actual: str, old: Ids, new: Ids) -> str:
+    """A child's name, or pattern, with the ids of another session."""
+    for before, after in ((old.session, new.session), (old.token, new.token)):
+        actual = actual.replace(before, after, 1) if before else actual
+    return actual
 
 
 class Streams:
