@@ -21,6 +21,7 @@ extensions = [
     "tierkit_conformance",
     "tierkit_options",
     "tierkit_rules",
+    "tierkit_stand_in",
     "tierkit_statistics",
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]

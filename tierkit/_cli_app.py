@@ -9,7 +9,7 @@ import typer
 
 from tierkit import Registry, __version__
 
-from . import _cli_load, _cli_look, _cli_purge, _cli_run, _cli_single
+from . import _cli_load, _cli_look, _cli_purge, _cli_run, _cli_single, _cli_wowza
 from ._cli_common import complain
 
 __all__ = ["add_plugin_commands", "app", "start"]
@@ -44,7 +44,8 @@ _CHANGE = (_cli_purge.purge,)
 for _command in (*_RUN, *_LOOK, *_CHANGE):
     app.command()(_command)
 app.add_typer(_cli_load.load)
-_OWN = frozenset({"load", *(command.__name__ for command in (*_RUN, *_LOOK, *_CHANGE))})
+app.add_typer(_cli_wowza.wowza)
+_OWN = frozenset({"load", "wowza", *(command.__name__ for command in (*_RUN, *_LOOK, *_CHANGE))})
 
 
 def start(arguments: Sequence[str]) -> None:

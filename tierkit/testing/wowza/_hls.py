@@ -1,0 +1,334 @@
+"""HLS as Wowza serves it: which session, which names, which chunks; answers, without a connection in sight.
+
+A URL is looked at in this order: is there such a stream, is its token good, is it a file that would have been handed
+out, for a session that is alive, and is the chunk still kept.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Final
+
+from attrs import evolve, frozen
+
+from tierkit.codecs.signing import Unsigned
+
+from ._behaviours import Behaviour
+from ._media import the_loop
+from ._model import Server
+from ._names import PLAYLIST, Asked, Names
+from ._playlists import Entry, MediaPlaylist, master_playlist
+from ._profiles import Mode
+from ._reply import CacheControl, Kind, Reply, empty, found
+from ._sessions import HlsSession, Place
+from ._shown_hls import (
+    CHILDREN_NEED_SESSION,
+    CHUNKLIST_BODY,
+    DVR,
+    DVR_LENGTH,
+    EVICTED,
+    FIRST_QUERY,
+    FORBIDDEN,
+    IDLE_REAP,
+    LIVE_PREFIX,
+    MASTER_BODY,
+    NOT_FOUND,
+    NOT_PACKETIZED,
+    OFF_AIR,
+    ORIGIN_FIXED,
+    ORIGIN_NAMES,
+    PREFIXES,
+    QUERY_ECHO,
+    QUERY_NAMES,
+    QUERY_SESSION_CONTINUES,
+    QUERY_SESSION_RELEASE,
+    REAPED_403,
+    SESSION_NAMES,
+    SESSION_PER_PLAYLIST,
+    TOKEN_403,
+    TOKEN_NAMES,
+    UNKNOWN_APPLICATION,
+    UNKNOWN_SESSION,
+    WINDOW,
+)
+from ._streams import IncomingStream, Rendition
+
+__all__ = ["Hls"]
+
+#: Target durations that a request is held back at most: RFC 8216bis has servers refuse what is further ahead.
+LONGEST_WAIT: Final = 3
+
+#: Bytes of chunks that are kept ready: an hour of one stream is 150 MB.
+_READY: Final = 64 << 20
+
+
+@frozen
+class _Version:
+    """One rendition of what was asked for, and the stream that it is of."""
+
+    rendition: Rendition
+    stream: IncomingStream
+    place: Place
+
+
+class Hls:
+    """The answers.
+
+    Attributes:
+        cache_control: in origin mode.
+        reaped_status: for a session that has ended: 403, or 404.
+    """
+
+    def __init__(self, server: Server, *, cache_control: CacheControl | None = None, reaped_status: int = 403) -> None:
+        self.server = server
+        self.cache_control = cache_control or CacheControl()
+        self.reaped_status = reaped_status
+        self._ready: OrderedDict[str, bytes] = OrderedDict()
+        self._ready_bytes = 0
+
+    def answer(self, asked: Asked, address: str, *, referrer: str = "") -> tuple[Kind, Reply]:
+        """The answer to a GET, and what it was for."""
+        kind = _kind(asked.file)
+        versions = self._versions(asked.place)
+        if not versions or kind is Kind.other:
+            return kind, self._not_found(
+                NOT_FOUND if asked.place.application in self.server.applications else UNKNOWN_APPLICATION
+            )
+        if not any(each.stream.is_connected for each in versions):
+            return kind, self._not_found(OFF_AIR)
+        try:
+            token = self._token(asked, address, kind)
+        except Unsigned:
+            return kind, self._refused(403, TOKEN_403)
+        if kind is Kind.master:
+            return kind, self._master(asked, versions, token, address, referrer)
+        return kind, self._child(asked, kind, versions, token)
+
+    # --- what there is -----------------------------------------------------------------------------------
+
+    @PREFIXES.shown
+    @LIVE_PREFIX.shown
+    def _versions(self, place: Place) -> list[_Version]:
+        """The renditions of a stream or a group, in the order of its playlist."""
+        group = self.server.group(place)
+        if group is not None:
+            return [each for rendition in group.renditions for each in self._of(place, rendition)]
+        stream = self.server.find(place)
+        prefix, colon, rest = place.stream.partition(":")
+        if stream is None and colon and prefix in ("mp4", "flv"):
+            place = evolve(place, stream=rest)
+            stream = self.server.find(place)
+        return [] if stream is None else [_Version(each, stream, place) for each in stream.renditions]
+
+    def _of(self, place: Place, rendition: Rendition) -> Iterator[_Version]:
+        source = evolve(place, stream=rendition.of)
+        stream = self.server.find(source)
+        if stream is not None:
+            yield _Version(rendition, stream, source)
+
+    @TOKEN_NAMES.shown
+    def _token(self, asked: Asked, address: str, kind: Kind) -> str:
+        """The query of the token that names carry; "" where none is asked for.  Raises Unsigned."""
+        server = self.server
+        token = server.applications[asked.place.application].token
+        if token is None:
+            return ""
+        if kind is not Kind.master:
+            # A child has it in its name, which is held against the one that was handed out.
+            if server.mode is Mode.sessions:
+                return server.sessions.token(asked.session)
+            return server.first_tokens.get(asked.place, "")
+        ticket = token.verify(asked.content, asked.query, server.wall(), address)
+        given = "&".join(sorted(ticket.query.split("&")))
+        return given if server.mode is Mode.sessions else server.first_tokens.setdefault(asked.place, given)
+
+    # --- multivariant playlists ------------------------------------------------------------------------------
+
+    @WINDOW.shown
+    @NOT_PACKETIZED.shown
+    def _master(self, asked: Asked, versions: list[_Version], token: str, address: str, referrer: str) -> Reply:
+        now = self.server.now()
+        there = [each for each in versions if each.stream.listed(now)]
+        if not there:
+            return self._not_found(NOT_PACKETIZED)
+        number, shows = self._session(asked, token, address, referrer)
+        loop = the_loop()
+        grouped = self.server.group(asked.place) is not None
+        entries = []
+        for each in there:
+            names = self._names(each, number, asked.dvr, token)
+            entries.append(
+                Entry(
+                    uri=names.uri(names.chunklist, self._echoed(asked)),
+                    bandwidth=each.rendition.bitrate or each.stream.bitrate,
+                    codecs="" if grouped else loop.codecs,
+                    resolution=loop.resolution,
+                )
+            )
+        body = master_playlist(entries, program_id=self.server.profile.program_id)
+        return self._found(Kind.master, body, *shows, MASTER_BODY)
+
+    @SESSION_PER_PLAYLIST.shown
+    @ORIGIN_FIXED.shown
+    @QUERY_SESSION_CONTINUES.shown
+    def _session(
+        self, asked: Asked, token: str, address: str, referrer: str
+    ) -> tuple[int | None, tuple[Behaviour, ...]]:
+        """The id for the names of this playlist."""
+        server, now = self.server, self.server.now()
+        if server.mode is Mode.origin:
+            return None, (ORIGIN_NAMES,)
+        if server.mode is Mode.origin_fixed:
+            return server.fixed_id, (ORIGIN_FIXED,)
+        if asked.session is not None and server.sessions.seen(asked.session, asked.place, now) is not None:
+            return asked.session, (QUERY_SESSION_CONTINUES,)
+        session = server.sessions.begin(
+            asked.place, address, self._without_token(asked), now, referrer=referrer, token=token
+        )
+        server.accepted(asked.place.application, asked.place.instance)
+        return session.id, (SESSION_PER_PLAYLIST,)
+
+    @QUERY_NAMES.shown
+    @QUERY_SESSION_RELEASE.shown
+    def _names(self, version: _Version, number: int | None, dvr: bool, token: str) -> Names:
+        return Names(
+            rendition=version.rendition,
+            session=number,
+            by_query=self.server.profile.query_sessions,
+            dvr=dvr,
+            token=token,
+            random=version.stream.epoch.token,
+        )
+
+    @QUERY_ECHO.shown
+    @FIRST_QUERY.shown
+    def _echoed(self, asked: Asked) -> str:
+        """What the children of a playlist have behind their "?"."""
+        if self.server.mode is Mode.sessions:
+            return self._without_token(asked)
+        return self.server.first_queries.setdefault(asked.place, self._without_token(asked))
+
+    def _without_token(self, asked: Asked) -> str:
+        token = self.server.applications[asked.place.application].token
+        pairs = asked.echoed.split("&")
+        return "&".join(pair for pair in pairs if token is None or not token.owns(pair))
+
+    # --- what is under them ----------------------------------------------------------------------------------
+
+    @IDLE_REAP.shown
+    def _child(self, asked: Asked, kind: Kind, versions: list[_Version], token: str) -> Reply:
+        server = self.server
+        number: int | None = None
+        if server.mode is Mode.sessions:
+            if asked.session is None:
+                return self._not_found(CHILDREN_NEED_SESSION)
+            if self._seen(asked) is None:
+                known = server.sessions.was(asked.session)
+                return self._refused(self.reaped_status, REAPED_403 if known else UNKNOWN_SESSION)
+            number = asked.session
+        elif server.mode is Mode.origin_fixed:
+            number = server.fixed_id
+        for each in versions:
+            names = self._names(each, number, asked.dvr, token)
+            if kind is Kind.chunklist and asked.file == names.chunklist:
+                return self._chunklist(asked, each, names, versions, token)
+            if kind is Kind.chunk and (wanted := names.number_of(asked.file)) is not None:
+                return self._chunk(asked, each, wanted)
+        return self._not_found(NOT_FOUND)
+
+    def _seen(self, asked: Asked) -> HlsSession | None:
+        assert asked.session is not None
+        return self.server.sessions.seen(asked.session, asked.place, self.server.now())
+
+    @DVR.shown
+    @DVR_LENGTH.shown
+    def _chunklist(self, asked: Asked, version: _Version, names: Names, versions: list[_Version], token: str) -> Reply:
+        now, stream = self.server.now(), version.stream
+        chunks = stream.listed(now, dvr=asked.dvr)
+        if not chunks:
+            return self._not_found(NOT_PACKETIZED)
+        echoed = self._echoed(asked)
+        reports = []
+        if stream.low_latency:
+            # The request's query as it came, directives and all.
+            others = [self._names(each, names.session, asked.dvr, token) for each in versions if each is not version]
+            reports = [
+                (each.uri(each.chunklist, _less(asked.query, "wowzasessionid=")), chunks[-1].number) for each in others
+            ]
+        playlist = MediaPlaylist(
+            target=stream.epoch.target,
+            sequence=chunks[0].number,
+            chunks=[(each.seconds, names.uri(names.chunk(each.number), echoed)) for each in chunks],
+            allow_cache=self.server.profile.allow_cache,
+            key_uri=self._key_uri(stream, names.session),
+            low_latency=stream.low_latency,
+            reports=reports,
+        )
+        return self._found(Kind.chunklist, playlist.render(), CHUNKLIST_BODY, *((DVR,) if asked.dvr else ()))
+
+    def _key_uri(self, stream: IncomingStream, session: int | None) -> str:
+        if not stream.key_uri or session is None:
+            return stream.key_uri
+        return f"{stream.key_uri}{'&' if '?' in stream.key_uri else '?'}wowzasessionid={session}"
+
+    @EVICTED.shown
+    def _chunk(self, asked: Asked, version: _Version, number: int) -> Reply:
+        found_ = version.stream.chunk(number, self.server.now(), dvr=asked.dvr)
+        if found_ is None:
+            return self._not_found(EVICTED)
+        return self._found(Kind.chunk, self.chunk_bytes(version.place, version.rendition, number), SESSION_NAMES)
+
+    def chunk_bytes(self, place: Place, rendition: Rendition, number: int) -> bytes:
+        """The bytes of a chunk of the stream's present epoch, whether it is there yet, or still, or not."""
+        stream = self.server.find(place)
+        if stream is None:
+            raise KeyError(f"no stream at {place}")
+        epoch = stream.epoch
+        # What it is, and of whom; a length that does not matter, so that a long name cannot push the rest out.
+        label = f"stand-in {self.server.seed} epoch {epoch.index} chunk {number} b{rendition.bitrate} {place}"
+        ready = self._ready.get(label)
+        if ready is not None:
+            self._ready.move_to_end(label)
+            return ready
+        made = self._ready[label] = the_loop().chunk(epoch.chunk(number), label)
+        self._ready_bytes += len(made)
+        while self._ready_bytes > _READY:
+            self._ready_bytes -= len(self._ready.popitem(last=False)[1])
+        return made
+
+    # --- answers ---------------------------------------------------------------------------------------------
+
+    def waits(self, asked: Asked) -> float:
+        """Seconds for which a playlist of low latency is held back, until it has what was asked for."""
+        number = asked.waits_for
+        stream = next((each.stream for each in self._versions(asked.place)), None)
+        if number is None or stream is None or not stream.low_latency or _kind(asked.file) is not Kind.chunklist:
+            return 0.0
+        wait = stream.epoch.there_at(number) - self.server.now()
+        return max(0.0, wait) if wait < LONGEST_WAIT * stream.epoch.target else 0.0
+
+    def _found(self, kind: Kind, body: str | bytes, *shows: Behaviour) -> Reply:
+        data = body if isinstance(body, bytes) else body.encode()
+        return found(self.server, self.cache_control, kind, data, *shows)
+
+    def _not_found(self, *shows: Behaviour) -> Reply:
+        return self._refused(404, *shows)
+
+    @FORBIDDEN.shown
+    def _refused(self, status: int, *shows: Behaviour) -> Reply:
+        return empty(self.server, self.cache_control, status, *shows)
+
+
+def _kind(file: str) -> Kind:
+    if file == PLAYLIST:
+        return Kind.master
+    if file.startswith("chunklist") and file.endswith(".m3u8"):
+        return Kind.chunklist
+    if file.startswith("media") and file.endswith(".ts"):
+        return Kind.chunk
+    return Kind.other
+
+
+def _less(query: str, prefix: str) -> str:
+    return "&".join(pair for pair in query.split("&") if pair and not pair.startswith(prefix))
