@@ -153,9 +153,18 @@ class WowzaClient:
         url = self.url(path, query)
         with trio.move_on_after(self.deadline):
             return await self._followed(method, url, accept, body)
-        raise WowzaFailure(
-            _shown(url), f"has not answered within {self.deadline:g} s: is the server overloaded?", "slow"
-        )
+        raise self._overdue(url)
+
+    async def as_stranger(self, path: str, *, accept: str = "*/*") -> Answer:
+        """Ask once without saying who we are, and read whatever is answered.  Raises WowzaFailure."""
+        url = self.url(path)
+        with trio.move_on_after(self.deadline):
+            return await self._once("GET", url, accept, None, None)
+        raise self._overdue(url)
+
+    def _overdue(self, url: Address) -> WowzaFailure:
+        reason = f"has not answered within {self.deadline:g} s: is the server overloaded?"
+        return WowzaFailure(_shown(url), reason, "slow")
 
     async def _followed(self, method: str, url: Address, accept: str, body: bytes | None) -> Answer:
         asked = url
@@ -186,7 +195,7 @@ class WowzaClient:
     async def _let_in(self, method: str, url: Address, accept: str, body: bytes | None) -> Answer:
         authentication = self._authentication
         for _ in range(ROUNDS):
-            answer = await self._once(method, url, accept, body)
+            answer = await self._once(method, url, accept, body, authentication)
             if answer.status != 401:
                 if authentication is not None:
                     authentication.accepted()
@@ -210,13 +219,15 @@ class WowzaClient:
             reason = f"wants to know who asks by {ways}: set its AuthenticationMethod to digest or basic"
         raise WowzaFailure(_shown(url), reason, "credentials", 401)
 
-    async def _once(self, method: str, url: Address, accept: str, body: bytes | None) -> Answer:
+    async def _once(
+        self, method: str, url: Address, accept: str, body: bytes | None, authentication: Authentication | None
+    ) -> Answer:
         headers = [(b"Accept", accept.encode("ascii")), (b"User-Agent", b"tierkit")]
         if "json" in accept:
             # The vendor's page on the interface: send both.
             headers.append((b"Content-Type", accept.encode("ascii")))
-        if self._authentication is not None:
-            said = self._authentication.authorization(method, url.target, self._nonce())
+        if authentication is not None:
+            said = authentication.authorization(method, url.target, self._nonce())
             if said is not None:
                 headers.append((b"Authorization", said))
         head = 0
