@@ -273,8 +273,10 @@ async def test_origin_mode_has_one_name_for_everybody(autojump_clock: trio.testi
         assert stand_in.server.hls() == []
 
 
-async def test_origin_fixed_has_one_id_on_each_server(autojump_clock: trio.testing.MockClock) -> None:
-    async with opened(mode="origin-fixed") as (_, one), opened(mode="origin-fixed", seed=1) as (_, other):
+@pytest.mark.parametrize("profile", ["wms3", "wse47"])
+async def test_origin_fixed_has_one_id_on_each_server(autojump_clock: trio.testing.MockClock, profile: str) -> None:
+    options = {"mode": "origin-fixed", "profile": profile}
+    async with opened(**options) as (_, one), opened(**options, seed=1) as (_, other):
         mine, again, theirs = await one.get(PLAYLIST), await one.get(PLAYLIST), await other.get(PLAYLIST)
         assert mine.body == again.body
         assert mine.uris != theirs.uris

@@ -27,6 +27,7 @@ from ._profiles import Mode as Mode
 from ._profiles import Profile as Profile
 from ._reply import CacheControl as CacheControl
 from ._reply import Kind as Kind
+from ._rtmp_stage import RtmpOptions as RtmpOptions
 from ._sessions import HlsSession as HlsSession
 from ._sessions import HlsSessions as HlsSessions
 from ._sessions import Place as Place

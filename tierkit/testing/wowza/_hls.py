@@ -181,8 +181,9 @@ class Hls:
             return None, (ORIGIN_NAMES,)
         if server.mode is Mode.origin_fixed:
             return server.fixed_id, (ORIGIN_FIXED,)
-        if asked.session is not None and server.sessions.seen(asked.session, asked.place, now) is not None:
-            return asked.session, (QUERY_SESSION_CONTINUES,)
+        if (living := self._seen(asked)) is not None:
+            living.token = token
+            return living.id, (QUERY_SESSION_CONTINUES,)
         session = server.sessions.begin(
             asked.place, address, self._without_token(asked), now, referrer=referrer, token=token
         )
@@ -229,6 +230,8 @@ class Hls:
             number = asked.session
         elif server.mode is Mode.origin_fixed:
             number = server.fixed_id
+            if asked.session != number:
+                return self._not_found(ORIGIN_FIXED)
         for each in versions:
             names = self._names(each, number, asked.dvr, token)
             if kind is Kind.chunklist and asked.file == names.chunklist:
@@ -238,7 +241,9 @@ class Hls:
         return self._not_found(NOT_FOUND)
 
     def _seen(self, asked: Asked) -> HlsSession | None:
-        assert asked.session is not None
+        """The session that is named, where it is this stream's and has not ended."""
+        if asked.session is None:
+            return None
         return self.server.sessions.seen(asked.session, asked.place, self.server.now())
 
     @DVR.shown

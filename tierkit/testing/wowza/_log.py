@@ -76,6 +76,8 @@ class Log:
         self.numbered = 0
         #: The most connections that were open at once, by port.
         self.most: Counter[str] = Counter()
+        #: What was shown over RTMP, with how often.
+        self.shown: Counter[Behaviour] = Counter()
         self._open: Counter[str] = Counter()
 
     def open(self, *ports: str) -> int:
@@ -100,5 +102,5 @@ class Log:
 
     @property
     def relied_on(self) -> Counter[Behaviour]:
-        """What the answers so far have shown, with how often: what a test has relied on."""
-        return Counter(behaviour for each in self.requests for behaviour in each.shows)
+        """What the stand-in has shown so far, with how often: what a test has relied on."""
+        return self.shown + Counter(behaviour for each in self.requests for behaviour in each.shows)

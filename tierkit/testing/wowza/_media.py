@@ -18,11 +18,12 @@ from typing import Final
 
 from attrs import field, frozen
 
+from tierkit.codecs.flv import Tag
 from tierkit.codecs.rtmp_message import VIDEO
 
 from ._streams import GOP_SECONDS, Chunk
 
-__all__ = ["Loop", "the_loop"]
+__all__ = ["Loop", "the_loop", "the_signal"]
 
 #: Small and cheap: it takes a third of a second to encode, and 10 s of it are 400 KB.
 _WIDTH: Final = 320
@@ -58,13 +59,12 @@ class Loop:
 
 
 @cache
-def the_loop() -> Loop:
-    """The one that all streams have; made at the first call, in a third of a second.
+def the_signal() -> tuple[Tag, ...]:
+    """The messages that the pieces are made of: three GOPs more than there are pieces.
 
     Raises ImportError, with a line for people, where PyAV is not installed.
     """
     # Not at the head: whoever only looks at what there is needs no PyAV.
-    from tierkit.packaging import Packager, Packaging
     from tierkit.testing.signal import TestSignal
 
     signal = TestSignal(
@@ -76,9 +76,20 @@ def the_loop() -> Loop:
         audio_bitrate=_AUDIO_BITRATE,
         sample_rate=_SAMPLE_RATE,
     )
+    return tuple(signal.messages((_PIECES + 3) * GOP_SECONDS))
+
+
+@cache
+def the_loop() -> Loop:
+    """The one that all streams have; made at the first call, in a third of a second.
+
+    Raises ImportError, with a line for people, where PyAV is not installed.
+    """
+    from tierkit.packaging import Packager, Packaging
+
     packager = Packager(Packaging(target=GOP_SECONDS / 2, window=_PIECES + 4), clock=lambda: 0.0, wall=lambda: 0.0)
     profile = b""
-    for tag in signal.messages((_PIECES + 3) * GOP_SECONDS):
+    for tag in the_signal():
         packager.receive(tag.type_id, tag.timestamp, tag.payload)
         if not profile and tag.type_id == VIDEO:
             profile = tag.payload[6:9]  # of the AVCDecoderConfigurationRecord: profile, constraints, level

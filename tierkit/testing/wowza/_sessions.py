@@ -148,6 +148,8 @@ class RtmpSession:
     publishing: bool = False
     flash_version: str = ""
     referrer: str = ""
+    #: The tcUrl that it connected with, without what stood behind a question mark.
+    uri: str = ""
     #: Seconds of the server's clock.
     since: float = 0.0
     secure: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -10,18 +10,22 @@ import trio
 from attrs import evolve
 
 from tierkit import Address, Listener, RealNetwork
-from tierkit.http import Request, Response
 from tierkit.plugin import Bound, Network
 
-from ._door import Door, Rtmp
+from ._admin import Admin
+from ._door import Door, Pages, Rtmp
 from ._hls import Hls
 from ._log import Asking, Log
 from ._media import the_loop
 from ._model import ON_AIR_FOR, STARTED, Group, Server, place_of
-from ._profiles import Mode, Profile
+from ._profiles import Authentication, Mode, Profile, profile_of
 from ._reply import CacheControl, Kind
+from ._rest import Rest
+from ._rtmp import RtmpPort
+from ._rtmp_stage import RtmpOptions
 from ._sessions import Place
 from ._shown_hls import ENCODER_RESTART, SECOND_ORIGIN, SERVER_RESTART
+from ._shown_rest import NO_REST
 from ._streams import GOP_SECONDS, IncomingStream, Rendition
 from ._web import Faults, Web
 
@@ -42,11 +46,19 @@ class StandIn:
         log: every request and every connection so far.
     """
 
-    def __init__(self, server: Server, hls: Hls, *, remember: int = REMEMBERED) -> None:
+    def __init__(
+        self, server: Server, hls: Hls, rtmp: RtmpOptions | None = None, *, remember: int = REMEMBERED
+    ) -> None:
         self.server = server
         self.log = Log(remember)
         self._hls = hls
         self._web = Web(server, hls)
+        self._rtmp = RtmpPort(server, rtmp, self.log.shown)
+        self._pages: dict[str, Pages] = {
+            "streaming": self._web.answer,
+            "admin": Admin(server, self._web.version).answer,
+            "rest": Rest(server, self._ports).answer,
+        }
         self._doors: dict[str, Door] = {}
         self._bound: dict[str, Bound] = {}
 
@@ -177,12 +189,18 @@ class StandIn:
         number = STOCK_PORTS[port] if address.port is None else address.port
         bound = await network.listen(evolve(listener, address=address.with_(scheme=scheme, port=number)))
         self._bound[port] = bound
-        pages, answered = (self._web.answer, self._web.answered) if port == "streaming" else (self._other, None)
-        self._doors[port] = door = Door(port, self.log, self.server.now, pages, answered)
+        answered = self._web.answered if port == "streaming" else None
+        self._doors[port] = door = Door(port, self.log, self.server.now, self._pages[port], answered)
+        door.rtmp = self._rtmp.serve
         nursery.start_soon(door.serve, bound)
 
-    async def _other(self, asking: Asking, request: Request) -> Response:
-        return self._web.version(asking)
+    def _ports(self) -> tuple[int, int]:
+        """The streaming and the administration port, stock ones where they are not open."""
+        streaming, admin = (
+            self._bound[name].address.dial_port if name in self._bound else STOCK_PORTS[name]
+            for name in ("streaming", "admin")
+        )
+        return streaming, admin
 
     def close(self) -> None:
         """Listen no more."""
@@ -207,6 +225,11 @@ async def open_wowza(
     reaped_status: int = 403,
     clock: Callable[[], float] = trio.current_time,
     started: float | None = None,
+    administrators: Mapping[str, str] | None = None,
+    publishers: Mapping[str, str] | None = None,
+    admin_authentication: Authentication | None = None,
+    rest_authentication: Authentication | None = None,
+    rtmp: RtmpOptions | None = None,
 ) -> AsyncIterator[StandIn]:
     """A stand-in for a Wowza server, until the context is left.
 
@@ -225,24 +248,38 @@ async def open_wowza(
         reaped_status: what a session that has ended is answered: 403, or 404.
         clock: seconds that never go back.
         started: Unix seconds at which it starts; a recorded time where it is not given.
+        administrators: who may use `connectioncounts` and the REST API: passwords by name; admin, admin where it is not
+            given.
+        publishers: who may publish over RTMP: passwords by name; everybody where there are none.
+        admin_authentication: how 8086 asks who it is; as the profile has it where it is not given.
+        rest_authentication: the same for the REST API.
+        rtmp: what differs from server to server over RTMP.
 
     Raises ValueError for what cannot be (`Server`), ListenError where it cannot listen, and ImportError where PyAV is
     missing, which makes the chunks.
     """
+    release = profile_of(profile)
     server = Server(
         clock,
-        profile=profile,
+        profile=evolve(
+            release,
+            admin_authentication=admin_authentication or release.admin_authentication,
+            rest_authentication=rest_authentication or release.rest_authentication,
+        ),
         mode=mode,
         seed=seed,
         idle=idle,
         origin_available=origin_available,
         started=STARTED if started is None else started,
     )
+    if administrators is not None:
+        server.administrators = dict(administrators)
+    server.publishers.update(publishers or {})
     the_loop()  # now, and not while somebody waits for a chunk
     for each in streams:
         server.publish(each, on_air_for=_on_air_for(seed))
-    stand_in = StandIn(server, Hls(server, cache_control=cache_control, reaped_status=reaped_status))
-    wanted = {"streaming": listen, "admin": admin, "rest": rest if server.profile.rest else None}
+    stand_in = StandIn(server, Hls(server, cache_control=cache_control, reaped_status=reaped_status), rtmp)
+    wanted = {"streaming": listen, "admin": admin, "rest": _rest_listener(server, rest)}
     network = network or RealNetwork()
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
@@ -259,6 +296,11 @@ async def open_wowza(
             stand_in.close()
     if failure is not None:
         raise failure
+
+
+@NO_REST.shown
+def _rest_listener(server: Server, rest: str | Address | Listener | None) -> str | Address | Listener | None:
+    return rest if server.profile.rest else None
 
 
 @SECOND_ORIGIN.shown

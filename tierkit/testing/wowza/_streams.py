@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Final
 
@@ -127,6 +128,8 @@ class IncomingStream:
     low_latency: bool = False
     #: Seconds from the encoder's beginning until there is HLS; None as soon as a playlist can be filled.
     packetized_after: float | None = None
+    #: Gives the bytes that have come in over the present connection, where somebody counts them.
+    received: Callable[[], int] | None = field(default=None, repr=False)
     _bytes_before: int = field(default=0, alias="_bytes_before", repr=False)
 
     @property
@@ -138,6 +141,8 @@ class IncomingStream:
         """Bytes that have come in so far, over all connections; they rise while it is connected."""
         if not self.is_connected:
             return self._bytes_before
+        if self.received is not None:
+            return self._bytes_before + self.received()
         return self._bytes_before + int(max(0.0, now - self.epoch.began) * self.bitrate / 8)
 
     def listed(self, now: float, *, dvr: bool = False) -> list[Chunk]:
@@ -160,6 +165,7 @@ class IncomingStream:
         """The encoder has gone."""
         self._bytes_before = self.bytes_in(now)
         self.is_connected = False
+        self.received = None
 
     def reconnect(self, epoch: Epoch) -> None:
         """The encoder is there, again: what it sends is numbered anew."""
