@@ -41,7 +41,7 @@ def answer(
 ) -> dict[str, str]:
     """The parameters of the answer to a challenge, the last of `times`."""
     authentication = Authentication(user, password)
-    assert authentication.challenged(said(*values))
+    assert authentication.challenged(said(*values), None)
     for _ in range(times):
         found = authentication.authorization("GET", target, CNONCE)
     assert found is not None
@@ -108,7 +108,7 @@ def test_any_bytes_give_whole_challenges(values: list[bytes]) -> None:
         assert len(found.parameters) <= MAX_PARAMETERS
         assert not any(re.search(r"[\x00-\x1f\x7f]", each) for each in found.parameters.values())
     authentication = Authentication("u", "p")
-    if authentication.challenged(said(*values)):
+    if authentication.challenged(said(*values), None):
         line = authentication.authorization("GET", "/", "00")
         assert line is not None
         assert not re.search(rb"[\x00-\x1f\x7f]", line)
@@ -149,7 +149,7 @@ def test_the_digests_of_rfc_7616(algorithm: str, response: str) -> None:
 def test_the_digest_of_rfc_2617() -> None:
     authentication = Authentication("Mufasa", "Circle Of Life")
     value = b'Digest realm="testrealm@host.com", qop="auth,auth-int", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093"'
-    assert authentication.challenged(said(value))
+    assert authentication.challenged(said(value), None)
     found = authentication.authorization("GET", "/dir/index.html", "0a4f113b") or b""
     assert b'response="6629fae49393a05397450978507c4ef1"' in found
     assert b"algorithm" not in found
@@ -179,7 +179,7 @@ def test_sessions_hash_the_nonces_in() -> None:
 def test_the_basics_of_rfc_7617(user: str, password: str, line: bytes) -> None:
     authentication = Authentication(user, password)
     assert authentication.authorization("GET", "/", "0") is None
-    assert authentication.challenged(said(b'Basic realm="foo", charset="UTF-8"'))
+    assert authentication.challenged(said(b'Basic realm="foo", charset="UTF-8"'), None)
     assert authentication.authorization("GET", "/", "0") == line
 
 
@@ -200,7 +200,7 @@ def test_the_strongest_way_in_is_taken_and_of_two_alike_the_first() -> None:
     ],
 )
 def test_what_cannot_be_answered(value: bytes) -> None:
-    assert not Authentication("u", "p").challenged(said(value))
+    assert not Authentication("u", "p").challenged(said(value), None)
     assert answer(value, b'Basic realm="y"')[""] == "Basic"
 
 
@@ -219,18 +219,26 @@ def test_names_that_are_not_ascii_and_quotes() -> None:
 
 # --- a second 401 --------------------------------------------------------------------------------
 
+RENEWED = RECORDED.replace(b"MTQ5", b"MTQ6")
+
+
+def told(value: bytes, authentication: Authentication | None = None) -> tuple[Authentication, bytes | None]:
+    """Somebody who was challenged once, and what he says to that."""
+    authentication = authentication or Authentication("u", "p")
+    assert authentication.challenged(said(value), None)
+    return authentication, authentication.authorization("GET", "/", "00")
+
 
 def test_a_second_refusal_is_about_the_credentials() -> None:
-    authentication = Authentication("u", "p")
-    assert authentication.challenged(said(RECORDED))
-    assert not authentication.challenged(said(RECORDED.replace(b"MTQ5", b"MTQ6")))
+    for value in (RECORDED, b'Basic realm="x"'):
+        authentication, line = told(value)
+        assert not authentication.challenged(said(value), line)
+        assert not authentication.challenged(said(value.replace(b"MTQ5", b"MTQ6")), line)
 
 
 def test_but_not_where_the_nonce_is_stale() -> None:
-    authentication = Authentication("u", "p")
-    assert authentication.challenged(said(RECORDED))
-    authentication.authorization("GET", "/", "00")
-    assert authentication.challenged(said(RECORDED.replace(b"MTQ5", b"MTQ6") + b", stale=TRUE"))
+    authentication, line = told(RECORDED)
+    assert authentication.challenged(said(RENEWED + b", stale=TRUE"), line)
     found = authentication.authorization("GET", "/", "00") or b""
     assert b"nc=00000001" in found
     assert b"MTQ6" in found
@@ -238,19 +246,27 @@ def test_but_not_where_the_nonce_is_stale() -> None:
 
 def test_nor_where_it_was_good_until_now() -> None:
     """A server that has restarted knows no nonce of before, and may not say stale."""
-    authentication = Authentication("u", "p")
-    assert authentication.challenged(said(RECORDED))
+    authentication, line = told(RECORDED)
     authentication.accepted()
-    assert authentication.challenged(said(RECORDED))
-    assert not authentication.challenged(said(RECORDED))
+    assert authentication.challenged(said(RENEWED), line)
+    line = authentication.authorization("GET", "/", "00")
+    assert not authentication.challenged(said(RENEWED), line)
+
+
+def test_nor_where_another_request_has_answered_a_challenge_since() -> None:
+    """Two that begin together are both challenged, and the second says nothing wrong."""
+    authentication, line = told(RECORDED)
+    authentication, second = told(RENEWED, authentication)
+    assert authentication.challenged(said(RECORDED), line)
+    assert b"MTQ6" in (authentication.authorization("GET", "/", "00") or b"")
+    assert not authentication.challenged(said(RECORDED), second)
 
 
 def test_nor_where_the_way_in_has_changed() -> None:
-    authentication = Authentication("u", "p")
-    assert authentication.challenged(said(b'Basic realm="x"'))
+    authentication, line = told(b'Basic realm="x"')
     authentication.accepted()
-    assert not authentication.challenged(said(b'Basic realm="x"'))
-    assert authentication.challenged(said(RECORDED))
+    assert not authentication.challenged(said(b'Basic realm="x"'), line)
+    assert authentication.challenged(said(RECORDED), line)
     assert authentication.scheme == "digest"
 
 
@@ -262,6 +278,6 @@ def test_credentials_that_no_field_can_carry(user: str, password: str) -> None:
 
 def test_nothing_shows_the_password() -> None:
     authentication = Authentication("u", "s3cret")
-    authentication.challenged(said(b'Basic realm="x"'))
+    authentication.challenged(said(b'Basic realm="x"'), None)
     assert "s3cret" not in repr(authentication)
     assert "s3cret" not in repr(authentication.challenge)

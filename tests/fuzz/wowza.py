@@ -65,7 +65,7 @@ def of_http_auth(data: bytes) -> None:
     headers = [(b"www-authenticate", line) for line in data.split(b"\n")]
     assert len(challenges(headers)) <= MAX_CHALLENGES
     authentication = Authentication("user", "s3cret")
-    if authentication.challenged(headers):
+    if authentication.challenged(headers, None):
         line = authentication.authorization("GET", "/v2?x", "0a4f")
         assert line is not None
         assert not re.search(rb"[\x00-\x1f\x7f]|s3cret", line)

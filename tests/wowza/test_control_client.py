@@ -398,3 +398,12 @@ async def test_a_request_is_asked_by_whoever_knows_it(network: MemoryNetwork) ->
         with pytest.raises(WowzaFailure) as caught:
             await client(network).get("/x", "token=hush")
         assert "hush" not in line(caught)
+
+
+async def test_several_that_ask_at_once_are_each_challenged_and_all_let_in(network: MemoryNetwork) -> None:
+    async with serving(network, Port({STATUS_PATH: STATUS}, asks="basic")) as port:
+        rest = WowzaRest(client(network))
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(rest.status)
+        assert port.challenges == 10

@@ -11,7 +11,8 @@ from tierkit.codecs.wowza_counts import DEFAULT_INSTANCE
 from tierkit.codecs.wowza_rest import StreamFile, Traffic
 from tierkit.plugins.wowza.admin import OnAir, StreamFiles, WowzaFailure
 
-REFUSED = WowzaFailure("http://wowza:8087/x", "says that its state does not allow that", "conflict", 409)
+REFUSED = WowzaFailure("http://wowza:8087/x", "answers 500 to PUT", "refused", 500)
+CONFLICT = WowzaFailure("http://wowza:8087/x", "says that its state does not allow that", "conflict", 409)
 MISSING = WowzaFailure("http://wowza:8087/x", "has nothing there", "missing", 404)
 
 
@@ -144,6 +145,14 @@ async def test_what_somebody_else_connected_is_left_to_them(autojump_clock: Mock
     assert lines == []
 
 
+async def test_nor_what_they_connect_at_the_same_moment(autojump_clock: MockClock, lines: list[str]) -> None:
+    rest = Rest(fails=CONFLICT)
+    files = files_of(rest, lines)
+    await files.wanted("live", "cam.stream")
+    assert rest.done == [CONNECT]
+    assert (files.open, files.failures) == (0, 0)
+
+
 async def test_it_stays_while_wowza_counts_players(autojump_clock: MockClock, lines: list[str]) -> None:
     rest = Rest(players=3)
     files = files_of(rest, lines)
@@ -164,9 +173,9 @@ async def test_a_failure_is_told_to_whoever_wants_it_and_not_tried_at_once(
     rest = Rest(fails=REFUSED)
     files = files_of(rest, lines)
     for _ in range(20):
-        with pytest.raises(WowzaFailure, match="does not allow") as caught:
+        with pytest.raises(WowzaFailure, match="answers 500") as caught:
             await files.wanted("live", "cam.stream")
-        assert (caught.value.kind, caught.value.status) == ("conflict", 409)
+        assert (caught.value.kind, caught.value.status) == ("refused", 500)
     assert rest.done == [CONNECT]
     assert files.failures == 1
     rest.fails = None

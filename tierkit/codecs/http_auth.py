@@ -183,20 +183,27 @@ class Authentication:
         """The challenge that is answered now."""
         return self._challenge
 
-    def challenged(self, headers: Headers) -> bool:
+    def challenged(self, headers: Headers, said: bytes | None) -> bool:
         """Learn from a 401; whether it is worth asking again.
 
         False where none of its challenges can be answered, or where the answer to one was wrong.
+
+        Args:
+            said: the value of Authorization that was refused, None for none.  Several requests may be under way, so
+                what is refused need not be what would be said now.
         """
         offered = challenges(headers)
         best = max(offered, key=lambda each: each.strength, default=None)
         if best is None or not best.strength:
             return False
-        before, good = self._challenge, self._good
-        again = before is None or best.scheme != before.scheme or best.stale or (good and best.scheme == "digest")
-        if again:
-            self._challenge, self._count, self._good = best, 0, False
-        return again
+        before = self._challenge
+        if said is not None and before is not None and best.scheme == before.scheme and not best.stale:
+            if before.scheme == "digest" and _nonce_field(before) not in said:
+                return True  # another request has renewed it since
+            if before.scheme == "basic" or not self._good:
+                return False
+        self._challenge, self._count, self._good = best, 0, False
+        return True
 
     def accepted(self) -> None:
         """Note that an answer was let in: a later 401 is about the nonce, then."""
@@ -228,7 +235,7 @@ class Authentication:
         qop = "qop" in challenge.parameters
         between = (nonce, count, ours, b"auth") if qop else (nonce,)
         response = hashed(b":".join((known, *between, asked)))
-        said = [_name(self._username), f"realm={_quoted(challenge.realm)}", f"nonce={_quoted(challenge.nonce)}"]
+        said = [_name(self._username), f"realm={_quoted(challenge.realm)}"]
         said += [f"uri={_quoted(target)}", f'response="{response}"']
         # In the server's own letters, and only where it said one: RFC 2069 knew none.
         if "algorithm" in challenge.parameters:
@@ -239,7 +246,11 @@ class Authentication:
             said += ["qop=auth", f"nc={count.decode()}"]
         if qop or challenge.algorithm.endswith("-sess"):
             said.append(f'cnonce="{cnonce}"')
-        return b"Digest " + ", ".join(said).encode("latin-1", "replace")
+        return b"Digest " + _nonce_field(challenge) + b", " + ", ".join(said).encode("latin-1", "replace")
+
+
+def _nonce_field(challenge: Challenge) -> bytes:
+    return f"nonce={_quoted(challenge.nonce)}".encode("latin-1")
 
 
 def _name(username: str) -> str:

@@ -52,6 +52,8 @@ class Element:
     children: list[Element] = field(factory=list)
     #: The characters in it, stripped, at most `MAX_TEXT`.
     text: str = ""
+    #: The names as they were spelt: its own and its attributes'.
+    spelt: tuple[str, ...] = ()
 
     def each(self, name: str) -> Iterator[Element]:
         """Its children of that name, which is given in lower case."""
@@ -119,7 +121,8 @@ class _Builder:
         if self._count > MAX_ELEMENTS or len(self._open) >= MAX_DEPTH or len(attributes) > MAX_ATTRIBUTES:
             bounds = f"{MAX_ELEMENTS} elements, {MAX_DEPTH} deep, {MAX_ATTRIBUTES} attributes each"
             raise RemoteProtocolError(f"the XML is larger than is read ({bounds})")
-        element = Element(_local(name), {_local(key): plain(value) for key, value in attributes.items()})
+        told = {_local(key): plain(value) for key, value in attributes.items()}
+        element = Element(_local(name), told, spelt=(name, *attributes))
         if self._open:
             self._open[-1].children.append(element)
         else:

@@ -159,7 +159,7 @@ class WowzaClient:
         """Ask once without saying who we are, and read whatever is answered.  Raises WowzaFailure."""
         url = self.url(path)
         with trio.move_on_after(self.deadline):
-            return await self._once("GET", url, accept, None, None)
+            return (await self._once("GET", url, accept, None, None))[0]
         raise self._overdue(url)
 
     def _overdue(self, url: Address) -> WowzaFailure:
@@ -195,25 +195,25 @@ class WowzaClient:
     async def _let_in(self, method: str, url: Address, accept: str, body: bytes | None) -> Answer:
         authentication = self._authentication
         for _ in range(ROUNDS):
-            answer = await self._once(method, url, accept, body, authentication)
+            answer, said = await self._once(method, url, accept, body, authentication)
             if answer.status != 401:
                 if authentication is not None:
                     authentication.accepted()
                 return answer
-            self._challenged(url, answer)
+            self._challenged(url, answer, said)
         reason = f"asked {ROUNDS} times who we are, and each time said that the last answer was stale: a loop of 401"
         raise WowzaFailure(_shown(url), f"{reason}; look at its AuthenticationMethod and its clock", "loop", 401)
 
-    def _challenged(self, url: Address, answer: Answer) -> None:
+    def _challenged(self, url: Address, answer: Answer, said: bytes | None) -> None:
         """Take up a challenge.  Raises WowzaFailure where that is of no use."""
         if self._authentication is None:
             reason = "wants to know who asks: give USER:PASSWORD@ in the address"
             raise WowzaFailure(_shown(url), reason, "credentials", 401)
-        before = self._authentication.scheme
-        if self._authentication.challenged(answer.headers):
+        if self._authentication.challenged(answer.headers, said):
             return
-        if before:
-            reason = f"does not take this user and password ({before}): mend them in the address"
+        if said is not None:
+            way = self._authentication.scheme
+            reason = f"does not take this user and password ({way}): mend them in the address"
         else:
             ways = answer.text(b"www-authenticate").split(" ")[0][:40] or "no way that it names"
             reason = f"wants to know who asks by {ways}: set its AuthenticationMethod to digest or basic"
@@ -221,21 +221,21 @@ class WowzaClient:
 
     async def _once(
         self, method: str, url: Address, accept: str, body: bytes | None, authentication: Authentication | None
-    ) -> Answer:
+    ) -> tuple[Answer, bytes | None]:
+        """One request: its answer, and what it said of who asks."""
         headers = [(b"Accept", accept.encode("ascii")), (b"User-Agent", b"tierkit")]
         if "json" in accept:
             # The vendor's page on the interface: send both.
             headers.append((b"Content-Type", accept.encode("ascii")))
-        if authentication is not None:
-            said = authentication.authorization(method, url.target, self._nonce())
-            if said is not None:
-                headers.append((b"Authorization", said))
+        said = None if authentication is None else authentication.authorization(method, url.target, self._nonce())
+        if said is not None:
+            headers.append((b"Authorization", said))
         head = 0
         try:
             async with self._http.request(method, url, headers, body, trust=self._trust) as response:
                 head = response.status
                 data = await response.read(LONGEST)
-                return Answer(url, response.status, response.headers, data)
+                return Answer(url, response.status, response.headers, data), said
         except Unreached as error:
             reason = f"cannot be reached ({error.reason}): is the address right, the server up, the firewall open?"
             raise WowzaFailure(_shown(url), reason, "unreachable") from None

@@ -24,7 +24,7 @@ __all__ = ["ControlProbe"]
 
 _HOST: Final = ("v2", "servers", "_defaultServer_", "vhosts", "_defaultVHost_")
 #: Names that an element is described by at most.
-SOME: Final = 24
+SOME: Final = 80
 _NONCE = re.compile(r"([0-9]{10,16}):([0-9a-fA-F]{8,64})\Z")
 
 _ADMIN: Final = ("admin-realm", "counts", "connectioninfo")
@@ -206,6 +206,5 @@ def _first_of_each(root: Element) -> Iterable[Element]:
 
 
 def _described(element: Element) -> str:
-    attributes = " ".join(sorted(element.attributes))
-    name = element.name[:60]
-    return f"<{name} {attributes[:200]}>" if attributes else f"<{name}>"
+    name, *attributes = element.spelt
+    return f"<{' '.join([name, *sorted(attributes)])[:200]}>"

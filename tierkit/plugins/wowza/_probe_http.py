@@ -253,7 +253,10 @@ class HttpProbe:
     async def _ask_url(self, base: Address, uri: str, *, whole: bool = True) -> _Got:
         """A child by its URI, on this server alone."""
         here = f"{base.scheme}://{base.authority}"
-        joined = urljoin(f"{here}{base.target}", uri)
+        try:
+            joined = urljoin(f"{here}{base.target}", uri)
+        except ValueError:
+            raise UpstreamError(here, "names a child that is no URI") from None
         if not joined.startswith(f"{here}/"):
             raise UpstreamError(here, "names a child on another server, which is not asked")
         path, _, query = joined.removeprefix(here).partition("?")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from typing import Final
 
 from attrs import define, field, frozen
@@ -16,8 +17,8 @@ from tierkit.codecs.wowza_xml import plain
 
 __all__ = ["QUESTIONS", "Answers", "Mask", "Row"]
 
-#: Characters of one answer: a line or two.
-LONGEST: Final = 600
+#: Characters of one answer: a line for most, some for the names in a body.
+LONGEST: Final = 3000
 
 #: What is asked, in the order of the report.
 QUESTIONS: Final[Mapping[str, str]] = {
@@ -101,12 +102,24 @@ class Mask:
     def __call__(self, text: str) -> str:
         for pattern, mask in (*self._words, *_PATTERNS):
             text = pattern.sub(mask, text)
+        text = _ADDRESS.sub(_address, text)
         return plain(text)[:LONGEST]
 
 
+# What may be one; a version behind a slash ("WowzaStreamingEngine/4.7.7.1") is none.
+_ADDRESS: Final = re.compile(r"(?<![\w.:])(?<![A-Za-z]/)[0-9A-Fa-f:.]{3,45}(?![\w:])")
+
+
+def _address(match: re.Match[str]) -> str:
+    text = match.group().rstrip(".")
+    try:
+        ip_address(text)
+    except ValueError:
+        return match.group()
+    return "ADDRESS" + match.group()[len(text) :]
+
+
 _PATTERNS: Final = (
-    (re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w.])"), "ADDRESS"),
-    (re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{0,4}(?![\w:])"), "ADDRESS"),
     # Ids of sessions and tokens: how long they are says enough.
     (re.compile(r"_tk[A-Za-z0-9+=-]+"), "_tkTOKEN"),
     (re.compile(r"(?<=_w)[0-9]+"), "N"),

@@ -103,7 +103,8 @@ class RtmpProbe:
             self.answers.cannot(f"it refuses the connection: {heard.refused}", *_KEYS)
             return
         if heard.connected is None:
-            self.answers.cannot(f"it has not answered to connect within {CONNECT:g} s", *_KEYS)
+            how = ", ".join(heard.statuses) or f"it has not answered to connect within {CONNECT:g} s"
+            self.answers.cannot(how, *_KEYS)
             return
         self._result(heard.connected, tap)
         self.answers.say("rtmp-unpublished", _outcome(heard))
@@ -123,13 +124,11 @@ class RtmpProbe:
         heard = _Heard()
         await self._play(self.target.stream, _Tap(), heard, CONNECT)
         if heard.media_after is not None:
-            said = f"yes: media after {heard.media_after:.1f} s"
-        elif heard.refused is not None:
-            self.answers.cannot(f"it refuses the connection: {heard.refused}", "rtmp-subscribe")
-            return
+            self.answers.say("rtmp-subscribe", f"yes: media after {heard.media_after:.1f} s")
+        elif heard.connected is not None:
+            self.answers.say("rtmp-subscribe", f"no media: {_outcome(heard)}")
         else:
-            said = f"no media: {_outcome(heard)}"
-        self.answers.say("rtmp-subscribe", said)
+            self.answers.cannot(f"no connection: {heard.refused or _outcome(heard)}", "rtmp-subscribe")
 
     async def _play(self, name: str, tap: _Tap, heard: _Heard, patience: float) -> None:
         """Play a name until there is an outcome, for `patience` seconds from the acceptance on."""

@@ -182,9 +182,11 @@ class StreamFiles:
                     self.connected += 1
                     self._tell(f"stream file {app}/{name} connected: somebody wants it")
             except WowzaFailure as error:
-                each.failure, each.failed_at = error, self._clock()
-                self.failures += 1
-                raise
+                # Connected since we looked, by somebody else: theirs, then.
+                if error.kind != "conflict":
+                    each.failure, each.failed_at = error, self._clock()
+                    self.failures += 1
+                    raise
             each.ready, each.ready_at, each.failure = True, self._clock(), None
 
     async def _comes_in(self, key: Key) -> bool:
