@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tierkit.codecs import wowza_rest
+from tierkit.codecs import wowza_body
 from tierkit.codecs.wowza_rest import (
     Application,
     Failure,
@@ -265,7 +265,7 @@ def test_a_map_as_java_libraries_write_it() -> None:
         (b'{"x": "\xff"}', "no UTF-8 at byte 7"),
         (b"{'x': 1}", "malformed at character 1"),
         (b'{"a": 1} trailing', "malformed at character 9"),
-        (b"{}" + b" " * wowza_rest.MAX_JSON, "longer than"),
+        (b"{}" + b" " * wowza_body.MAX_JSON, "longer than"),
         (b"{}", "can be read but is not"),
         (b'{"hello": "world"}', "can be read but is not"),
         (b"<html><body>hello</body></html>", "can be read but is not"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from tierkit.codecs import wowza_counts, wowza_rest, wowza_xml
+from tierkit.codecs import wowza_body, wowza_counts, wowza_rest, wowza_xml
 from tierkit.codecs.http_auth import MAX_CHALLENGES, Authentication, challenges
 from tierkit.errors import RemoteProtocolError
 
@@ -47,6 +47,7 @@ def of_wowza_counts(data: bytes) -> None:
 def of_wowza_rest(data: bytes) -> None:
     """Every reader takes every body, or refuses it."""
     for read in (
+        wowza_body.read_body,
         wowza_rest.read_status,
         wowza_rest.read_machine,
         wowza_rest.read_traffic,

@@ -12,7 +12,8 @@ import trio
 from attrs import frozen
 
 from tierkit.codecs.http_auth import Challenge, challenges
-from tierkit.codecs.wowza_rest import is_xml, read_traffic, rest_path
+from tierkit.codecs.wowza_body import is_xml
+from tierkit.codecs.wowza_rest import read_traffic, rest_path
 from tierkit.codecs.wowza_xml import Element, read_xml
 from tierkit.plugin import RemoteProtocolError
 

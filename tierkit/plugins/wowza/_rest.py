@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
+from tierkit.codecs.wowza_body import is_xml
 from tierkit.codecs.wowza_counts import DEFAULT_INSTANCE
 from tierkit.codecs.wowza_rest import (
     Application,
@@ -21,7 +22,6 @@ from tierkit.codecs.wowza_rest import (
     ServerStatus,
     StreamFile,
     Traffic,
-    is_xml,
     read_applications,
     read_instances,
     read_machine,
