@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -407,3 +408,23 @@ async def test_several_that_ask_at_once_are_each_challenged_and_all_let_in(netwo
             for _ in range(10):
                 nursery.start_soon(rest.status)
         assert port.challenges == 10
+
+
+@pytest.mark.parametrize("large", [False, True])
+async def test_large_answers_are_read_in_a_thread(network: MemoryNetwork, large: bool) -> None:
+    """One loop serves everybody, and a thousand clients of `serverinfo` take a quarter of a second."""
+    row = INFO[INFO.index(b"<Client>") : INFO.index(b"<HTTPSession>")]
+    info = INFO.replace(row, row * (500 if large else 1))
+    ran: list[str] = []
+
+    async def run_sync(read: Callable[[bytes], object], data: bytes) -> object:
+        ran.append(read.__name__)
+        return read(data)
+
+    async with serving(network, Port({"/serverinfo": info, "/connectioncounts": b"<a>" + b" " * 70_000})):
+        address = Address.parse("wowza:8087")
+        counters = WowzaCounters(WowzaClient(network, trio.current_time, address, port=8086, run_sync=run_sync))
+        assert len((await counters.info()).clients) == (501 if large else 2)
+        assert ran == (["read_counts"] if large else [])
+        with pytest.raises(WowzaFailure, match="the XML is cut short"):
+            await counters.counts()

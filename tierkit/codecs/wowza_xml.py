@@ -113,7 +113,7 @@ class _Builder:
     def __init__(self) -> None:
         self.root: Element | None = None
         self._open: list[Element] = []
-        self._texts: list[list[str]] = []
+        self._texts: list[str] = []
         self._count = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -121,30 +121,37 @@ class _Builder:
         if self._count > MAX_ELEMENTS or len(self._open) >= MAX_DEPTH or len(attributes) > MAX_ATTRIBUTES:
             bounds = f"{MAX_ELEMENTS} elements, {MAX_DEPTH} deep, {MAX_ATTRIBUTES} attributes each"
             raise RemoteProtocolError(f"the XML is larger than is read ({bounds})")
-        told = {_local(key): plain(value) for key, value in attributes.items()}
-        element = Element(_local(name), told, spelt=(name, *attributes))
+        told = {_local(key): plain(value) for key, value in attributes.items()} if attributes else _NONE
+        element = Element(_local(name), told, [], "", (name, *attributes))
         if self._open:
             self._open[-1].children.append(element)
         else:
             self.root = element
         self._open.append(element)
-        self._texts.append([])
+        self._texts.append("")
 
     def characters(self, text: str) -> None:
-        if self._texts:
-            self._texts[-1].append(text)
+        # expat joins what belongs together, but for what stands around children and CDATA: that has a bound.
+        if self._texts and len(self._texts[-1]) <= MAX_TEXT:
+            self._texts[-1] += text[: MAX_TEXT + 1]
 
     def end(self, _name: str) -> None:
-        self._open.pop().text = plain("".join(self._texts.pop()).strip())
+        if text := self._texts.pop().strip():
+            self._open[-1].text = plain(text)
+        self._open.pop()
+
+
+_NONE: Final[Mapping[str, str]] = {}
 
 
 def _local(name: str) -> str:
-    return name.rpartition(":")[2].lower()
+    return (name.rpartition(":")[2] if ":" in name else name).lower()
 
 
 def plain(text: str) -> str:
     """Text that may stand in a line and on a terminal, at most `MAX_TEXT` characters."""
-    return _CONTROLS.sub("\ufffd", text[:MAX_TEXT])
+    text = text[:MAX_TEXT]
+    return text if text.isascii() and text.isprintable() else _CONTROLS.sub("\ufffd", text)
 
 
 def unquoted(text: str | None) -> str:

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 
 from tierkit.plugin import Address, Network, Trust
 
-from ._client import WowzaClient
+from ._client import RunSync, WowzaClient
 from ._counters import ADMIN_PORT, WowzaCounters
 from ._knowing import PERIOD, Knowing
 from ._known import KnowingStatistics
@@ -75,6 +75,7 @@ async def open_administration(
     trust: Trust | None = None,
     app: str = "",
     period: float = PERIOD,
+    run_sync: RunSync | None = None,
     stream_files: bool = False,
     grace: float = 60.0,
     caster: str = "rtp",
@@ -86,12 +87,13 @@ async def open_administration(
         admin, rest: the control ports, with their credentials; None for one that is not to be asked.
         app: the only application that matters; "" for all.
         period: seconds between two looks.
+        run_sync: reads large answers in a thread (`Context.run_sync`).
         stream_files: whether to connect stream files, which needs `rest`.
         grace, caster: of `StreamFiles`.
         tell: is told in a line what a person should know.
     """
     clients = [
-        None if address is None else WowzaClient(network, clock, address, port=port, trust=trust)
+        None if address is None else WowzaClient(network, clock, address, port=port, trust=trust, run_sync=run_sync)
         for address, port in ((admin, ADMIN_PORT), (rest, REST_PORT))
     ]
     counters = None if clients[0] is None else WowzaCounters(clients[0])

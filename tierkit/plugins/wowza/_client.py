@@ -12,8 +12,8 @@ What a look at a server needs beyond one request, and nothing of what the answer
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Final, Literal, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import trio
@@ -26,7 +26,7 @@ from tierkit.codecs.wowza_rest import read_failure
 from tierkit.http import ClientTimeouts, HttpClient, Unreached
 from tierkit.plugin import Address, Network, RemoteProtocolError, Trust, UpstreamError, UpstreamTimeout
 
-__all__ = ["Answer", "Kind", "WowzaClient", "WowzaFailure", "read_with"]
+__all__ = ["Answer", "Kind", "RunSync", "WowzaClient", "WowzaFailure"]
 
 #: Bytes of a body: `serverinfo` of some ten thousand clients.
 LONGEST: Final = 8 << 20
@@ -54,7 +54,12 @@ Kind = Literal[
     "refused",
 ]
 
+#: Bodies from this size on are read in a thread: 64 KiB of XML take some 8 ms, and one loop serves everybody.
+LARGE: Final = 65536
+
 T = TypeVar("T")
+#: Runs what takes long in a thread, as `Context.run_sync` does.
+RunSync = Callable[..., Awaitable[Any]]
 
 
 class WowzaFailure(UpstreamError):
@@ -93,6 +98,7 @@ class WowzaClient:
     Args:
         base: its address; a user and a password in it are what it is told when it asks.
         port: the port that is meant where the address has none.
+        run_sync: reads large answers in a thread; without it they are read where they are.
         nonce: gives another unpredictable word each time.
     """
 
@@ -105,12 +111,14 @@ class WowzaClient:
         port: int,
         trust: Trust | None = None,
         deadline: float = DEADLINE,
+        run_sync: RunSync | None = None,
         nonce: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self.base = _reach(base, port)
         self.deadline = deadline
         self._http = HttpClient(network, clock, timeouts=ClientTimeouts(first_byte=deadline), idle_connections=2)
         self._trust = trust
+        self._run_sync = run_sync
         self._nonce = nonce
         self._authentication = Authentication(base.username, base.password) if base.username else None
 
@@ -139,6 +147,19 @@ class WowzaClient:
         """Ask for `path`, and read the answer if it is 200.  Raises WowzaFailure."""
         answer = await self.ask("GET", path, query, accept=accept)
         return _wanted(answer, "GET")
+
+    async def look(
+        self, read: Callable[[bytes], T], what: str, path: str, query: str = "", *, accept: str = "*/*"
+    ) -> tuple[T, Answer]:
+        """What `read` makes of the answer to a GET, which is named `what`; and the answer.  Raises WowzaFailure."""
+        answer = await self.get(path, query, accept=accept)
+        try:
+            if self._run_sync is not None and len(answer.body) >= LARGE:
+                found: T = await self._run_sync(read, answer.body)
+                return found, answer
+            return read(answer.body), answer
+        except RemoteProtocolError as error:
+            raise _unreadable(answer, what, error) from None
 
     async def put(self, path: str, query: str = "") -> Answer:
         """Have something done.  Raises WowzaFailure."""
@@ -292,11 +313,3 @@ def _unreadable(answer: Answer, what: str, error: RemoteProtocolError) -> WowzaF
     media = answer.text(b"content-type").partition(";")[0][:60] or "no Content-Type"
     reason = f"{error} (as {media}); {what} was asked for: is this the right port, and nothing in between?"
     return WowzaFailure(_shown(answer.url), reason, kind, answer.status)
-
-
-def read_with(read: Callable[[bytes], T], answer: Answer, what: str) -> T:
-    """What `read` makes of an answer.  Raises WowzaFailure where it is none of that."""
-    try:
-        return read(answer.body)
-    except RemoteProtocolError as error:
-        raise _unreadable(answer, what, error) from None

@@ -8,7 +8,7 @@ from typing import Final
 from tierkit.codecs.wowza_counts import Counts, read_counts
 from tierkit.codecs.wowza_xml import plain
 
-from ._client import WowzaClient, read_with
+from ._client import WowzaClient
 
 __all__ = ["ADMIN_PORT", "WowzaCounters", "product_in"]
 
@@ -27,11 +27,11 @@ class WowzaCounters:
 
     async def counts(self) -> Counts:
         """Who plays what, by stream and protocol: `connectioncounts`."""
-        return read_with(read_counts, await self.client.get("/connectioncounts"), "connectioncounts")
+        return (await self.client.look(read_counts, "connectioncounts", "/connectioncounts"))[0]
 
     async def info(self) -> Counts:
         """The same with a row for each client: `serverinfo`.  Larger; for a report, not for every few seconds."""
-        return read_with(read_counts, await self.client.get("/serverinfo"), "serverinfo")
+        return (await self.client.look(read_counts, "serverinfo", "/serverinfo"))[0]
 
     async def product(self) -> str:
         """What the server calls itself on its first page, which needs no password; "" where it says nothing."""

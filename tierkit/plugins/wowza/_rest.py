@@ -31,7 +31,7 @@ from tierkit.codecs.wowza_rest import (
     rest_path,
 )
 
-from ._client import Answer, WowzaClient, read_with
+from ._client import WowzaClient
 
 __all__ = ["REST_PORT", "OnAir", "WowzaRest"]
 
@@ -140,9 +140,9 @@ class WowzaRest:
         await self.client.put(rest_path(*path))
 
     async def _look(self, read: Callable[[bytes], T], what: str, *path: str) -> T:
-        answer: Answer = await self.client.get(rest_path(*path), accept="application/json")
+        found, answer = await self.client.look(read, what, rest_path(*path), accept="application/json")
         self.speaks_xml = is_xml(answer.body)
-        return read_with(read, answer, what)
+        return found
 
 
 def _on_air(app: str, each: IncomingStream) -> OnAir:
