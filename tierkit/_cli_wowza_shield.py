@@ -175,16 +175,16 @@ async def _counts(ports: Controls, failures: list[WowzaFailure]) -> Counts | Non
         return None
 
 
-async def _by_rest(ports: Controls, failures: list[WowzaFailure]) -> tuple[str, list[str]]:
-    """The version, and the addresses that streams come in from."""
+async def _by_rest(ports: Controls, failures: list[WowzaFailure]) -> tuple[str, list[str] | None]:
+    """The version, and the addresses that streams come in from; None where that cannot be told."""
     if ports.rest is None:
-        return "", []
+        return "", None
     try:
         version = (await ports.rest.status()).version
         return version, [_host(each.source) for each in await ports.rest.incoming()]
     except WowzaFailure as error:
         failures.append(error)
-        return "", []
+        return "", None
 
 
 def _host(source: str) -> str:

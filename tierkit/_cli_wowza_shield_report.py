@@ -76,6 +76,8 @@ class Shield:
     clients: int | None = None
     tier_clients: int | None = None
     encoders: int = 0
+    #: Whether it was told who publishes; else encoders may be among the stragglers.
+    knows_encoders: bool = True
     #: Whether it counts HLS; False is HTTP origin mode; None where no tier fetches any, so nobody knows.
     counts_hls: bool | None = None
     stragglers: tuple[Straggler, ...] = ()
@@ -163,14 +165,18 @@ def _int(value: object) -> int:
 
 
 def shield(
-    found: Shield, tiers: Sequence[TierFigures], counts: Counts | None, ours: Addresses, encoders: Iterable[str] = ()
+    found: Shield,
+    tiers: Sequence[TierFigures],
+    counts: Counts | None,
+    ours: Addresses,
+    encoders: Iterable[str] | None = (),
 ) -> Shield:
     """Fill in a report.
 
     Args:
         counts: `serverinfo`, or `connectioncounts` where that is all there is; None where neither was to be had.
         ours: addresses by which Wowza may see a tier.
-        encoders: addresses that streams come in from.
+        encoders: addresses that streams come in from; None where nobody could tell.
     """
     known = {each.name: each for each in tiers}
     between = sum(_fetching(each, known[child]) for each in tiers for child in each.feeds if child in known)
@@ -182,13 +188,14 @@ def shield(
         bytes_to_viewers=max(0, sum(each.bytes_out for each in tiers) - inner),
         bytes_from_wowza=sum(each.bytes_in for each in tiers if each.direct),
         tier_connections=sum(each.upstream_connections for each in tiers if each.direct),
+        knows_encoders=encoders is not None,
     )
     if counts is None:
         return found
     found = evolve(found, counts_hls=_counts_hls(tiers, counts))
     if counts.viewers and not counts.clients:
         return evolve(found, clients=counts.viewers)
-    return _by_rows(found, counts.clients, ours, frozenset(encoders))
+    return _by_rows(found, counts.clients, ours, frozenset(encoders or ()))
 
 
 def _fetching(parent: TierFigures, child: TierFigures) -> int:
@@ -254,6 +261,8 @@ def lines(found: Shield) -> list[str]:
     said.append(f"  bytes           {_bytes(found)}")
     if found.unheard:
         said.append(f"  not heard       {', '.join(found.unheard)}: give --control of the graphs that run them")
+    if not found.knows_encoders and any(each.protocol.startswith("rtmp") for each in found.stragglers):
+        said.append("  not told        who publishes: REST could not be asked, so encoders may be among those below")
     if found.counts_hls is False:
         said.append(
             "  not counted     HLS: the tiers fetch it, and Wowza counts no session of it, as in HTTP origin mode; who "

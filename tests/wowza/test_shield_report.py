@@ -133,6 +133,15 @@ def test_an_address_from_which_an_encoder_comes_may_play_as_well() -> None:
     assert [each.protocol for each in found.stragglers] == ["hls"]
 
 
+def test_where_nobody_tells_who_publishes_that_is_said() -> None:
+    page = row("192.0.2.9", "live/s/playlist.m3u8", "hls")
+    told = [
+        "\n".join(lines(shield(EMPTY, FIGURES, counts(*rows), OURS, encoders=encoders)))
+        for rows, encoders in (((row("192.0.2.9"),), None), ((row("192.0.2.9"),), ()), ((page,), None))
+    ]
+    assert ["encoders may be among those below" in each for each in told] == [True, False, False]
+
+
 def test_origin_mode_is_told_and_not_taken_for_nobody() -> None:
     found = shield(EMPTY, FIGURES, counts(), OURS)
     assert found.counts_hls is False
