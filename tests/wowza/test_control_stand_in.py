@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from attrs import frozen
 from trio.testing import MockClock
 
@@ -178,9 +179,10 @@ async def test_stream_files_on_demand(autojump_clock: MockClock) -> None:
             rig.network, trio.current_time, rest=control, stream_files=True, grace=30, tell=lines.append
         ) as administration:
             assert administration.files is not None
-            await administration.files.wanted("live", "none.stream")
+            await trio.testing.wait_all_tasks_blocked()
+            await administration.wanted("/live/none.stream/playlist.m3u8")
             assert await rig.rest.incoming() == ()
-            await administration.files.wanted("live", "cam 1.stream")
+            await administration.wanted("/live/_definst_/cam%201.stream/chunklist_w1.m3u8?x")
             assert await rig.rest.stream("live", "cam 1.stream") is not None
             assert administration.statistics().files_open == 1
             await trio.sleep(40)

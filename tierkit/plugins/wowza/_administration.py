@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import unquote
 
 import trio
 from attrs import evolve, field, frozen
 
+from tierkit.codecs.wowza_counts import DEFAULT_INSTANCE
 from tierkit.plugin import Address, Network, Trust
 
 from ._client import RunSync, WowzaClient
@@ -28,7 +30,7 @@ class AdministrationStatistics:
     server: KnowingStatistics
     #: Stream files connected here and not yet disconnected.
     files_open: int = field(default=0, metadata={"merge": "sum"})
-    #: Stream files connected and disconnected so far, and failures of either.
+    #: Stream files connected and disconnected so far, and questions about them that had no usable answer.
     files_connected: int = field(default=0, metadata={"merge": "sum"})
     files_disconnected: int = field(default=0, metadata={"merge": "sum"})
     files_failed: int = field(default=0, metadata={"merge": "sum"})
@@ -41,6 +43,22 @@ class Administration:
     knowing: Knowing
     #: None where stream files are left alone.
     files: StreamFiles | None = None
+
+    async def wanted(self, path: str) -> None:
+        """Somebody wants what is at a path of ours (``/app/name/...``): its stream file is connected where it has one.
+
+        Costs nothing, and waits for nothing, where there are no stream files or it is connected already; see
+        `StreamFiles.wanted`.
+        """
+        parts = path.partition("?")[0].strip("/").split("/")
+        if self.files is None or len(parts) < 2:
+            return
+        # The instance stands between the two, where it is said; a stream file's name has no directory.
+        for at in (1, 2):
+            if len(parts) > at and parts[at].endswith(".stream"):
+                instance = unquote(parts[1]) if at == 2 else DEFAULT_INSTANCE
+                await self.files.wanted(unquote(parts[0]), unquote(parts[at]), instance)
+                return
 
     def statistics(self) -> AdministrationStatistics:
         """What is known now, and what was done."""
@@ -101,7 +119,7 @@ async def open_administration(
     knowing = Knowing(clock, counters=counters, rest=manager, app=app, period=period, tell=tell)
     files = None
     if stream_files and manager is not None:
-        files = StreamFiles(manager, clock, grace=grace, caster=caster, tell=tell)
+        files = StreamFiles(manager, clock, app=app, grace=grace, caster=caster, tell=tell)
     try:
         async with trio.open_nursery() as nursery:
             if counters is not None or manager is not None:

@@ -3,6 +3,8 @@
 A stream file (``foo.stream``) names a source that Wowza pulls by itself, a camera for instance; it does so once the
 file is connected, and until its stream is disconnected.  Rules:
 
+- Whoever wants a stream waits a moment at most, and never hears of a failure here: a stream that is on the air is
+  served whether or not REST answers, and one that is not is refused by the server itself.
 - Only a file that the application lists is connected: what a viewer asks for is no order to a server.  The list is
   kept for a while, so a crowd that asks for a name that is none costs one question.
 - One connecting for all who want the same; one that failed is not tried again for a few seconds.
@@ -15,6 +17,7 @@ file is connected, and until its stream is disconnected.  Rules:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -33,6 +36,10 @@ __all__ = ["Connecting", "StreamFiles"]
 LIST_SECONDS: Final = 10.0
 #: Seconds after which a failure to connect may be followed by another try.
 AGAIN: Final = 5.0
+#: Seconds that somebody waits for a stream to be connected; it goes on without them.
+PATIENCE: Final = 2.0
+#: Files that are connected, or applications that are looked at, at once.
+MAX_JOBS: Final = 64
 #: Seconds between two looks at what is wanted.
 EVERY: Final = 5.0
 #: Seconds that a source has to come in once its file is connected, before that is tried anew; MediaCaster tries for
@@ -73,20 +80,23 @@ class _Wanted:
     lock: trio.Lock = field(factory=trio.Lock)
     ready: bool = False
     ready_at: float = 0.0
-    failure: WowzaFailure | None = None
-    failed_at: float = 0.0
+    #: Until when it is not tried again, after a failure.
+    not_before: float = -math.inf
 
 
 @define
 class _List:
-    at: float
+    """The stream files of an application; none where they could not be asked for."""
+
+    until: float
     names: frozenset[str]
 
 
 class StreamFiles:
-    """Connects stream files of one server on demand.
+    """Connects stream files of one server on demand, while `run` runs.
 
     Args:
+        app: the only application whose files are connected; "" for all.
         grace: seconds without anybody who wants a stream, after which it is disconnected.
         caster: what Wowza pulls it by (`mediaCasterType`).
         tell: is told in a line of what was connected, disconnected, and could not be.
@@ -97,19 +107,23 @@ class StreamFiles:
         rest: Connecting,
         clock: Callable[[], float],
         *,
+        app: str = "",
         grace: float = 60.0,
         caster: str = "rtp",
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
-        #: Connected and disconnected so far, and failures of either.
+        #: Connected and disconnected so far, and questions that had no usable answer.
         self.connected = self.disconnected = self.failures = 0
         self._rest = rest
         self._clock = clock
+        self._app = app
         self._grace = grace
         self._caster = caster
         self._tell = tell
         self._wanted: dict[Key, _Wanted] = {}
         self._lists: dict[str, _List] = {}
+        self._jobs: dict[Key, trio.Event] = {}
+        self._nursery: trio.Nursery | None = None
 
     @property
     def open(self) -> int:
@@ -119,27 +133,49 @@ class StreamFiles:
     async def wanted(self, app: str, name: str, instance: str = DEFAULT_INSTANCE) -> None:
         """Somebody wants a stream: have it connected, if a stream file is what it comes from.
 
-        Costs nothing where it is.  Raises WowzaFailure where it cannot be connected.
+        Returns at once where it is, or where there is no such file, and after `PATIENCE` seconds in any case.
         """
-        if not name.endswith(".stream"):
+        if not name.endswith(".stream") or self._app not in ("", app):
             return
         key = (app, instance, name)
-        each = self._wanted.get(key)
-        if each is None:
-            if name.removesuffix(".stream") not in await self._listed(app):
+        each, now = self._wanted.get(key), self._clock()
+        if each is not None:
+            each.at = now
+            if each.ready or now < each.not_before:
                 return
-            each = self._wanted.setdefault(key, _Wanted(self._clock()))
-        each.at = self._clock()
-        if not each.ready:
-            await self._ready(key, each)
+        elif (known := self._lists.get(app)) is not None and now < known.until and _bare(name) not in known.names:
+            return
+        with trio.move_on_after(PATIENCE):
+            await self._job(key)
+
+    async def _job(self, key: Key) -> None:
+        """Until a file is connected, or is not; by a task of ours, whoever waits for it."""
+        done = self._jobs.get(key)
+        if done is None:
+            if self._nursery is None or len(self._jobs) >= MAX_JOBS:
+                return
+            done = self._jobs[key] = trio.Event()
+            self._nursery.start_soon(self._do, key, done, name=f"connects {key[2]}")
+        await done.wait()
+
+    async def _do(self, key: Key, done: trio.Event) -> None:
+        try:
+            if key in self._wanted or _bare(key[2]) in await self._listed(key[0]):
+                await self._ready(key, self._wanted.setdefault(key, _Wanted(self._clock())))
+        finally:
+            del self._jobs[key]
+            done.set()
 
     async def run(self) -> None:
-        """Disconnect what nobody wants, connect anew what has gone, until cancelled; then disconnect the rest."""
+        """Connect what is wanted, disconnect what nobody wants, until cancelled; then disconnect the rest."""
         try:
-            while True:
-                await trio.sleep(min(EVERY, self._grace))
-                await self.sweep()
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                while True:
+                    await trio.sleep(min(EVERY, self._grace))
+                    await self.sweep()
         finally:
+            self._nursery = None
             with trio.move_on_after(LEAVING, shield=True):
                 await self._leave()
 
@@ -153,28 +189,27 @@ class StreamFiles:
             await self._look_after()
 
     async def _listed(self, app: str) -> frozenset[str]:
+        now = self._clock()
         known = self._lists.get(app)
-        if known is None or self._clock() - known.at > LIST_SECONDS:
+        if known is None or now >= known.until:
             try:
-                names = frozenset(each.name.removesuffix(".stream") for each in await self._rest.stream_files(app))
+                files = await self._rest.stream_files(app)
+                known = _List(now + LIST_SECONDS, frozenset(_bare(each.name) for each in files))
             except WowzaFailure as error:
+                known = _List(now + AGAIN, frozenset())
                 # An application that it does not know has no stream files either.
                 if error.kind != "missing":
-                    raise
-                names = frozenset()
-            if len(self._lists) >= MAX_LISTS:
+                    self._failed(f"stream files of {app} cannot be listed", error)
+            while len(self._lists) >= MAX_LISTS:
                 del self._lists[next(iter(self._lists))]
-            known = self._lists[app] = _List(self._clock(), names)
+            self._lists[app] = known
         return known.names
 
     async def _ready(self, key: Key, each: _Wanted) -> None:
+        app, instance, name = key
         async with each.lock:
-            if each.ready:
+            if each.ready or self._clock() < each.not_before:
                 return
-            if each.failure is not None and self._clock() - each.failed_at < AGAIN:
-                failure = each.failure
-                raise WowzaFailure(failure.upstream, failure.reason, failure.kind, failure.status)
-            app, instance, name = key
             try:
                 if not await self._comes_in(key):
                     await self._rest.connect(app, name, caster=self._caster, instance=instance)
@@ -184,10 +219,10 @@ class StreamFiles:
             except WowzaFailure as error:
                 # Connected since we looked, by somebody else: theirs, then.
                 if error.kind != "conflict":
-                    each.failure, each.failed_at = error, self._clock()
-                    self.failures += 1
-                    raise
-            each.ready, each.ready_at, each.failure = True, self._clock(), None
+                    each.not_before = self._clock() + AGAIN
+                    self._failed(f"stream file {app}/{name} cannot be connected", error)
+                    return
+            each.ready, each.ready_at = True, self._clock()
 
     async def _comes_in(self, key: Key) -> bool:
         found = await self._rest.incoming(key[0])
@@ -233,10 +268,7 @@ class StreamFiles:
                 gone = key[0] == app and key not in found and each.ready
                 if gone and self._clock() - each.ready_at > SETTLING:
                     each.ready = each.ours = False
-                    try:
-                        await self._ready(key, each)
-                    except WowzaFailure as error:
-                        self._tell(f"stream file {app}/{key[2]} cannot be connected again: {error}")
+                    await self._ready(key, each)
 
     async def _leave(self) -> None:
         for key, each in list(self._wanted.items()):
@@ -246,3 +278,8 @@ class StreamFiles:
     def _failed(self, what: str, error: WowzaFailure) -> None:
         self.failures += 1
         self._tell(f"{what}: {error}")
+
+
+def _bare(name: str) -> str:
+    """What the interface calls a stream file."""
+    return name.removesuffix(".stream")
