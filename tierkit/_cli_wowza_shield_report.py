@@ -3,7 +3,8 @@
 How the figures are made:
 
 - Viewers of a tier: of its HLS edge those that it tells apart (`audience`), of everything else its connections.  A tier
-  that other tiers pull from has these among its viewers, so they are taken off again.
+  that other tiers pull from has these among its viewers, so they are taken off again.  Connections stand beside them:
+  a lecture hall behind one address may be one viewer to an edge.
 - Bytes that the tiers have sent to viewers are all that they have sent, less what tiers have had from tiers; bytes that
   they have taken from Wowza are what came in at those that pull from it.
 - Clients of Wowza are the rows of `serverinfo`: players and HLS sessions, encoders left out as far as REST tells them.
@@ -41,6 +42,8 @@ class TierFigures:
     feeds: tuple[str, ...] = ()
     state: str = "unknown"
     viewers: int = 0
+    #: At its doors now; viewers behind one address look like one, connections do not.
+    connections: int = 0
     #: Since it began: bytes sent at its doors, bytes that came from its upstreams.
     bytes_out: int = 0
     bytes_in: int = 0
@@ -85,6 +88,8 @@ class Shield:
     tiers: tuple[TierFigures, ...] = ()
     unheard: tuple[str, ...] = ()
     viewers: int = 0
+    #: Connections at the doors of the tiers, those of other tiers among them.
+    connections: int = 0
     #: Connections that the tiers hold to Wowza, by their own count.
     tier_connections: int = 0
     #: Bytes so far, as above.
@@ -148,6 +153,7 @@ def _tier(name: str, told: Mapping[str, Any], direct: bool, feeds: tuple[str, ..
         feeds=feeds,
         state=str(told.get("state", "unknown"))[:40],
         viewers=viewers,
+        connections=_int(told.get("connections")),
         bytes_out=_int(told.get("bytes_out")),
         bytes_in=_int(hls.get("upstream_bytes")) + pulled,
         upstream_connections=_int(figures.get("upstream_connections")),
@@ -185,6 +191,7 @@ def shield(
         found,
         tiers=tuple(tiers),
         viewers=max(0, sum(each.viewers for each in tiers) - between),
+        connections=sum(each.connections for each in tiers),
         bytes_to_viewers=max(0, sum(each.bytes_out for each in tiers) - inner),
         bytes_from_wowza=sum(each.bytes_in for each in tiers if each.direct),
         tier_connections=sum(each.upstream_connections for each in tiers if each.direct),
@@ -283,7 +290,7 @@ def _clients(found: Shield) -> str:
 
 def _viewers(found: Shield) -> str:
     each = ", ".join(f"{tier.name} {tier.viewers}" for tier in found.tiers)
-    return f"{found.viewers} viewers{f': {each}' if each else ''}"
+    return f"{found.viewers} viewers on {found.connections} connections{f': {each}' if each else ''}"
 
 
 def _bytes(found: Shield) -> str:

@@ -161,6 +161,7 @@ STATISTICS = {
         "edge": {
             "state": "running",
             "bytes_out": 100_000,
+            "connections": 61,
             "figures": {"viewers": 30, "upstream_connections": 1},
             "services": {"hls": {"audience": 42, "upstream_bytes": 1000}},
         }
@@ -185,7 +186,7 @@ async def test_the_proof(tmp_path: Path) -> None:
         assert found.out == [
             f"wowza at http://{ports.at['admin']}",
             "  Wowza has       2 clients: 1 of tiers, 1 of others",
-            "  the tiers have  42 viewers: edge 42",
+            "  the tiers have  42 viewers on 61 connections: edge 42",
             "  ratio           42.0 viewers for each of 1 connections to it",
             "  bytes           97.7 KiB sent to viewers for 1000 B taken from Wowza: 99.00% saved",
             "  not heard       leaf: give --control of the graphs that run them",

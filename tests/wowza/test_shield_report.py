@@ -25,6 +25,7 @@ EMPTY = Shield(origin="wowza", server="wowza.example")
 def hls(audience: int, out: int, taken: int, connections: int = 2) -> dict[str, Any]:
     return {
         "state": "running",
+        "connections": 2 * audience,
         "bytes_out": out,
         "figures": {"viewers": 3 * audience, "upstream_connections": connections},
         "services": {"hls": {"audience": audience, "upstream_bytes": taken}},
@@ -64,6 +65,7 @@ def test_the_tiers_behind_an_origin() -> None:
             feeds=("leaf",),
             state="running",
             viewers=11,
+            connections=22,
             bytes_out=2000,
             bytes_in=500,
             upstream_connections=2,
@@ -74,6 +76,7 @@ def test_the_tiers_behind_an_origin() -> None:
             direct=False,
             state="running",
             viewers=100,
+            connections=200,
             bytes_out=9000,
             bytes_in=1500,
             upstream_connections=1,
@@ -94,6 +97,7 @@ def test_the_tiers_behind_an_origin() -> None:
 def test_what_tiers_have_from_tiers_is_counted_once() -> None:
     found = shield(EMPTY, FIGURES, counts(row("10.0.0.1"), row("10.0.0.3")), OURS)
     assert found.viewers == 11 - 1 + 100 + 200
+    assert found.connections == 222
     assert found.bytes_to_viewers == 2000 + 9000 + 4000 - 1500
     assert found.bytes_from_wowza == 600
     assert found.bytes_saved == 12900
