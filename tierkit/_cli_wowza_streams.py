@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import trio
 import typer
-from attrs import asdict
+from attrs import asdict, evolve
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from tierkit import Address
+from tierkit.codecs.wowza_counts import DEFAULT_INSTANCE
 from tierkit.plugins.wowza.admin import Knowing, Known, WowzaFailure
 
 from ._cli_common import complain, told
@@ -27,25 +28,39 @@ WIDE = 200
 @told
 def streams(
     url: Annotated[
-        str, typer.Argument(metavar="URL", help="The server: HOST, HOST:8087 (REST) or HOST:8086 (counters).")
+        str,
+        typer.Argument(
+            metavar="URL", help="The server, HOST or HOST:8087 (REST) or HOST:8086 (counters); perhaps /APP/NAME."
+        ),
     ],
     credentials_file: CredentialsFile = None,
     ca: Ca = "",
     json: Json = False,
 ) -> None:
-    """List a Wowza's streams and who plays them: tierkit wowza streams wowza.example.
+    """List a Wowza's streams and who plays them: tierkit wowza streams wowza.example, or wowza.example/live/hall-1.
 
     Asks REST (8087) what comes in and the counters (8086) who plays it; one of the two is enough.  Exit code 1 if
-    neither answers.
+    neither answers, or if the application or stream that was named has none that comes in.
     """
-    known, troubles, where = trio.run(_look, given(url, credentials_file), ca)
+    address = given(url, credentials_file)
+    known, troubles, where = trio.run(_look, address, ca)
     complain([str(each) for each in troubles])
     if known is None:
         raise typer.Exit(1)
+    wanted = "/".join(each for each in address.path.split("/") if each not in ("", DEFAULT_INSTANCE))
+    if wanted:
+        known = evolve(known, streams=tuple(each for each in known.streams if _is_in(each.path, wanted)))
     if json:
         typer.echo(jsonlib.dumps(_plain(known, where)))
     else:
         _table(known)
+    if wanted and all(each.connected is False for each in known.streams):
+        complain([f"{where}: nothing comes in for {wanted}: is its encoder connected, is the name right?"])
+        raise typer.Exit(1)
+
+
+def _is_in(path: str, wanted: str) -> bool:
+    return path == wanted or path.startswith(f"{wanted}/")
 
 
 async def _look(address: Address, ca: str) -> tuple[Known | None, tuple[WowzaFailure, ...], str]:

@@ -106,6 +106,28 @@ async def test_streams_as_json() -> None:
         }
 
 
+@pytest.mark.parametrize(
+    ("path", "code", "streams"),
+    [
+        ("live/s", 0, ["live/s"]),
+        ("live/_definst_/s/", 0, ["live/s"]),
+        ("live", 0, ["live/s", "live/gone"]),
+        ("live/gone", 1, ["live/gone"]),
+        ("live/nobody", 1, []),
+        ("liv", 1, []),
+    ],
+)
+async def test_one_stream(path: str, code: int, streams: list[str]) -> None:
+    """A server that answers with zeros for a name that is not there proves nothing: only what is listed comes in."""
+    async with open_ports() as ports:
+        found = await ports.run("streams", f"{ports.at['rest']}/{path}", "--json")
+        assert [each["path"] for each in json.loads(found.out[0])["streams"]] == streams
+        assert found.code == code
+        wanted = path.replace("/_definst_", "").strip("/")
+        line = f"{ports.at['rest']}: nothing comes in for {wanted}: is its encoder connected, is the name right?"
+        assert found.err == ([f"http://{line}"] if code else [])
+
+
 async def test_credentials_from_a_file_and_wrong_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TIERKIT_WOWZA_CREDENTIALS")
     good, bad, odd = (tmp_path / name for name in ("good", "bad", "odd"))
