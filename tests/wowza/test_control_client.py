@@ -304,6 +304,26 @@ async def test_rest_lists_what_comes_in_over_all_applications(network: MemoryNet
         ]
 
 
+async def test_an_application_that_is_removed_meanwhile_spoils_nothing(network: MemoryNetwork) -> None:
+    says = {
+        f"{HOST_PATH}/applications": APPLICATIONS,
+        f"{HOST_PATH}/applications/a%20b/instances": INSTANCES,
+    }
+    async with serving(network, Port(dict(says))):
+        rest = WowzaRest(client(network))
+        assert [each.path for each in await rest.incoming()] == ["a b/myStr"]
+        with pytest.raises(WowzaFailure, match="has nothing there"):
+            await rest.incoming("wowza")
+
+
+async def test_what_a_server_says_does_not_reach_a_terminal_as_it_is(network: MemoryNetwork) -> None:
+    said = body(b'{"message":"\\u001b[2J\\u009b"}', status=500)
+    async with serving(network, Port({STATUS_PATH: said})):
+        with pytest.raises(WowzaFailure) as caught:
+            await WowzaRest(client(network)).status()
+        assert str(caught.value).isprintable()
+
+
 ZEROS = b'{"uptime":0,"bytesIn":0,"bytesOut":0,"totalConnections":0,"connectionCount":{"RTMP":0},"name":"nobody"}'
 
 

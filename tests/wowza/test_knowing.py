@@ -13,6 +13,7 @@ from tierkit import Address, AddressError
 from tierkit.codecs.wowza_counts import DEFAULT_INSTANCE, Counters, Counts, StreamCount
 from tierkit.codecs.wowza_rest import ServerStatus, Traffic
 from tierkit.plugins.wowza import _knowing
+from tierkit.plugins.wowza._client import Kind
 from tierkit.plugins.wowza.admin import (
     AdministrationStatistics,
     Knowing,
@@ -232,6 +233,21 @@ async def test_several_tiers_do_not_ask_in_step(autojump_clock: MockClock) -> No
             await found.run()
         asked.append(counters.asked)
     assert asked == [12, 10]
+
+
+@pytest.mark.parametrize(("kind", "comes_in"), [("missing", True), ("unreadable", True), ("credentials", None)])
+async def test_a_server_without_a_status_may_tell_what_comes_in(kind: Kind, comes_in: bool | None) -> None:
+    rest = Rest(status_=WowzaFailure("http://wowza:8087/v2", "no", kind))
+    found = knowing(rest)
+    await found.look()
+    assert found.on_air("live", "s") is comes_in
+    assert found.statistics().failures == (0 if comes_in else 1)
+
+
+async def test_rest_that_falls_silent_is_not_asked_of_each_stream() -> None:
+    rest = Rest(incoming_=tuple(on_air(str(each)) for each in range(20)), traffic_=DOWN)
+    await knowing(rest).look()
+    assert len(rest.asked) == 3
 
 
 async def test_the_version_is_asked_for_now_and_then() -> None:

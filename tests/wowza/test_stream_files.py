@@ -36,6 +36,8 @@ class Rest:
     #: Of listing: why it fails, and how long it takes.
     unlisted: WowzaFailure | None = None
     slow: float = 0.0
+    #: Why players are not counted.
+    uncounted: WowzaFailure | None = None
 
     async def stream_files(self, app: str) -> tuple[StreamFile, ...]:
         self.listed += 1
@@ -51,6 +53,8 @@ class Rest:
         return tuple(OnAir(app="live", instance=DEFAULT_INSTANCE, name=each, connected=True) for each in self.live)
 
     async def traffic(self, app: str = "", instance: str = DEFAULT_INSTANCE, stream: str = "") -> Traffic:
+        if self.uncounted is not None:
+            raise self.uncounted
         return Traffic(connections=self.players)
 
     async def connect(self, app: str, file: str, *, caster: str = "rtp", instance: str = DEFAULT_INSTANCE) -> None:
@@ -149,6 +153,29 @@ async def test_an_application_that_is_not_there_has_none(autojump_clock: MockClo
         for _ in range(5):
             await files.wanted("nowhere", "cam.stream")
         assert (rest.listed, files.failures, lines) == (1, 0, [])
+
+
+async def test_a_crowd_that_wants_many_names_asks_for_the_list_once(
+    autojump_clock: MockClock, lines: list[str]
+) -> None:
+    rest = Rest(slow=1.0)
+    async with running(rest, lines) as files:
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(files.wanted, "live", f"{number}.stream")
+            nursery.start_soon(files.wanted, "live", "cam.stream")
+        assert rest.listed == 1
+        assert rest.done == [CONNECT]
+
+
+async def test_a_release_without_figures_of_streams_has_them_disconnected(
+    autojump_clock: MockClock, lines: list[str]
+) -> None:
+    rest = Rest(uncounted=MISSING)
+    async with running(rest, lines) as files:
+        await files.wanted("live", "cam.stream")
+        await trio.sleep(70)
+        assert rest.done == [CONNECT, DISCONNECT]
 
 
 async def test_only_one_application_where_one_is_named(autojump_clock: MockClock, lines: list[str]) -> None:

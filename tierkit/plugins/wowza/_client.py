@@ -23,6 +23,7 @@ from tierkit import AddressError
 from tierkit.codecs.http1 import Headers, get
 from tierkit.codecs.http_auth import Authentication
 from tierkit.codecs.wowza_rest import read_failure
+from tierkit.codecs.wowza_xml import plain
 from tierkit.http import ClientTimeouts, HttpClient, Unreached
 from tierkit.plugin import Address, Network, RemoteProtocolError, Trust, UpstreamError, UpstreamTimeout
 
@@ -69,7 +70,8 @@ class WowzaFailure(UpstreamError):
     """
 
     def __init__(self, url: str, reason: str, kind: Kind, status: int = 0) -> None:
-        super().__init__(url, reason)
+        # Some of it are a server's words, and they end on terminals.
+        super().__init__(url, plain(reason))
         self.kind = kind
         self.status = status
 
@@ -271,10 +273,7 @@ def _broken(error: UpstreamError, head: int) -> tuple[str, Kind]:
     if not head:
         return f"{error.reason}: is it an HTTP port of Wowza's?", "unreadable"
     if "longer than" in error.reason:
-        return (
-            f"sends more than the {LONGEST} bytes that are read: is it Wowza's own answer?",
-            "unreadable",
-        )
+        return f"sends more than the {LONGEST} bytes that are read: is it Wowza's own?", "unreadable"
     return f"the answer was cut short ({error.reason}): ask again, then look at what stands between", "truncated"
 
 

@@ -35,6 +35,8 @@ LONGEST_PAUSE: Final = 120.0
 STALE: Final = 3.0
 #: Streams whose players are asked for one by one, where the counters are not there to tell all at once.
 MAX_ASKED: Final = 50
+#: Failures after which there is no use in asking another thing of the same port.
+_TELLS_NOTHING: Final = frozenset({"unreachable", "slow", "credentials", "forbidden", "loop"})
 #: Looks between two questions for the version: it changes with a restart.
 STATUS_EVERY: Final = 6
 
@@ -168,8 +170,13 @@ class Knowing:
         return found
 
     async def _come_in(self, rest: Managing) -> tuple[OnAir, ...]:
-        if not self._looks % STATUS_EVERY or not self._status.version:
-            self._status = await rest.status()
+        if not self._looks % STATUS_EVERY or self._in_a_row:
+            try:
+                self._status = await rest.status()
+            except WowzaFailure as error:
+                # What comes in may be told all the same, but for a server that tells nothing.
+                if error.kind in _TELLS_NOTHING:
+                    raise
         return await rest.incoming(self._app)
 
     async def _with_players(self, known: Known, rest: Managing) -> Known:
@@ -178,7 +185,9 @@ class Knowing:
         for at, each in enumerate(streams[:MAX_ASKED]):
             try:
                 traffic = await rest.traffic(each.app, each.instance, each.name)
-            except WowzaFailure:
+            except WowzaFailure as error:
+                if error.kind in _TELLS_NOTHING:
+                    break
                 continue  # it has gone since it was listed, or this release does not know the question
             streams[at] = evolve(each, viewers=traffic.by_protocol)
         return evolve(known, streams=tuple(streams))

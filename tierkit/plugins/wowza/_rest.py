@@ -31,7 +31,7 @@ from tierkit.codecs.wowza_rest import (
     rest_path,
 )
 
-from ._client import WowzaClient
+from ._client import WowzaClient, WowzaFailure
 
 __all__ = ["REST_PORT", "OnAir", "WowzaRest"]
 
@@ -110,7 +110,13 @@ class WowzaRest:
         apps = [app] if app else [each.name for each in await self.applications()][:MAX_APPLICATIONS]
         found: list[OnAir] = []
         for name in apps:
-            for instance in await self.instances(name):
+            try:
+                instances = await self.instances(name)
+            except WowzaFailure as error:
+                if app or error.kind != "missing":
+                    raise
+                continue  # it was removed since it was listed
+            for instance in instances:
                 found += [_on_air(name, each) for each in instance.incoming]
         return tuple(found)
 

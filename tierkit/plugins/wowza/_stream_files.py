@@ -122,6 +122,7 @@ class StreamFiles:
         self._tell = tell
         self._wanted: dict[Key, _Wanted] = {}
         self._lists: dict[str, _List] = {}
+        self._asked: dict[str, trio.Event] = {}
         self._jobs: dict[Key, trio.Event] = {}
         self._nursery: trio.Nursery | None = None
 
@@ -189,21 +190,34 @@ class StreamFiles:
             await self._look_after()
 
     async def _listed(self, app: str) -> frozenset[str]:
-        now = self._clock()
-        known = self._lists.get(app)
-        if known is None or now >= known.until:
-            try:
-                files = await self._rest.stream_files(app)
-                known = _List(now + LIST_SECONDS, frozenset(_bare(each.name) for each in files))
-            except WowzaFailure as error:
-                known = _List(now + AGAIN, frozenset())
-                # An application that it does not know has no stream files either.
-                if error.kind != "missing":
-                    self._failed(f"stream files of {app} cannot be listed", error)
+        """The stream files of an application; one question for all who want to know."""
+        while True:
+            known = self._lists.get(app)
+            if known is not None and self._clock() < known.until:
+                return known.names
+            if (asked := self._asked.get(app)) is None:
+                break
+            await asked.wait()
+        asked = self._asked[app] = trio.Event()
+        try:
+            known = await self._list(app)
             while len(self._lists) >= MAX_LISTS:
                 del self._lists[next(iter(self._lists))]
             self._lists[app] = known
+        finally:
+            del self._asked[app]
+            asked.set()
         return known.names
+
+    async def _list(self, app: str) -> _List:
+        try:
+            files = await self._rest.stream_files(app)
+        except WowzaFailure as error:
+            # An application that it does not know has no stream files either.
+            if error.kind != "missing":
+                self._failed(f"stream files of {app} cannot be listed", error)
+            return _List(self._clock() + AGAIN, frozenset())
+        return _List(self._clock() + LIST_SECONDS, frozenset(_bare(each.name) for each in files))
 
     async def _ready(self, key: Key, each: _Wanted) -> None:
         app, instance, name = key
@@ -242,7 +256,7 @@ class StreamFiles:
         """Disconnect a stream of ours; False where it stays."""
         app, instance, name = key
         try:
-            if (await self._rest.traffic(app, instance, name)).connections:
+            if await self._played(key):
                 each.at = self._clock()
                 return False
             await self._rest.disconnect(app, name, instance=instance)
@@ -255,6 +269,16 @@ class StreamFiles:
         self.disconnected += 1
         self._tell(f"stream file {app}/{name} disconnected: nobody wants it")
         return True
+
+    async def _played(self, key: Key) -> bool:
+        """Whether Wowza counts players on a stream; one of which it has no figures has none."""
+        app, instance, name = key
+        try:
+            return bool((await self._rest.traffic(app, instance, name)).connections)
+        except WowzaFailure as error:
+            if error.kind != "missing":
+                raise
+            return False
 
     async def _look_after(self) -> None:
         """Connect again what is wanted and has gone."""
