@@ -263,7 +263,7 @@ def lines(found: Shield) -> list[str]:
     said.append(f"  the tiers have  {_viewers(found)}")
     if found.ratio is not None:
         said.append(
-            f"  ratio           {found.ratio:.1f} viewers for each of {found.tier_connections} connections to it"
+            f"  ratio           {found.ratio:.1f} viewers for each of {_of(found.tier_connections, 'connection')} to it"
         )
     said.append(f"  bytes           {_bytes(found)}")
     if found.unheard:
@@ -281,16 +281,22 @@ def lines(found: Shield) -> list[str]:
 def _clients(found: Shield) -> str:
     if found.clients is None:
         return "clients: not told"
+    clients = _of(found.clients, "client")
     if found.tier_clients is None:
-        return f"{found.clients} clients; which of them are tiers is not told"
+        return f"{clients}; which of them are tiers is not told"
     others = sum(each.sessions for each in found.stragglers)
-    encoders = f", and {found.encoders} encoders" if found.encoders else ""
-    return f"{found.clients} clients: {found.tier_clients} of tiers, {others} of others{encoders}"
+    encoders = f", and {_of(found.encoders, 'encoder')}" if found.encoders else ""
+    return f"{clients}: {found.tier_clients} of tiers, {others} of others{encoders}"
 
 
 def _viewers(found: Shield) -> str:
     each = ", ".join(f"{tier.name} {tier.viewers}" for tier in found.tiers)
-    return f"{found.viewers} viewers on {found.connections} connections{f': {each}' if each else ''}"
+    counted = f"{_of(found.viewers, 'viewer')} on {_of(found.connections, 'connection')}"
+    return f"{counted}: {each}" if each else counted
+
+
+def _of(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _bytes(found: Shield) -> str:

@@ -209,7 +209,7 @@ async def test_the_proof(tmp_path: Path) -> None:
             f"wowza at http://{ports.at['admin']}",
             "  Wowza has       2 clients: 1 of tiers, 1 of others",
             "  the tiers have  42 viewers on 61 connections: edge 42",
-            "  ratio           42.0 viewers for each of 1 connections to it",
+            "  ratio           42.0 viewers for each of 1 connection to it",
             "  bytes           97.7 KiB sent to viewers for 1000 B taken from Wowza: 99.00% saved",
             "  not heard       leaf: give --control of the graphs that run them",
             "  not told        who publishes: REST could not be asked, so encoders may be among those below",
@@ -220,6 +220,31 @@ async def test_the_proof(tmp_path: Path) -> None:
             "192.0.2.7", "rtmp", "1", "0", "min", "rtmp://wowza.example:1935/live", "LNX", "9,0,124,2",
         ]  # fmt: skip
         assert "s3cret" not in "".join(found.out)
+
+
+async def test_where_the_ports_are_may_stand_in_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TIERKIT_WOWZA_CREDENTIALS")
+    more = """
+from attrs import frozen
+from tierkit.plugin import option
+
+@frozen
+class Known(Wowza):
+    admin: str = option("", "Where its counters are.", secret=True)
+    rest: str = option("", "Where its REST interface is.", secret=True)
+"""
+    async with open_shield(tmp_path) as (ports, file):
+        text = file.read_text().replace("\nwowza = ", f"{more}\nwowza = ")
+        where = ", ".join(
+            f'{name}="{USER}:{PASSWORD}@:{ports.at[name].rpartition(":")[2]}"' for name in ("admin", "rest")
+        )
+        file.write_text(text.replace('Wowza(app="live")', f'Known(app="live", {where})'))
+        found = await ports.run("shield", file)
+        assert found.err == []
+        # REST tells who publishes: the one at 192.0.2.7 plays no longer, it is the encoder.
+        assert found.out[0] == "wowza at 127.0.0.1 (4.7.0)"
+        assert found.out[1] == "  Wowza has       1 client: 1 of tiers, 0 of others, and 1 encoder"
+        assert found.code == 0
 
 
 async def test_tiers_behind_a_nat_are_named_by_their_network(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tierkit.plugins.wowza.admin import (
     OnAir,
     WowzaFailure,
     control_address,
+    control_problem,
     open_administration,
 )
 from tierkit.testing import MemoryNetwork
@@ -295,6 +296,25 @@ async def test_opened_without_a_port_it_knows_nothing(autojump_clock: MockClock)
         await trio.sleep(30)
         assert administration.statistics() == AdministrationStatistics(server=KnowingStatistics())
         assert administration.knowing.on_air("live", "s") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("admin:s3cret@wowza:8086", ""),
+        (":8087", ""),
+        ("https://wowza.example", ""),
+        ("rtmp://admin:s3cret@wowza", "rtmp://***@wowza is no control address: give [USER:PASSWORD@]HOST[:PORT]"),
+        ("http+unix:/run/wowza", "is no control address"),
+        ("8086", "is a port alone"),
+        ("admin:s3cret@wow za", "has a space"),
+        ("ad%3Amin:s3cret@wowza", "a user has a colon in its name"),
+    ],
+)
+def test_what_is_wrong_with_an_address_in_an_option(text: str, told: str) -> None:
+    assert told in control_problem(text)
+    assert bool(told) == bool(control_problem(text))
+    assert "s3cret" not in control_problem(text)
 
 
 def test_an_address_in_an_option() -> None:

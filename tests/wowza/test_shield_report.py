@@ -128,7 +128,7 @@ def test_stragglers_are_told_with_what_they_play() -> None:
             agent="LNX 9",
         ),
     )
-    assert "4 clients: 1 of tiers, 3 of others, and 1 encoders" in lines(found)[1]
+    assert "4 clients: 1 of tiers, 3 of others, and 1 encoder" in lines(found)[1]
 
 
 def test_an_address_from_which_an_encoder_comes_may_play_as_well() -> None:

@@ -1,4 +1,12 @@
-"""The two control ports of a Wowza, opened for one tier: what its source plugs in."""
+"""The two control ports of a Wowza, opened for one tier: what its source plugs in.
+
+async with open_administration(
+    ctx.network, ctx.clock, admin=..., rest=..., app=recipe.app, run_sync=ctx.run_sync, tell=...
+) as administration:
+    await administration.wanted(path)            # in `target`: connects a stream file, waits a moment at most
+    administration.knowing.on_air("live", "s")   # True, False, or None where nobody knows
+    administration.statistics()
+"""
 
 from __future__ import annotations
 
@@ -9,8 +17,10 @@ from urllib.parse import unquote
 import trio
 from attrs import evolve, field, frozen
 
+from tierkit import AddressError
+from tierkit.codecs.http_auth import Authentication
 from tierkit.codecs.wowza_counts import DEFAULT_INSTANCE
-from tierkit.plugin import Address, Network, Trust
+from tierkit.plugin import Address, LocalProtocolError, Network, Trust
 
 from ._client import RunSync, WowzaClient
 from ._counters import ADMIN_PORT, WowzaCounters
@@ -19,7 +29,7 @@ from ._known import KnowingStatistics
 from ._rest import REST_PORT, WowzaRest
 from ._stream_files import StreamFiles
 
-__all__ = ["Administration", "AdministrationStatistics", "control_address", "open_administration"]
+__all__ = ["Administration", "AdministrationStatistics", "control_address", "control_problem", "open_administration"]
 
 
 @frozen(kw_only=True)
@@ -81,6 +91,18 @@ def control_address(text: str, of: Address) -> Address:
     """
     address = Address.parse(text)
     return address.with_(host=of.host) if not address.host and not address.unix else address
+
+
+def control_problem(text: str) -> str:
+    """Why this is no control address, without its credentials; "" where it is one."""
+    try:
+        address = Address.parse(text)
+        if address.scheme not in ("", "http", "https") or address.unix:
+            return f"{address} is no control address: give [USER:PASSWORD@]HOST[:PORT]"
+        Authentication(address.username, address.password)
+    except (AddressError, LocalProtocolError) as error:
+        return str(error)
+    return ""
 
 
 @asynccontextmanager

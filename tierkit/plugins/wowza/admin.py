@@ -10,6 +10,7 @@ Public names only; each stands in the module that it is from.
 from ._administration import Administration as Administration
 from ._administration import AdministrationStatistics as AdministrationStatistics
 from ._administration import control_address as control_address
+from ._administration import control_problem as control_problem
 from ._administration import open_administration as open_administration
 from ._client import Answer as Answer
 from ._client import WowzaClient as WowzaClient
