@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from tierkit import Address, AddressError
 from tierkit.codecs.wowza_counts import DEFAULT_INSTANCE, Counters, Counts, StreamCount
-from tierkit.codecs.wowza_rest import ServerStatus, Traffic
+from tierkit.codecs.wowza_rest import MachineLoad, ServerStatus, Traffic
 from tierkit.plugins.wowza import _knowing
 from tierkit.plugins.wowza._client import Kind
 from tierkit.plugins.wowza.admin import (
@@ -45,7 +45,7 @@ def counted(name: str = "s", app: str = "live", **sessions: int) -> StreamCount:
 
 
 COUNTS = Counts(
-    counters=Counters(current=9),
+    counters=Counters(current=9, bytes_in_rate=1e5, bytes_out_rate=4e5),
     applications={"live": "loaded", "old": "unloaded"},
     streams=(counted(rtmp=1, hls=3),),
 )
@@ -57,11 +57,15 @@ class Rest:
 
     incoming_: tuple[OnAir, ...] | WowzaFailure = (on_air(),)
     status_: ServerStatus | WowzaFailure = field(default=ServerStatus(version="4.7.0", connections=7))
+    machine_: MachineLoad | WowzaFailure = field(default=MachineLoad(cpu_idle=70.0, heap_used=1e9))
     traffic_: Traffic | WowzaFailure = field(default=Traffic(by_protocol={"rtmp": 2}))
     asked: list[str] = field(factory=list)
 
     async def status(self) -> ServerStatus:
         return self._say("status", self.status_)
+
+    async def machine(self) -> MachineLoad:
+        return self._say("machine", self.machine_)
 
     async def incoming(self, app: str = "") -> tuple[OnAir, ...]:
         return self._say(f"incoming {app}", self.incoming_)
@@ -102,6 +106,7 @@ async def test_both_ports_together_say_who_comes_in_and_who_plays(autojump_clock
     assert known.version == "4.7.0"
     assert known.connections == 9
     assert known.applications == ("live",)
+    assert known.instances == (("live", "_definst_"),)
     assert known.streams == (
         KnownStream(app="live", instance="_definst_", name="s", connected=True, viewers={"rtmp": 1, "hls": 3}),
     )
@@ -116,6 +121,10 @@ async def test_both_ports_together_say_who_comes_in_and_who_plays(autojump_clock
         viewers=4,
         viewers_by_protocol={"rtmp": 1, "hls": 3},
         connections=9,
+        bytes_in_rate=1e5,
+        bytes_out_rate=4e5,
+        cpu_busy=30.0,
+        heap_used=1e9,
     )
 
 
@@ -141,7 +150,7 @@ async def test_rest_alone_is_asked_who_plays_each_stream(monkeypatch: pytest.Mon
     rest = Rest(incoming_=(on_air("a"), on_air("b"), on_air("c")))
     found = knowing(rest)
     await found.look()
-    assert rest.asked == ["status", "incoming ", "traffic live/a", "traffic live/b"]
+    assert rest.asked == ["status", "machine", "incoming ", "traffic live/a", "traffic live/b"]
     assert found.statistics().viewers == 4
     assert found.statistics().connections == 7
     rest.traffic_ = WowzaFailure("http://wowza:8087/x", "has nothing there", "missing", 404)
@@ -164,7 +173,7 @@ async def test_only_one_application_matters_where_one_is_named() -> None:
     rest = Rest()
     found = knowing(rest, counters, app="live")
     await found.look()
-    assert rest.asked == ["status", "incoming live"]
+    assert rest.asked == ["status", "machine", "incoming live"]
     assert (found.statistics().viewers, found.statistics().applications) == (1, 1)
 
 
@@ -248,7 +257,7 @@ async def test_a_server_without_a_status_may_tell_what_comes_in(kind: Kind, come
 async def test_rest_that_falls_silent_is_not_asked_of_each_stream() -> None:
     rest = Rest(incoming_=tuple(on_air(str(each)) for each in range(20)), traffic_=DOWN)
     await knowing(rest).look()
-    assert len(rest.asked) == 3
+    assert rest.asked == ["status", "machine", "incoming ", "traffic live/0"]
 
 
 async def test_the_version_is_asked_for_now_and_then() -> None:

@@ -12,14 +12,14 @@ to prevent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeVar
 
 import trio
 from attrs import evolve
 
 from tierkit.codecs.wowza_counts import DEFAULT_INSTANCE, Counts
-from tierkit.codecs.wowza_rest import ServerStatus, Traffic
+from tierkit.codecs.wowza_rest import MachineLoad, ServerStatus, Traffic
 
 from ._client import WowzaFailure
 from ._known import KnowingStatistics, Known, joined, summed
@@ -37,8 +37,10 @@ STALE: Final = 3.0
 MAX_ASKED: Final = 50
 #: Failures after which there is no use in asking another thing of the same port.
 _TELLS_NOTHING: Final = frozenset({"unreachable", "slow", "credentials", "forbidden", "loop"})
-#: Looks between two questions for the version: it changes with a restart.
+#: Looks between two questions for the version, which changes with a restart, and for the machine's load.
 STATUS_EVERY: Final = 6
+
+T = TypeVar("T")
 
 
 class Counting(Protocol):
@@ -53,6 +55,9 @@ class Managing(Protocol):
 
     async def status(self) -> ServerStatus:
         """Of the server.  Raises WowzaFailure."""
+
+    async def machine(self) -> MachineLoad:
+        """What it runs on.  Raises WowzaFailure."""
 
     async def incoming(self, app: str = "") -> tuple[OnAir, ...]:
         """What comes in.  Raises WowzaFailure."""
@@ -92,7 +97,7 @@ class Knowing:
         self._jitter = jitter
         self._tell = tell
         self._known: Known | None = None
-        self._status = ServerStatus()
+        self._status, self._load = ServerStatus(), MachineLoad()
         self._looks = self._failures = self._in_a_row = 0
         self._failure = ""
         self._up = False
@@ -133,6 +138,10 @@ class Knowing:
             viewers=sum(by_protocol.values()),
             viewers_by_protocol=by_protocol,
             connections=known.connections,
+            bytes_in_rate=known.bytes_in_rate,
+            bytes_out_rate=known.bytes_out_rate,
+            cpu_busy=None if known.load.cpu_idle is None else max(0.0, 100.0 - known.load.cpu_idle),
+            heap_used=known.load.heap_used,
         )
 
     async def run(self) -> None:
@@ -162,7 +171,7 @@ class Knowing:
         self._looks += 1
         found = None
         if counts is not None or incoming is not None:
-            found = joined(self._clock(), counts, incoming, self._status, self._app)
+            found = joined(self._clock(), counts, incoming, self._status, self._load, self._app)
             if counts is None and self._rest is not None:
                 found = await self._with_players(found, self._rest)
             self._known = found
@@ -171,12 +180,8 @@ class Knowing:
 
     async def _come_in(self, rest: Managing) -> tuple[OnAir, ...]:
         if not self._looks % STATUS_EVERY or self._in_a_row:
-            try:
-                self._status = await rest.status()
-            except WowzaFailure as error:
-                # What comes in may be told all the same, but for a server that tells nothing.
-                if error.kind in _TELLS_NOTHING:
-                    raise
+            self._status = await _told(rest.status, self._status)
+            self._load = await _told(rest.machine, self._load)
         return await rest.incoming(self._app)
 
     async def _with_players(self, known: Known, rest: Managing) -> Known:
@@ -203,3 +208,13 @@ class Knowing:
             self._tell(self._failure)
         elif before and not self._failure:
             self._tell("answers again")
+
+
+async def _told(ask: Callable[[], Awaitable[T]], before: T) -> T:
+    """What is told now, or was before: what comes in may be told all the same, but by a server that tells nothing."""
+    try:
+        return await ask()
+    except WowzaFailure as error:
+        if error.kind in _TELLS_NOTHING:
+            raise
+        return before

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from attrs import evolve, field, frozen
 
 from tierkit.codecs.wowza_counts import DEFAULT_INSTANCE, Counts
-from tierkit.codecs.wowza_rest import ServerStatus
+from tierkit.codecs.wowza_rest import MachineLoad, ServerStatus
 
 from ._rest import OnAir
 
@@ -54,6 +54,16 @@ class Known:
     complete: bool = False
     #: Connections of all kinds that the server has now; None where nobody says.
     connections: int | None = None
+    #: Media in and out of it, bytes a second; None where the counters were not asked.
+    bytes_in_rate: float | None = None
+    bytes_out_rate: float | None = None
+    #: Of its machine, as REST tells it now and then.
+    load: MachineLoad = field(factory=MachineLoad)
+
+    @property
+    def instances(self) -> tuple[tuple[str, str], ...]:
+        """Application and instance of everything that it lists."""
+        return tuple(sorted({(each.app, each.instance) for each in self.streams}))
 
     def stream(self, app: str, name: str, instance: str = DEFAULT_INSTANCE) -> KnownStream | None:
         """One of its streams."""
@@ -89,15 +99,27 @@ class KnowingStatistics:
     viewers_by_protocol: Mapping[str, int] = field(factory=dict, metadata={"merge": "max"})
     #: Connections of all kinds to the server; None where nobody says.
     connections: int | None = field(default=None, metadata={"merge": "max"})
+    #: Media in and out of it, bytes a second; None where the counters are not asked.
+    bytes_in_rate: float | None = field(default=None, metadata={"merge": "max"})
+    bytes_out_rate: float | None = field(default=None, metadata={"merge": "max"})
+    #: How busy its machine is, per cent, and bytes of the Java heap in use; None where REST is not asked.
+    cpu_busy: float | None = field(default=None, metadata={"merge": "max"})
+    heap_used: float | None = field(default=None, metadata={"merge": "max"})
 
 
 def joined(
-    at: float, counts: Counts | None, incoming: tuple[OnAir, ...] | None, status: ServerStatus, app: str = ""
+    at: float,
+    counts: Counts | None,
+    incoming: tuple[OnAir, ...] | None,
+    status: ServerStatus,
+    load: MachineLoad,
+    app: str = "",
 ) -> Known:
     """One look, out of what the two ports have said; None is a port that has said nothing.
 
     Args:
         at: on the looker's clock.
+        status, load: as they were told last, which need not be now.
         app: the only application that matters; "" for all.
     """
     streams = {
@@ -124,6 +146,9 @@ def joined(
         streams=tuple(streams.values()),
         complete=incoming is not None,
         connections=status.connections if counts is None else counts.counters.current,
+        bytes_in_rate=None if counts is None else counts.counters.bytes_in_rate,
+        bytes_out_rate=None if counts is None else counts.counters.bytes_out_rate,
+        load=load,
     )
 
 
