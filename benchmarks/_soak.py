@@ -6,6 +6,7 @@ import argparse
 import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +23,10 @@ from benchmarks._rtmp_load import Door, House, Player, Publisher
 #: How many at once, and how long each stays, seconds.
 STREAMS, PLAYERS = 4, 60
 ON_AIR, WATCHING = (6.0, 15.0), (2.0, 20.0)
+#: The stream that a real encoder publishes.
+ENCODED = "soak-encoder"
+ENCODER = ["ffmpeg", "-loglevel", "quiet", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25", "-f", "lavfi"]
+ENCODER += ["-i", "sine", "-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-c:a", "aac", "-f", "flv"]
 #: Seconds between two looks at the relay, and between two rounds of comings and goings.
 LOOK, ROUND = 5.0, 0.25
 
@@ -43,6 +48,8 @@ class Soak:
     chance: random.Random
     publishers: dict[str, tuple[Publisher, float]] = attrs.Factory(dict)
     players: list[tuple[Player, float]] = attrs.Factory(list)
+    #: The encoder, until when it runs, and whether it is then killed or asked to end.
+    encoder: tuple[subprocess.Popen[bytes], float, bool] | None = None
     #: How many have come so far.
     published: int = 0
     joined: int = 0
@@ -58,14 +65,35 @@ class Soak:
             if (name := f"soak-{number}") not in self.publishers:
                 self.publishers[name] = self.house.publish(door, name), now + self.chance.uniform(*ON_AIR)
                 self.published += 1
+        self._encode(now)
         for each in [each for each in self.players if each[1] <= now]:
             self.house.leave(each[0])
             self.players.remove(each)
         while len(self.players) < PLAYERS:
             self._join(door, now)
 
+    def _encode(self, now: float) -> None:
+        """A real encoder comes and goes: it says goodbye, or dies."""
+        if self.encoder is not None and self.encoder[1] <= now:
+            self.end_encoder()
+        if self.encoder is None:
+            child = subprocess.Popen([*ENCODER, f"rtmp://127.0.0.1:{self.peer.port}/live/{ENCODED}"])
+            self.encoder = child, now + self.chance.uniform(*ON_AIR), self.chance.random() < 0.5
+            self.published += 1
+
+    def end_encoder(self) -> None:
+        """Have it go; nothing of it is left."""
+        if self.encoder is not None:
+            child, _, killed = self.encoder
+            (child.kill if killed else child.terminate)()
+            child.wait()
+            self.encoder = None
+
     def _join(self, door: Door, now: float) -> None:
-        player = self.house.join(door, f"soak-{self.chance.randrange(STREAMS)}", reads=self.chance.random() < 0.2)
+        # Most of them on the streams of this process, for it is they that stall and hang up in the middle.
+        number = self.chance.randrange(STREAMS + 1)
+        name = f"soak-{number}" if number < STREAMS else ENCODED
+        player = self.house.join(door, name, reads=self.chance.random() < 0.2)
         self.players.append((player, now + self.chance.uniform(*WATCHING)))
         self.joined += 1
         if self.chance.random() < 0.1:
@@ -115,7 +143,10 @@ def main(description: str) -> None:
     ):
         os.sched_setaffinity(0, {load})
         soak = Soak(peer, House(clip(), trusting(), patient=True), random.Random(1))
-        looks = watch(soak, options.minutes)
+        try:
+            looks = watch(soak, options.minutes)
+        finally:
+            soak.end_encoder()
         soak.house.close()
         time.sleep(3)
         last = soak.look()

@@ -3,9 +3,10 @@
     python benchmarks/soak.py
     python benchmarks/soak.py --minutes 2
 
-Four streams change publishers every few seconds; sixty players join, watch for a moment, stall, or hang up in the
-middle of a message.  Memory and descriptors of the relay are read from /proc every five seconds; a Markdown table
-compares the second quarter of the time with the last, both with all streams on air.  It needs ffmpeg.
+Four streams change publishers every few seconds, and a fifth its encoder: ffmpeg, which is asked to end, or killed.
+Sixty players join, watch for a moment, stall, or hang up in the middle of a message.  Memory and descriptors of the
+relay are read from /proc every five seconds; a Markdown table compares the second quarter of the time with the last,
+both with all streams on air.  It needs ffmpeg.
 """
 
 import sys

@@ -11,8 +11,10 @@ Theory of operation
   them into *one* bytes object.  Every player at the head is sent that object, without blocking, by the pump itself.
   Only a short write costs a player a task (16 µs), which waits until it has caught up, then ends.
 * **Passes are paced by their cost, over all rings of the process.**  After a pass that took p seconds the next
-  starts no sooner than min(30 p, 300 ms) after the start of the last.  With few players that is a frame; with
-  thousands it grows by itself.  With nothing to send it is parked.
+  starts no sooner than min(30 p, 300 ms - p/2) after the start of the last, 40 p where p is long.  With few players
+  that is a frame; with thousands it grows by itself.  With nothing to send it is parked.
+* **Readers rest with it.**  Whoever reads what a ring is fed with may rest until a pass is about to begin: what
+  comes until then leaves by that pass all the same, and is read by one wake-up.
 * **The pump is polite.**  Every 64 sends it lets others run; whoever was detached meanwhile is not sent to.
 * **One writer for each connection.**  While a cursor is attached, it alone writes.  Replies (pongs,
   acknowledgements) are queued on it and leave at the next message boundary.

@@ -25,9 +25,9 @@ PACE, LONG_PACE = 30.0, 40.0
 LONG_PASS = 0.005
 #: Publishers are not asked to rest for less: nothing would come meanwhile.  A picture comes every 20 to 40 ms.
 SHORTEST_REST = 0.010
-#: Ticks of the scheduler in which a reader that was woken has read and handed on what has come: `Connection.recv`
-#: takes one, and trio shuffles who runs first in each.
-TICKS_TO_READ = 2
+#: Ticks of the scheduler in which a reader that was woken has read and handed on what has come, and the end behind
+#: it: each `Connection.recv` takes one, and trio shuffles who runs first in each.
+TICKS_TO_READ = 4
 #: Sends between two checkpoints.  Without any, others stall 97 ms at p99 at 6,000 players; so 8 to 12.
 POLITE = 64
 #: What is done for many players between two checkpoints: a join costs some 100 µs, ten times a send.
@@ -119,7 +119,9 @@ class Pump(Shared):
                 self._delay = await self._pass()
                 self._next = started + self._delay
                 await trio.sleep(max(0.0, self._next - self.clock()))
-                await self._wake_readers()
+                self._next = self.clock() + self._delay  # who reads from now on may rest until the pass behind this one
+                if self._resting:
+                    await self.wake_readers()
 
     async def rest(self, most: float) -> None:
         """Until a pass is about to begin, or for `most` seconds: for a reader whose stream is sent by no other way.
@@ -131,18 +133,18 @@ class Pump(Shared):
         if min(left, most) < SHORTEST_REST:
             return
         if most < left:
-            await trio.sleep(most)
+            with trio.move_on_after(most):
+                await self._resting.park()
         else:
             await self._resting.park()
 
-    async def _wake_readers(self) -> None:
-        """Let those who rest read what has come; who reads from now on may rest until the pass behind this one."""
-        self._next = self.clock() + self._delay
-        resting = len(self._resting)
-        for _ in range(0, resting, AT_ONCE):
+    async def wake_readers(self) -> None:
+        """Have readers read what has come, so that it is known: media, or that somebody has gone."""
+        for _ in range(0, len(self._resting), AT_ONCE):
             self._resting.unpark(count=AT_ONCE)
             await trio.lowlevel.checkpoint()
-        for _ in range(TICKS_TO_READ if resting else 0):
+        # Also where nobody rests: who was woken a moment ago, or by the same event as the caller, may not have read.
+        for _ in range(TICKS_TO_READ):
             await trio.lowlevel.checkpoint()
 
     def statistics(self) -> PumpStatistics:

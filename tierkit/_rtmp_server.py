@@ -21,7 +21,7 @@ import trio
 
 from ._authorise import Attempt
 from ._events import Dropped, ViewerJoined, ViewerLeft
-from ._fanout import Cursor
+from ._fanout import Cursor, Pump
 from ._ports import Connection
 from ._rtmp_attempt import Passes
 from ._rtmp_host import RTMPHost, RTMPRefusal
@@ -62,6 +62,7 @@ class _Served:
         "_passes",
         "_pinged",
         "_playing",
+        "_pump",
         "_request",
         "_scope",
         "_sending",
@@ -80,6 +81,7 @@ class _Served:
         self.connection = connection
         self.host = host
         self.ctx = host.ctx
+        self._pump = host.ctx.shared(Pump)
         self._heard = self._pinged = self._since = self.ctx.clock()
         self.session = ServerSession(os.urandom(32), self._heard)
         self.publications: dict[int, Publication] = {}
@@ -212,7 +214,9 @@ class _Served:
     async def _publish(self, event: PublishRequested) -> None:
         self.connection.settled()
         try:
-            publication = await self.host.publish(await self._admit(event))
+            attempt = await self._admit(event)
+            await self._pump.wake_readers()  # a publisher that comes back at once must not find itself there
+            publication = await self.host.publish(attempt)
         except Busy as error:
             self._passes.end(event.stream_id)
             self.session.reject_publish(event.stream_id, "NetStream.Publish.BadName", str(error))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.core.rig import opened
 from tests.fanout.support import Meter, Tap
 from tierkit._fanout import FanoutPolicy, Pump
 from tierkit._live_encoding import RTMP_CHUNKS
 from tierkit._live_rings import MAX_UNREAD, Rings
+from tierkit.errors import UpstreamError
 from tierkit.testing import MemoryNetwork
 
-from .media import Sent, frame, key
+from .media import Sent, frame, gop, headers, key
+from .rig import published, relay, send, url, viewer
 
 
 class Line:
@@ -135,3 +140,23 @@ async def test_nobody_rests_for_ever_where_nothing_leaves(autojump_clock: MockCl
     await trio.sleep(1)
     await line.pump.rest(10)
     assert trio.current_time() == before + 1
+
+
+async def test_who_comes_back_at_once_is_not_refused_its_own_name(autojump_clock: MockClock) -> None:
+    """Its old connection has ended, and whoever reads it rests: that must be found out before the name is judged."""
+    async with opened(relay()) as rig:
+        pump = rig.handle._process.shared(Pump)
+        pump._meter = Meter()
+        async with viewer(rig.network, url("relay")) as player:
+            with suppress(UpstreamError):  # it is hung up
+                async with published(rig.network, url("relay")) as publisher:
+                    await send(publisher, gop(0, 5))
+                    await player.until(lambda v: "K" in v.letters)
+                    pump._meter = iter(range(10**6)).__next__  # a pass costs seconds: as long a rest as there is
+                    for index in range(5):
+                        await send(publisher, gop(200 * (index + 1), 5), pace=True)
+                    publisher._connection.close()
+            before = trio.current_time()
+            async with published(rig.network, url("relay"), [*headers(), *gop(0, 5)]):
+                assert trio.current_time() == before
+                await player.until(lambda v: v.letters.count("K") >= 7)
