@@ -90,6 +90,7 @@ def test_a_digest_is_for_one_method_one_target_one_realm_and_one_server() -> Non
     said = credentials(asked, "GET", "/x?y=1", "u", "p")
     assert one.challenge("GET", "/x?y=1", said) is None
     assert one.challenge("POST", "/x?y=1", said) is not None
+    assert one.challenge("GET", "/x?y=1", said.replace('uri="/x?y=1"', 'uri="/z"')) is not None
     assert one.challenge("GET", "/x", said) is not None
     assert guard(secret="another").challenge("GET", "/x?y=1", said) is not None
     assert guard(realm="other").challenge("GET", "/x?y=1", said) is not None

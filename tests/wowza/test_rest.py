@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from tierkit.plugin import ConnectionLost
 from tierkit.testing import MemoryNetwork
-from tierkit.testing.wowza import PROFILES, StandIn, open_wowza
+from tierkit.testing.wowza import PROFILES, StandIn, Tag, open_wowza
 from tierkit.testing.wowza._rest_form import wants_json
 from tierkit.testing.wowza._sessions import RtmpSession
 
@@ -235,6 +235,23 @@ async def test_an_unknown_stream_has_zeros(autojump_clock: MockClock) -> None:
         assert answer.status == 404
 
 
+async def test_an_answer_says_what_it_relies_on(autojump_clock: MockClock) -> None:
+    async with rest(origin_available=False) as (wowza, asker):
+        for target in (
+            f"{SERVER}/status",
+            f"{LIVE}/instances/_definst_",
+            f"{INSTANCE}/incomingstreams/myStream/monitoring/current",
+        ):
+            assert (await asker.get(target)).status == 200
+        answered = [each for each in wowza.log.requests if each.status == 200]
+        assert [shown for each in answered for shown in each.shows if shown.tag is Tag.assumed] == []
+        await asker.get(f"{INSTANCE}/incomingstreams/none/monitoring/current")
+        assert "rest-unknown-stream-zeros" in {each.name for each in wowza.log.relied_on}
+        await asker.bare("DELETE", f"{SERVER}/status")
+        await asker.bare("OPTIONS", "/")
+        assert all(each.shows for each in wowza.log.requests)
+
+
 async def test_figures_follow_what_happens(autojump_clock: MockClock) -> None:
     async with rest(streams=("live/myStream", "tv/other")) as (wowza, asker):
         web = Asker(asker.client._network, wowza.address)
@@ -253,6 +270,7 @@ async def test_figures_follow_what_happens(autojump_clock: MockClock) -> None:
         other = (await asker.get(f"{VHOST}/applications/tv/monitoring/current")).json
         assert other["totalConnections"] == 0
         stream = (await asker.get(f"{INSTANCE}/incomingstreams/myStream/monitoring/current")).json
+        assert 0 < stream["bytesOut"] == after["bytesOut"]
         assert (stream["connectionCount"]["CUPERTINO"], stream["connectionCount"]["RTMP"]) == (1, 0)
         whole = (await asker.get(f"{SERVER}/monitoring/current")).json
         assert whole["totalConnections"] == 2
@@ -391,3 +409,5 @@ async def test_other_methods_and_other_types_are_refused(autojump_clock: MockClo
         xml = await asker.bare("POST", f"{VHOST}/applications", b"<a/>", Content_Type="application/xml")
         assert xml.status == 415
         assert (await asker.bare("OPTIONS", f"{SERVER}/status")).status == 200
+        assert (await asker.bare("GET", f"{SERVER}/status?{'a&' * 100}")).status == 400
+        assert (await asker.bare("POST", f"{VHOST}/applications", b"x" * 100_000)).status == 413

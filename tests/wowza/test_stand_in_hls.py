@@ -6,7 +6,7 @@ import base64
 import re
 from collections.abc import Iterable
 from importlib.resources import files
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 import pytest
 import trio
@@ -325,6 +325,17 @@ async def test_odd_names_and_other_instances(autojump_clock: trio.testing.MockCl
             chunklist = await viewer.chunklist(f"{path}/playlist.m3u8")
             assert (await viewer.get(chunklist.uris[0])).status == 200
         assert (await viewer.get("/live/dir/cam/playlist.m3u8")).status == 404
+
+
+@pytest.mark.parametrize("name", ["ünï", "a%b", "a'b(c)!*", "a&b=c;d,e@f", "~x$", "a#b?c", "[1]", "日本", "x" * 200])
+@pytest.mark.parametrize("profile", ["wms3", "wse47"])
+async def test_every_odd_character(autojump_clock: trio.testing.MockClock, name: str, profile: str) -> None:
+    async with opened(streams=[], profile=profile) as (stand_in, viewer):
+        stand_in.publish(f"live/{name}", on_air_for=60.0)
+        chunklist = await viewer.chunklist(f"/live/{quote(name, safe='')}/playlist.m3u8")
+        chunk = await viewer.get(chunklist.uris[0])
+        number = int(re.search(r"_(\d+)\.ts", chunk.target)[1])  # type: ignore[index]
+        assert chunk.body == stand_in.chunk(f"live/{name}", number)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -78,6 +78,24 @@ async def test_no_answer_is_without_a_behaviour(autojump_clock: trio.testing.Moc
         assert set(stand_in.log.relied_on) <= known
 
 
+@pytest.mark.parametrize(
+    ("options", "relied_on"),
+    [
+        ({}, set()),
+        ({"profile": "wse42"}, set()),
+        ({"profile": "wms3"}, {"http-fields-elsewhere"}),
+        ({"mode": "origin"}, {"hls-origin-cache"}),
+    ],
+)
+async def test_who_plays_relies_on_little_that_is_assumed(
+    autojump_clock: trio.testing.MockClock, options: dict[str, str], relied_on: set[str]
+) -> None:
+    async with opened(**options) as (stand_in, viewer):
+        chunklist = await viewer.chunklist()
+        assert [(await viewer.get(each)).status for each in chunklist.uris] == [200, 200, 200]
+        assert {each.name for each in stand_in.log.relied_on if each.tag is Tag.assumed} == relied_on
+
+
 @pytest.mark.parametrize("tag", Tag)
 def test_the_page_has_every_behaviour(tag: Tag) -> None:
     assert f".. tierkit-wowza-behaviours:: {tag}\n" in PAGE.read_text()

@@ -107,7 +107,9 @@ def test_a_label_makes_it_another_one_of_the_same_media() -> None:
     assert one != other
     assert one[:-188] == other[:-188]
     assert b"epoch 1" in other[-188:]
-    assert len(chunk(0, "x" * 1000)) == len(one)
+    long = [chunk(0, "x" * 1000 + end) for end in "ab"]
+    assert long[0] != long[1]
+    assert len(long[0]) == len(one)
 
 
 def test_what_is_in_it_is_told_as_old_servers_do() -> None:

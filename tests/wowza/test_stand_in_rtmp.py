@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 import trio
+from attrs import fields
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -32,7 +35,7 @@ from tierkit.plugins.rtmp import RTMP
 from tierkit.plugins.wowza import Wowza
 from tierkit.rtmp import open_publisher
 from tierkit.testing import MemoryNetwork
-from tierkit.testing.wowza import RtmpOptions, StandIn, open_wowza
+from tierkit.testing.wowza import RtmpOptions, StandIn, open_wowza, place_of
 from tierkit.testing.wowza._rtmp_media import Publication, the_programme
 from tierkit.testing.wowza._rtmp_publishers import Publishers
 from tierkit.testing.wowza._tea import encrypt
@@ -61,6 +64,13 @@ def seen(media: Sequence[Media]) -> str:
 
 async def counts(network: MemoryNetwork, stand_in: StandIn) -> Any:
     return (await Asker(network, stand_in.admin_address).get("/connectioncounts")).xml
+
+
+def test_the_page_has_every_option() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "wowza-stand-in.md").read_text("utf-8")
+    table = page[page.index("| `RtmpOptions` |") :].partition("\n\n")[0]
+    named = [re.findall(r"`([a-z_]+)(?:=.*?)?`", line.split("|")[1]) for line in table.splitlines()[2:]]
+    assert [each for row in named for each in row] == [each.name for each in fields(RtmpOptions)]
 
 
 # --- the recorded order --------------------------------------------------------------------------------
@@ -174,11 +184,11 @@ async def test_who_does_not_read_costs_nobody_and_stays_bounded(autojump_clock: 
         await slow.until(lambda v: "K" in v.letters)
         slow.pause()
         async with viewer(network, at()) as quick:
-            await trio.sleep(60)
-            assert quick.letters.count("K") >= 60
+            await trio.sleep(40)
+            assert quick.letters.count("K") >= 40
         slow.go_on()
         await trio.sleep(1)
-        assert slow.letters.count("K") >= 60  # the signal is worked out, not kept
+        assert slow.letters.count("K") >= 40  # the signal is worked out, not kept
 
 
 # --- names ---------------------------------------------------------------------------------------------
@@ -259,10 +269,10 @@ async def test_who_does_not_answer_a_ping_is_dropped_after_twelve_seconds(autoju
 
 async def test_who_answers_stays(autojump_clock: MockClock) -> None:
     async with wowza() as (stand_in, network), viewer(network, at()) as player:
-        await trio.sleep(120)
+        await trio.sleep(60)
         assert not player.ended.is_set()
         assert len(stand_in.server.players()) == 1
-        assert player.letters.count("K") >= 120
+        assert player.letters.count("K") >= 60
 
 
 async def test_who_shakes_hands_and_says_no_more_is_dropped(autojump_clock: MockClock) -> None:
@@ -295,7 +305,7 @@ async def test_a_lost_encoder_is_told_and_so_is_its_return(autojump_clock: MockC
         assert player.media[-1].timestamp < 3100
         stand_in.restart_encoder("live/myStream")  # without a gap
         await trio.sleep(1)
-        assert player.codes[-2:] == ["NetStream.Play.UnpublishNotify", "NetStream.Play.PublishNotify"]
+        assert player.codes[-4:] == ["NetStream.Play.UnpublishNotify", "NetStream.Play.PublishNotify"] * 2
 
 
 # --- what is counted -----------------------------------------------------------------------------------
@@ -311,6 +321,10 @@ async def test_players_are_counted_while_they_play(autojump_clock: MockClock) ->
             assert found.findtext(".//Stream/SessionsFlash") == found.findtext(".//Stream/SessionsTotal") == "2"
             assert found.findtext("ConnectionsCurrent") == found.findtext("ConnectionsTotalAccepted") == "2"
             assert float(found.findtext("MessagesOutBytesRate")) > 2 * 30_000
+            stream = stand_in.server.find(place_of("live/myStream"))
+            assert stream is not None
+            assert 0 < stream.sent.total <= stand_in.server.sent.total
+            assert stream.sent.total > 0.9 * stand_in.server.sent.total
             info = (await Asker(network, stand_in.admin_address).get("/serverinfo")).xml
             assert [each.findtext("IpAddress") for each in info.findall(".//Client")] == ["192.0.2.7"] * 2
             assert info.findtext(".//Client/URI") == f"rtmp://{HOST}:1935/live"
@@ -387,12 +401,12 @@ async def pulling(network: MemoryNetwork, **options: Any) -> AsyncIterator[Any]:
 
 async def test_the_relay_pulls_once_and_answers_pings(autojump_clock: MockClock) -> None:
     async with wowza() as (stand_in, network), pulling(network) as rig, trio.open_nursery() as nursery:
-        players = [Viewer(network, url("relay", "/live/myStream")) for _ in range(10)]
+        players = [Viewer(network, url("relay", "/live/myStream")) for _ in range(5)]
         for each in players:
             await nursery.start(each.run)
-        await trio.sleep(60)
-        assert [each.letters.count("K") >= 55 for each in players] == [True] * 10
-        assert [each.letters[:4] for each in players] == ["MVAK"] * 10
+        await trio.sleep(40)
+        assert [each.letters.count("K") >= 38 for each in players] == [True] * 5
+        assert [each.letters[:4] for each in players] == ["MVAK"] * 5
         shown = {each.name for each in stand_in.log.relied_on}
         assert {"rtmp-connect-order", "rtmp-buffer-events", "rtmp-strict-array", "rtmp-ping-every"} <= shown
         assert "rtmp-ping-timeout" not in shown
@@ -400,6 +414,22 @@ async def test_the_relay_pulls_once_and_answers_pings(autojump_clock: MockClock)
         assert stand_in.open_connections == stand_in.most_connections == 1
         assert (await counts(network, stand_in)).findtext(".//Stream/SessionsFlash") == "1"
         assert rig.events.of(UpstreamLost) == []
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("profile", "players"), [("wms3", 5), ("wse42", 5), ("wse47", 200), ("wse49", 5)])
+async def test_however_many_play_at_the_relay_the_server_has_one_client(
+    autojump_clock: MockClock, profile: str, players: int
+) -> None:
+    async with wowza(profile=profile) as (stand_in, network), pulling(network), trio.open_nursery() as nursery:
+        made = [Viewer(network, url("relay", "/live/myStream")) for _ in range(players)]
+        for each in made:
+            await nursery.start(each.run)
+        await trio.sleep(3)
+        assert sum("K" in each.letters for each in made) == players
+        found = await counts(network, stand_in)
+        assert found.findtext(".//Stream/SessionsFlash") == found.findtext("ConnectionsTotal") == "1"
+        assert stand_in.most_connections == 1
         nursery.cancel_scope.cancel()
 
 
@@ -425,6 +455,23 @@ async def test_the_relay_carries_its_players_through_a_loss_of_the_encoder(
         times = [each.timestamp for each in player.media if each.type_id != m.DATA]
         assert times == sorted(times)
         assert len(stand_in.server.players()) == 1
+
+
+async def test_the_relay_survives_a_restart_of_the_server(autojump_clock: MockClock) -> None:
+    async with (
+        wowza() as (stand_in, network),
+        pulling(network) as rig,
+        viewer(network, url("relay", "/live/myStream")) as player,
+    ):
+        await trio.sleep(5)
+        stand_in.restart()
+        assert stand_in.server.rtmp == []
+        await trio.sleep(1)
+        before = len(player.media)
+        await trio.sleep(15)
+        assert seen(player.media[before:]).count("K") >= 10
+        assert not player.ended.is_set()
+        assert len(rig.events.of(UpstreamLost)) == 1
 
 
 # --- publishing into it --------------------------------------------------------------------------------
@@ -453,6 +500,7 @@ async def test_what_is_published_is_played_and_listed(autojump_clock: MockClock)
             current = (await rest.get(f"{instance}/incomingstreams/pushed/monitoring/current")).json
             size = sum(len(each.payload) for each in [*headers(), *gop(0, 5), *gop(200, 5), *gop(400, 5)])
             assert current["bytesIn"] == size
+            await trio.sleep(60)  # long enough for any playlist
             assert (await web.bare("GET", "/live/pushed/playlist.m3u8")).status == 404
             with pytest.raises(UpstreamError, match="already being published"):
                 async with open_publisher(network, at("/live/pushed")):

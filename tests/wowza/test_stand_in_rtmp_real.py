@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from tests.real.media import QUIET, make_clip, run
-from tests.real.rtmp_clients import ffprobe
+from tests.real.rtmp_clients import PUBLISHERS, ffprobe
 from tierkit.testing.wowza import RtmpOptions, StandIn, open_wowza, place_of
 
 pytestmark = [pytest.mark.real("ffmpeg", "ffprobe", "rtmpdump"), pytest.mark.timeout(120)]
@@ -96,23 +96,34 @@ async def test_rtmpdump_answers_the_secure_token(tmp_path: Path, token: str, pla
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("clip") / "clip.flv", seconds=3, size="320x180")
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.flv", seconds=10, size="320x180")
 
 
+def publishing(encoder: str, clip: Path, url: str) -> list[str]:
+    """The command; GStreamer says that it is a player unless it is told to say something else."""
+    command = PUBLISHERS[encoder](clip, url)
+    where = command.index("rtmp2sink") + 1 if "rtmp2sink" in command else len(command)
+    return command[:where] + ["flash-version=FMLE/3.0"] * (where < len(command)) + command[where:]
+
+
+@pytest.mark.real("ffmpeg", "ffprobe", "gst-launch-1.0")
 @pytest.mark.parametrize("opaque", ["absent", "same", "other"])
-async def test_ffmpeg_publishes_with_a_password_and_is_played(tmp_path: Path, clip: Path, opaque: Any) -> None:
+@pytest.mark.parametrize("encoder", PUBLISHERS)
+async def test_encoders_publish_with_a_password_and_are_played(
+    tmp_path: Path, clip: Path, encoder: str, opaque: Any
+) -> None:
     out = tmp_path / "out.flv"
     options = {"publishers": {"source1": "s3cret"}, "rtmp": RtmpOptions(opaque=opaque)}
     async with wowza(**options) as stand_in, trio.open_nursery() as nursery:
         url = stand_in.url("live/pushed", "rtmp")
-        publish = [*QUIET, "-re", "-stream_loop", "3", "-i", str(clip), *RECORD]
-        nursery.start_soon(partial(run, [*publish, url.replace("://", "://source1:s3cret@")], seconds=60))
+        publish = publishing(encoder, clip, url.replace("://", "://source1:s3cret@"))
+        nursery.start_soon(partial(run, publish, seconds=60))
         with trio.fail_after(20):
             while stand_in.server.find(place_of("live/pushed")) is None:
                 await trio.sleep(0.05)
         await run([*QUIET, "-rtmp_live", "live", "-i", url, "-t", "3", *RECORD, str(out)], seconds=30)
-        refused = [*publish, url.replace("://", "://source1:wrong@")]
         with trio.fail_after(20):
+            refused = publishing(encoder, clip, url.replace("://", "://source1:wrong@"))
             done = await trio.run_process(refused, check=False, capture_stderr=True)
         assert done.returncode != 0
         nursery.cancel_scope.cancel()

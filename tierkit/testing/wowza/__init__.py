@@ -14,14 +14,15 @@ from ._behaviours import behaviours as behaviours
 from ._log import Asking as Asking
 from ._log import Contact as Contact
 from ._log import Log as Log
+from ._meter import Meter as Meter
 from ._model import DEFAULT_INSTANCE as DEFAULT_INSTANCE
 from ._model import Application as Application
 from ._model import Connections as Connections
 from ._model import Group as Group
 from ._model import Instance as Instance
-from ._model import Meter as Meter
 from ._model import Server as Server
 from ._model import place_of as place_of
+from ._open import open_wowza as open_wowza
 from ._profiles import PROFILES as PROFILES
 from ._profiles import Mode as Mode
 from ._profiles import Profile as Profile
@@ -34,7 +35,6 @@ from ._sessions import Place as Place
 from ._sessions import RtmpSession as RtmpSession
 from ._sources import SOURCES as SOURCES
 from ._stand_in import StandIn as StandIn
-from ._stand_in import open_wowza as open_wowza
 from ._streams import Chunk as Chunk
 from ._streams import Epoch as Epoch
 from ._streams import IncomingStream as IncomingStream

@@ -1,7 +1,9 @@
 """8086: the HTTP providers that count connections, the only ones that a server of 2013 has.
 
-admin = Admin(server, version)
-response = await admin.answer(asking, request)
+    admin = Admin(server, version)
+    response = await admin.answer(asking, request)
+
+What is at no provider's path is the version's page, as `HTTPServerVersion` has it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Final
 from tierkit.http import Request, Response
 
 from ._admin_view import counts
+from ._behaviours import Behaviour
 from ._counts import connection_counts, flat_counts, server_info
 from ._guard import Guard
 from ._log import Asking
@@ -65,28 +68,31 @@ class Admin:
             return self._respond(401, b"", (b"WWW-Authenticate", challenge.encode()))
         return provider(self, asking, request)
 
+    @DASH.shown
+    def _dash(self) -> tuple[Behaviour, ...]:
+        return (DASH,) if self._server.profile.dash_counts else ()
+
     @COUNTS.shown
     @ROOTS.shown
     @ENCODED.shown
     @ZEROS.shown
     @LOADED.shown
-    @DASH.shown
     @RATES.shown
     def _counts(self, asking: Asking, request: Request) -> Response:
         if "flat" in request.query.split("&"):
             return self._flat(asking)
-        asking.shows = (COUNTS, ROOTS, ENCODED, ZEROS, LOADED, RATES)
+        asking.shows = (COUNTS, ROOTS, ENCODED, ZEROS, LOADED, RATES, *self._dash())
         return self._xml(connection_counts(counts(self._server), self._server.profile.root))
 
     @FLAT.shown
     @FLAT_ROOT.shown
     def _flat(self, asking: Asking) -> Response:
-        asking.shows = (FLAT, FLAT_ROOT, ENCODED, ZEROS, LOADED)
+        asking.shows = (FLAT, FLAT_ROOT, ENCODED, ZEROS, LOADED, *self._dash())
         return self._xml(flat_counts(counts(self._server), self._server.profile.root))
 
     @INFO.shown
     def _info(self, asking: Asking, request: Request) -> Response:
-        asking.shows = (INFO, ROOTS, ENCODED)
+        asking.shows = (INFO, ROOTS, ENCODED, RATES, *self._dash())
         return self._xml(server_info(counts(self._server), self._server.profile.info_root))
 
     @NOT_SHOWN.shown

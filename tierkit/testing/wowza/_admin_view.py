@@ -14,7 +14,8 @@ from ._counts import (
     ServerCounts,
     StreamCounts,
 )
-from ._model import DEFAULT_INSTANCE, Application, Connections, Instance, Meter, Server
+from ._meter import Meter
+from ._model import DEFAULT_INSTANCE, Application, Connections, Instance, Server
 from ._rest_bodies import Traffic
 from ._sessions import HlsSession, Place, RtmpSession
 from ._streams import IncomingStream
@@ -61,7 +62,7 @@ def stream_traffic(server: Server, place: Place) -> Traffic:
     stream = server.find(place)
     if stream is None or not stream.is_connected:
         return Traffic(kinds={})
-    return _traffic(server, stream.since, [stream], Meter(), server.hls(place), server.players(place))
+    return _traffic(server, stream.since, [stream], stream.sent, server.hls(place), server.players(place))
 
 
 def _traffic(

@@ -6,7 +6,6 @@ out, for a session that is alive, and is the chunk still kept.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,6 +14,7 @@ from attrs import evolve, frozen
 from tierkit.codecs.signing import Unsigned
 
 from ._behaviours import Behaviour
+from ._chunks import Chunks
 from ._media import the_loop
 from ._model import Server
 from ._names import PLAYLIST, Asked, Names
@@ -31,8 +31,12 @@ from ._shown_hls import (
     FIRST_QUERY,
     FORBIDDEN,
     IDLE_REAP,
+    KEY_LINE,
+    KEY_SESSION,
     LIVE_PREFIX,
+    LOW_LATENCY,
     MASTER_BODY,
+    MASTER_ECHO,
     NOT_FOUND,
     NOT_PACKETIZED,
     OFF_AIR,
@@ -43,7 +47,9 @@ from ._shown_hls import (
     QUERY_NAMES,
     QUERY_SESSION_CONTINUES,
     QUERY_SESSION_RELEASE,
+    RANDOM_NAMES,
     REAPED_403,
+    REAPED_PLAYLIST,
     SESSION_NAMES,
     SESSION_PER_PLAYLIST,
     TOKEN_403,
@@ -58,9 +64,6 @@ __all__ = ["Hls"]
 
 #: Target durations that a request is held back at most: RFC 8216bis has servers refuse what is further ahead.
 LONGEST_WAIT: Final = 3
-
-#: Bytes of chunks that are kept ready: an hour of one stream is 150 MB.
-_READY: Final = 64 << 20
 
 
 @frozen
@@ -78,14 +81,14 @@ class Hls:
     Attributes:
         cache_control: in origin mode.
         reaped_status: for a session that has ended: 403, or 404.
+        chunks: the bytes.
     """
 
     def __init__(self, server: Server, *, cache_control: CacheControl | None = None, reaped_status: int = 403) -> None:
         self.server = server
         self.cache_control = cache_control or CacheControl()
         self.reaped_status = reaped_status
-        self._ready: OrderedDict[str, bytes] = OrderedDict()
-        self._ready_bytes = 0
+        self.chunks = Chunks(server)
 
     def answer(self, asked: Asked, address: str, *, referrer: str = "") -> tuple[Kind, Reply]:
         """The answer to a GET, and what it was for."""
@@ -167,7 +170,8 @@ class Hls:
                 )
             )
         body = master_playlist(entries, program_id=self.server.profile.program_id)
-        return self._found(Kind.master, body, *shows, MASTER_BODY)
+        traits = self._traits(names, MASTER_ECHO if self._echoed(asked) else None)
+        return self._found(Kind.master, body, *shows, MASTER_BODY, *traits, *((PREFIXES,) if grouped else ()))
 
     @SESSION_PER_PLAYLIST.shown
     @ORIGIN_FIXED.shown
@@ -203,6 +207,7 @@ class Hls:
         )
 
     @QUERY_ECHO.shown
+    @MASTER_ECHO.shown
     @FIRST_QUERY.shown
     def _echoed(self, asked: Asked) -> str:
         """What the children of a playlist have behind their "?"."""
@@ -225,8 +230,7 @@ class Hls:
             if asked.session is None:
                 return self._not_found(CHILDREN_NEED_SESSION)
             if self._seen(asked) is None:
-                known = server.sessions.was(asked.session)
-                return self._refused(self.reaped_status, REAPED_403 if known else UNKNOWN_SESSION)
+                return self._refused(self.reaped_status, self._why_ended(asked.session, kind))
             number = asked.session
         elif server.mode is Mode.origin_fixed:
             number = server.fixed_id
@@ -237,7 +241,7 @@ class Hls:
             if kind is Kind.chunklist and asked.file == names.chunklist:
                 return self._chunklist(asked, each, names, versions, token)
             if kind is Kind.chunk and (wanted := names.number_of(asked.file)) is not None:
-                return self._chunk(asked, each, wanted)
+                return self._chunk(asked, each, names, wanted)
         return self._not_found(NOT_FOUND)
 
     def _seen(self, asked: Asked) -> HlsSession | None:
@@ -245,6 +249,11 @@ class Hls:
         if asked.session is None:
             return None
         return self.server.sessions.seen(asked.session, asked.place, self.server.now())
+
+    def _why_ended(self, session: int, kind: Kind) -> Behaviour:
+        if not self.server.sessions.was(session):
+            return UNKNOWN_SESSION
+        return REAPED_403 if kind is Kind.chunk else REAPED_PLAYLIST
 
     @DVR.shown
     @DVR_LENGTH.shown
@@ -270,37 +279,34 @@ class Hls:
             low_latency=stream.low_latency,
             reports=reports,
         )
-        return self._found(Kind.chunklist, playlist.render(), CHUNKLIST_BODY, *((DVR,) if asked.dvr else ()))
+        shows = [CHUNKLIST_BODY, *self._traits(names, QUERY_ECHO if echoed else None)]
+        shows += [each for each, has in ((KEY_LINE, stream.key_uri), (LOW_LATENCY, stream.low_latency)) if has]
+        return self._found(Kind.chunklist, playlist.render(), *shows)
 
+    def _traits(self, names: Names, echo: Behaviour | None) -> list[Behaviour]:
+        """What names show, by what they have in them."""
+        told = {
+            Mode.origin: ORIGIN_NAMES,
+            Mode.origin_fixed: ORIGIN_FIXED,
+            Mode.sessions: QUERY_NAMES if names.by_query else SESSION_NAMES,
+        }
+        found = [told[self.server.mode]]
+        found += [each for each, has in ((RANDOM_NAMES, names.random), (TOKEN_NAMES, names.token)) if has]
+        found += [DVR, DVR_LENGTH] if names.dvr else []
+        return found + ([echo] if echo is not None else [])
+
+    @KEY_SESSION.shown
     def _key_uri(self, stream: IncomingStream, session: int | None) -> str:
         if not stream.key_uri or session is None:
             return stream.key_uri
         return f"{stream.key_uri}{'&' if '?' in stream.key_uri else '?'}wowzasessionid={session}"
 
     @EVICTED.shown
-    def _chunk(self, asked: Asked, version: _Version, number: int) -> Reply:
-        found_ = version.stream.chunk(number, self.server.now(), dvr=asked.dvr)
-        if found_ is None:
+    def _chunk(self, asked: Asked, version: _Version, names: Names, number: int) -> Reply:
+        if version.stream.chunk(number, self.server.now(), dvr=asked.dvr) is None:
             return self._not_found(EVICTED)
-        return self._found(Kind.chunk, self.chunk_bytes(version.place, version.rendition, number), SESSION_NAMES)
-
-    def chunk_bytes(self, place: Place, rendition: Rendition, number: int) -> bytes:
-        """The bytes of a chunk of the stream's present epoch, whether it is there yet, or still, or not."""
-        stream = self.server.find(place)
-        if stream is None:
-            raise KeyError(f"no stream at {place}")
-        epoch = stream.epoch
-        # What it is, and of whom; a length that does not matter, so that a long name cannot push the rest out.
-        label = f"stand-in {self.server.seed} epoch {epoch.index} chunk {number} b{rendition.bitrate} {place}"
-        ready = self._ready.get(label)
-        if ready is not None:
-            self._ready.move_to_end(label)
-            return ready
-        made = self._ready[label] = the_loop().chunk(epoch.chunk(number), label)
-        self._ready_bytes += len(made)
-        while self._ready_bytes > _READY:
-            self._ready_bytes -= len(self._ready.popitem(last=False)[1])
-        return made
+        data = self.chunks.bytes(version.place, version.rendition, number)
+        return self._found(Kind.chunk, data, *self._traits(names, None))
 
     # --- answers ---------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ Theory of operation:
 from __future__ import annotations
 
 from functools import cache
+from hashlib import blake2b
 from typing import Final
 
 from attrs import field, frozen
@@ -152,5 +153,7 @@ def _count_through(made: bytearray) -> None:
 
 
 def _null_packet(label: str) -> bytes:
-    text = label.encode("ascii", "backslashreplace")[: _PACKET - 4]
+    # A digest first: of a long label there is room for a part alone.
+    text = f"{blake2b(label.encode(), digest_size=12).hexdigest()} {label}".encode("ascii", "backslashreplace")
+    text = text[: _PACKET - 4]
     return b"\x47\x1f\xff\x10" + text.ljust(_PACKET - 4, b"\xff")

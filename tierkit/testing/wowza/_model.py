@@ -18,12 +18,13 @@ from attrs import define, field, frozen
 
 from tierkit.codecs.wowza_token import SecureToken
 
+from ._meter import Meter
 from ._profiles import Mode, Profile, profile_of
 from ._sessions import HlsSession, HlsSessions, Place, RtmpSession
 from ._shown_hls import ORIGIN_FIXED_RESTART
 from ._streams import PATTERN, Epoch, IncomingStream, Rendition
 
-__all__ = ["DEFAULT_INSTANCE", "Application", "Connections", "Group", "Instance", "Meter", "Server", "place_of"]
+__all__ = ["DEFAULT_INSTANCE", "Application", "Connections", "Group", "Instance", "Server", "place_of"]
 
 DEFAULT_INSTANCE: Final = "_definst_"
 #: Unix seconds of the recorded server's start (S13: `"version":"1499348681000"`).
@@ -32,29 +33,6 @@ STARTED: Final = 1_499_348_681.0
 ENCODER: Final = "wowz://192.168.3.32:55557"
 #: Seconds for which what is on the air when the server opens has been there, so that all lists are full.
 ON_AIR_FOR: Final = 3600.0
-#: Seconds over which a rate is taken.
-RATE_OVER: Final = 10
-
-
-class Meter:
-    """Bytes over time."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._seconds: dict[int, int] = {}
-
-    def add(self, now: float, count: int) -> None:
-        """Count some bytes."""
-        self.total += count
-        second = int(now)
-        self._seconds[second] = self._seconds.get(second, 0) + count
-        while next(iter(self._seconds)) <= second - RATE_OVER:
-            del self._seconds[next(iter(self._seconds))]
-
-    def rate(self, now: float) -> float:
-        """Bytes a second over the last ten."""
-        oldest = int(now) - RATE_OVER
-        return sum(count for second, count in self._seconds.items() if second > oldest) / RATE_OVER
 
 
 @define
@@ -277,6 +255,7 @@ class Server:
             for instance in application.instances.values():
                 instance.since, instance.connections, instance.sent = self.since, Connections(), Meter()
         for place, stream in list(self.streams()):
+            stream.sent = Meter()
             if stream.is_connected:
                 self.publish(place, randomise=bool(stream.epoch.token))
 
@@ -325,10 +304,12 @@ class Server:
         for each in self._levels(application, instance):
             each.connections.rejected += 1
 
-    def count_sent(self, count: int, application: str = "", instance: str = DEFAULT_INSTANCE) -> None:
-        """Count bytes that went out, at each level."""
+    def count_sent(self, count: int, application: str = "", instance: str = DEFAULT_INSTANCE, stream: str = "") -> None:
+        """Count bytes that went out, at each level that is known."""
         for each in self._levels(application, instance):
             each.sent.add(self.now(), count)
+        if stream and (found := self.find(Place(application, instance, stream))) is not None:
+            found.sent.add(self.now(), count)
 
     def _levels(self, application: str, instance: str) -> list[Server | Application | Instance]:
         found: list[Server | Application | Instance] = [self]

@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 from attrs import evolve, frozen
 
+from ._shown_hls import BOUNDARIES, VERSIONS
+
 __all__ = ["PROFILES", "Mode", "Profile", "profile_of"]
 
 Authentication = Literal["none", "basic", "digest"]
@@ -117,6 +119,8 @@ _WSE49: Final = evolve(
 PROFILES: Final = {each.name: each for each in (_WMS3, _WSE42, _WSE47, _WSE49)}
 
 
+@BOUNDARIES.shown
+@VERSIONS.shown
 def profile_of(value: str | Profile) -> Profile:
     """A profile by its name.  Raises ValueError for none."""
     if isinstance(value, Profile):

@@ -12,7 +12,7 @@ from tierkit.plugin import ConnectionLost
 from ._behaviours import Behaviour
 from ._model import Server
 from ._profiles import Mode
-from ._shown_hls import CORS, FIELDS, NO_CACHE, ORIGIN_CACHE, WMS_SERVER
+from ._shown_hls import CORS, FIELDS, NO_CACHE, ORIGIN_CACHE, OTHER_RELEASES, WMS_SERVER
 
 __all__ = ["CacheControl", "Kind", "Reply", "empty", "found", "truncated"]
 
@@ -31,6 +31,8 @@ _TYPES = {
     Kind.chunklist: "application/vnd.apple.mpegurl",
     Kind.chunk: "video/MP2T",
 }
+#: Profiles whose fields were dumped.
+RECORDED = ("wse42", "wse47")
 
 
 @frozen(kw_only=True)
@@ -81,7 +83,13 @@ def found(
     value = "no-cache" if server.mode is Mode.sessions else cache_control.of(kind)
     if value is not None:
         fields.append((b"Cache-Control", value.encode()))
-    return Reply(Response(200, fields, body), shows)
+    cached = NO_CACHE if server.mode is Mode.sessions else ORIGIN_CACHE
+    return Reply(Response(200, fields, body), (*shows, cached, *_guessed(server)))
+
+
+def _guessed(server: Server) -> tuple[Behaviour, ...]:
+    """What is assumed of the fields of a release of which none were recorded."""
+    return () if server.profile.name in RECORDED else (OTHER_RELEASES,)
 
 
 def empty(
@@ -95,7 +103,7 @@ def empty(
     fields = [*_fields(server), *more]
     if status >= 400 and server.mode is not Mode.sessions and cache_control.status_4xx is not None:
         fields.append((b"Cache-Control", cache_control.status_4xx.encode()))
-    return Reply(Response(status, fields, b""), shows)
+    return Reply(Response(status, fields, b""), (*shows, *_guessed(server)))
 
 
 def truncated(reply: Reply, part: float, shows: Behaviour) -> Reply:

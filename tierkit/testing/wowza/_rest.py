@@ -71,7 +71,9 @@ class Rest:
         except Refused as refusal:
             asking.shows += (ERRORS if refusal.code in bodies.RECORDED else BAD_REQUEST,)
             return self._error(refusal.code, form)
-        asking.shows += () if form.json else (ACCEPT, XML_FORM)
+        asking.shows += (*answer.shows, HEADERS, ACCEPT)
+        asking.shows += (URIS,) if "serverName" in answer.body else ()
+        asking.shows += () if form.json else (XML_FORM,)
         return self._respond(answer.status, form.write(answer.root, answer.body), form)
 
     def _found(self, asking: Asking, asked: Asked) -> Answer:

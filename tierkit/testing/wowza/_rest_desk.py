@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 
 from tierkit.http import Request
 
+from ._behaviours import Behaviour
 from ._model import Application, Instance, Server
 from ._rest_bodies import SERVER, VHOST
 from ._shown_rest import CREATE_BODY, UNKNOWN_APPLICATION
@@ -38,9 +39,12 @@ class Asked:
 
     @classmethod
     def of(cls, request: Request, body: bytes) -> Asked:
-        """From a request and its body."""
+        """From a request and its body.  Raises Refused (400) for a query that nobody would send."""
         kind = (request.get(b"content-type") or b"").decode("latin-1").partition(";")[0].strip().lower()
-        query = dict(parse_qsl(request.query, keep_blank_values=True, max_num_fields=64))
+        try:
+            query = dict(parse_qsl(request.query, keep_blank_values=True, max_num_fields=64))
+        except ValueError:
+            raise Refused(400) from None
         return cls(method=request.method, path=request.path, query=query, content_type=kind, body=body)
 
     @CREATE_BODY.shown
@@ -59,11 +63,15 @@ class Asked:
 
 @frozen
 class Answer:
-    """A body, and what its root is called where it is XML."""
+    """A body, and what its root is called where it is XML.
+
+    `shows` is what it shows besides what all answers of its path do.
+    """
 
     root: str
     body: Mapping[str, Any]
     status: int = 200
+    shows: tuple[Behaviour, ...] = ()
 
 
 @define
@@ -77,7 +85,7 @@ class Desk:
 
     server: Server
     ports: Callable[[], tuple[int, int]]
-    stream_files: dict[str, str] = field(factory=dict)
+    stream_files: dict[str, str] = field(factory=dict, repr=False)
 
     def at_home(self, values: Mapping[str, str]) -> None:
         """Raises Refused for another server or vhost than the one that every stock installation has."""

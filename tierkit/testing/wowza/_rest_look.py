@@ -24,7 +24,6 @@ from ._shown_rest import (
     PUBLISHERS,
     SERVER_CURRENT,
     STATUS,
-    STREAM_BYTES_OUT,
     STREAM_CURRENT,
     STREAM_FILE_BODIES,
     STREAM_FILES,
@@ -43,7 +42,8 @@ _INSTANCE = f"{_APP}/instances/{{instance}}"
 _STREAM = f"{_INSTANCE}/incomingstreams/{{stream}}"
 
 
-@LOOKS.at("GET", f"{_SERVER}/status", STATUS, LICENCE)
+@LOOKS.at("GET", f"{_SERVER}/status", STATUS)
+@LICENCE.shown
 def _status(desk: Desk, asked: Asked, **at: str) -> Answer:
     server = desk.server
     body = bodies.status(
@@ -54,7 +54,7 @@ def _status(desk: Desk, asked: Asked, **at: str) -> Answer:
         connections=server_traffic(server).total,
         origin=server.origin_available,
     )
-    return Answer("ServerStatus", body)
+    return Answer("ServerStatus", body, shows=(LICENCE,) if server.origin_available else ())
 
 
 @LOOKS.at("GET", "/v2/machine/monitoring/current", MACHINE, MACHINE_FIGURES)
@@ -76,11 +76,14 @@ def _application_current(desk: Desk, asked: Asked, app: str, **at: str) -> Answe
     return Answer("CurrentApplicationStatistics", bodies.application_current(traffic))
 
 
-@LOOKS.at("GET", f"{_STREAM}/monitoring/current", STREAM_CURRENT, STREAM_BYTES_OUT, UNKNOWN_STREAM_CURRENT)
+@LOOKS.at("GET", f"{_STREAM}/monitoring/current", STREAM_CURRENT)
+@UNKNOWN_STREAM_CURRENT.shown
 def _stream_current(desk: Desk, asked: Asked, app: str, instance: str, stream: str, **at: str) -> Answer:
     desk.application(app)
-    traffic = stream_traffic(desk.server, Place(app, instance, stream))
-    return Answer("CurrentIncomingStreamStatistics", bodies.stream_current(traffic, instance, stream))
+    place = Place(app, instance, stream)
+    body = bodies.stream_current(stream_traffic(desk.server, place), instance, stream)
+    shows = () if desk.server.find(place) is not None else (UNKNOWN_STREAM_CURRENT,)
+    return Answer("CurrentIncomingStreamStatistics", body, shows=shows)
 
 
 @LOOKS.at("GET", f"{_VHOST}/applications", APPLICATIONS)
@@ -102,11 +105,13 @@ def _instances(desk: Desk, asked: Asked, app: str, **at: str) -> Answer:
     return Answer("Instances", bodies.instances(bodies.instance(each.name, _incoming(each)) for each in running))
 
 
-@LOOKS.at("GET", _INSTANCE, UNKNOWN_INSTANCE)
+@LOOKS.at("GET", _INSTANCE, INSTANCES)
+@UNKNOWN_INSTANCE.shown
 def _instance(desk: Desk, asked: Asked, app: str, instance: str, **at: str) -> Answer:
     found = desk.instance(app, instance)
     streams = [] if found is None else _incoming(found)
-    return Answer("Instance", {"serverName": bodies.SERVER, **bodies.instance(instance, streams)})
+    body = {"serverName": bodies.SERVER, **bodies.instance(instance, streams)}
+    return Answer("Instance", body, shows=(UNKNOWN_INSTANCE,) if found is None else ())
 
 
 @LOOKS.at("GET", _STREAM, INCOMING)

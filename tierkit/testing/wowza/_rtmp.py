@@ -30,22 +30,18 @@ from tierkit.codecs.rtmp_session import (
 from tierkit.errors import ConnectionLost, RemoteProtocolError
 from tierkit.plugin import Connection
 
-from ._rtmp_media import Publication
 from ._rtmp_play import Player
+from ._rtmp_publish import Publisher
 from ._rtmp_session import WowzaSession
 from ._rtmp_stage import RtmpOptions, Stage
 from ._rtmp_where import instance_of, place_in
-from ._sessions import Place, RtmpSession
+from ._sessions import RtmpSession
 from ._shown_rtmp import (
     CONNECT_ORDER,
-    DUPLICATE,
     ENCODERS,
-    NO_PUBLISH,
     NO_SUCH_APPLICATION,
     PING_EVERY,
     PING_TIMEOUT,
-    PUBLISHED,
-    PUBLISHED_HLS,
     RESULT,
     SECURE_TOKEN,
     TOKEN_REFUSED,
@@ -58,8 +54,6 @@ __all__ = ["RtmpOptions", "RtmpPort"]
 
 #: Seconds that a peer has to take the last words before it is closed.
 LAST_WORDS = 3.0
-#: Instances of one application: whoever may publish can make some.
-MAX_INSTANCES = 100
 
 
 class RtmpPort(Stage):
@@ -84,7 +78,7 @@ class _Served:
         #: What the server knows of it, once it is connected.
         self.known: RtmpSession | None = None
         self.player: Player | None = None
-        self.publishing: dict[int, tuple[Place, Publication]] = {}
+        self.publisher: Publisher | None = None
         #: The text under the secure token, until it was said.
         self._token = nonce.hex()[:16] if self.options.secret else ""
         self._may_publish = not self.server.publishers
@@ -109,8 +103,7 @@ class _Served:
 
     def _forget(self) -> None:
         """It plays and publishes no more, and is counted no more."""
-        for stream_id in list(self.publishing):
-            self._unpublish(stream_id)
+        self._unpublish()
         if self.player is not None:
             self.player.close()
             self.player = None
@@ -180,7 +173,11 @@ class _Served:
 
     def _count(self, sent: int) -> None:
         known = self.known
-        self.server.count_sent(sent, *((known.application, known.instance) if known is not None else ()))
+        if known is None:
+            self.server.count_sent(sent)
+        else:
+            played = known.place.stream if known.place is not None and not known.publishing else ""
+            self.server.count_sent(sent, known.application, known.instance, played)
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -229,7 +226,8 @@ class _Served:
         elif isinstance(event, PublishRequested):
             self._publish(event)
         elif isinstance(event, Unpublished):
-            self._unpublish(event.stream_id)
+            if self.publisher is not None and self.publisher.stream_id == event.stream_id:
+                self._unpublish()
         elif isinstance(event, PlayStopped):
             self._stop_playing(event.stream_id)
         elif isinstance(event, Pong):
@@ -329,57 +327,28 @@ class _Served:
             if self.known is not None:
                 self.known.place = None
 
-    @PUBLISHED.shown
-    @PUBLISHED_HLS.shown
-    @DUPLICATE.shown
-    @NO_PUBLISH.shown
     def _publish(self, event: PublishRequested) -> None:
         assert self.known is not None, "the session lets nobody publish who is not connected"
         self.connection.settled()
-        place = place_in(self.server, self.session.app, event.route)
-        refusal = self._publish_refusal(place)
+        publisher = Publisher(self.port, event.stream_id, place_in(self.server, self.session.app, event.route))
+        refusal = publisher.refusal(allowed=self._may_publish)
+        if refusal is None and self.publisher is not None:
+            refusal = "NetStream.Publish.BadName", "one stream for each connection"
         if refusal is not None:
             self.session.reject_publish(event.stream_id, *refusal)
             return
-        peer = self.connection.peer
-        stream = self.server.publish(place, source_ip=f"rtmp://{peer}")
-        stream.packetized_after = math.inf
-        publication = self.port.publications[place] = Publication()
-        stream.received = lambda: publication.bytes_in
-        self.publishing[event.stream_id] = place, publication
-        self.known.place, self.known.publishing = place, True
-        self.port.shows(PUBLISHED, PUBLISHED_HLS)
+        publisher.begin(f"rtmp://{self.connection.peer}")
+        self.publisher = publisher
+        self.known.place, self.known.publishing = publisher.place, True
         self.session.accept_publish(event.stream_id)
 
-    def _publish_refusal(self, place: Place) -> tuple[str, str] | None:
-        found = self.server.find(place)
-        if not self._may_publish:
-            self.port.shows(NO_PUBLISH, ENCODERS)
-            return "NetStream.Publish.Denied", "only encoders that have proved who they are may publish"
-        if self.publishing or (found is not None and found.is_connected):
-            self.port.shows(DUPLICATE)
-            return "NetStream.Publish.BadName", f"{place.stream} is already being published"
-        if len(self.server.applications[place.application].instances) >= MAX_INSTANCES:
-            return "NetStream.Publish.BadName", "there are too many instances"
-        return None
-
     def _receive(self, media: Media) -> None:
-        if (found := self.publishing.get(media.stream_id)) is None:
-            return
-        place, publication = found
-        publication.receive(media)
-        stream, now = self.server.find(place), self.server.now()
-        if stream is not None and now > stream.since:
-            stream.bitrate = int(publication.bytes_in * 8 / (now - stream.since))
+        if self.publisher is not None and self.publisher.stream_id == media.stream_id:
+            self.publisher.receive(media)
 
-    def _unpublish(self, stream_id: int) -> None:
-        found = self.publishing.pop(stream_id, None)
-        if found is None:
-            return
-        place, publication = found
-        if self.known is not None:
-            self.known.place, self.known.publishing = None, False
-        if self.port.publications.get(place) is publication:
-            del self.port.publications[place]
-            if self.server.find(place) is not None:  # else somebody has disconnected it through REST
-                self.server.forget(place)
+    def _unpublish(self) -> None:
+        if self.publisher is not None:
+            self.publisher.end()
+            self.publisher = None
+            if self.known is not None:
+                self.known.place, self.known.publishing = None, False

@@ -10,7 +10,7 @@ ROOTS = as_recorded(
 )
 FLAT = as_documented("admin-flat", "?flat gives one row for each stream, in attributes, without totals", "S45")
 FLAT_ROOT = as_assumed("admin-flat-root", "its root is that of the nested form", "not shown in the vendor's sample")
-ENCODED = as_recorded("admin-names", "names are form-urlencoded inside the elements", "S44")
+ENCODED = as_recorded("admin-names", "names are form-urlencoded inside the elements", "S44 S45")
 ZEROS = as_recorded("admin-zeros", "a stream that is published and that nobody plays is listed with zeros", "S44")
 LOADED = as_documented("admin-loaded", "connectioncounts lists applications that are loaded, and no others", "S45")
 DASH = as_assumed("admin-dash", "SessionsMPEGDash comes with wse47", "only in newer builds; from which on is not known")

@@ -39,6 +39,9 @@ REAPED_403 = as_recorded(
     "chunks of a session that was reaped are 403 (or 404: `reaped_status`)",
     "S41 with DASH, S23 the 404",
 )
+REAPED_PLAYLIST = as_assumed(
+    "hls-reaped-playlist", "its chunklist is answered in the same way", "S23 and S41 tell of chunks alone"
+)
 UNKNOWN_SESSION = as_assumed(
     "hls-unknown-session",
     "an id that was never given, or that another stream has, is answered like a reaped one",
@@ -90,8 +93,11 @@ WINDOW = as_documented(
 EVICTED = as_recorded("hls-evicted-404", "a chunk that is kept no more, or not there yet, is 404", "S23")
 QUERY_ECHO = as_recorded(
     "hls-query-echo",
-    "what a playlist was asked for with behind its ?, its children carry as well",
+    "what a media playlist was asked for with behind its ?, its chunks carry as well",
     "S27 (S10 measured it)",
+)
+MASTER_ECHO = as_assumed(
+    "hls-query-echo-master", "so do the chunklists of a multivariant playlist", "recorded of media playlists alone, S27"
 )
 HLS_LEAK = as_recorded(
     "hls-report-leak", "of low latency: the request's _HLS_ directives stand in EXT-X-RENDITION-REPORT", "S27"
@@ -101,10 +107,9 @@ LOW_LATENCY = as_assumed(
     "of low latency: EXT-X-SERVER-CONTROL, reports, and _HLS_msn waits; chunks are whole, without parts",
     "S5 without CMAF and HTTP/2, which it asks for",
 )
-KEY_LINE = as_recorded(
-    "hls-key-line",
-    "with `key_uri`: an EXT-X-KEY of AES-128, its URI with ?wowzasessionid=<id>; chunks stay plain",
-    "S37 S10",
+KEY_LINE = as_recorded("hls-key-line", "with `key_uri`: an EXT-X-KEY of AES-128; chunks stay plain", "S10")
+KEY_SESSION = as_assumed(
+    "hls-key-session", "in a session the key's URI has ?wowzasessionid=<id>", "a third party's guide says so, S37"
 )
 DVR = as_recorded("hls-dvr", "playlist.m3u8?DVR lists chunklist_..._DVR.m3u8, with more chunks", "S24b S10")
 DVR_LENGTH = as_assumed(
@@ -145,6 +150,9 @@ FIELDS = as_recorded(
     "Accept-Ranges: bytes, Content-Length, Server; no ETag, Last-Modified or Set-Cookie",
     "S22 S23 S28 S29",
 )
+OTHER_RELEASES = as_assumed(
+    "http-fields-elsewhere", "wms3 has the fields of 4.2, and wse49 those of 4.7", "no dumps of them are known"
+)
 WMS_SERVER = as_assumed("http-server-wms3", "wms3 calls itself WowzaMediaServer/3.6.4", "no header of it was recorded")
 CORS = as_recorded("http-cors", "from wse47 on: Access-Control-Allow-Origin: * and its kin", "S28 S40")
 NOT_FOUND = as_recorded("http-404", "404 with Content-Length: 0 and no Cache-Control", "S23")
@@ -164,6 +172,17 @@ VERSION_PAGE = as_assumed(
 )
 POLICY_FILES = as_documented("http-policy-files", "crossdomain.xml and clientaccesspolicy.xml are served", "S20 S49")
 SHARED_PORT = as_documented("port-shared", "RTMP and HTTP share one port", "S1 S20")
+
+BOUNDARIES = as_assumed(
+    "profile-boundaries",
+    "what differs between two profiles differs from the later one on",
+    "the releases at which things changed are known for CORS alone, S40",
+)
+VERSIONS = as_assumed(
+    "profile-versions",
+    "version and build of wms3, the builds of wse42 and wse49",
+    "those of 4.7.0 are S13; these are made up",
+)
 
 # --- tokens ------------------------------------------------------------------------------------------------
 

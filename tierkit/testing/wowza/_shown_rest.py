@@ -44,9 +44,6 @@ SERVER_CURRENT = as_assumed(
     "rest-server-current", "those of the server and the vhost look like an application's", "S14"
 )
 STREAM_CURRENT = as_recorded("rest-stream-current", "figures of an incoming stream", "S13")
-STREAM_BYTES_OUT = as_assumed(
-    "rest-stream-bytes-out", "bytesOut of a stream stays 0", "the stand-in counts what goes out by application"
-)
 UNKNOWN_STREAM_CURRENT = as_assumed(
     "rest-unknown-stream-zeros", "figures of a stream that is not there are 200 with zeros", "read from S13"
 )

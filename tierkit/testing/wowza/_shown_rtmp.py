@@ -23,7 +23,9 @@ TRACK_INFO = as_assumed(
     "rtmp-track-info", "that array is called trackinfo and has an object for each track", "its name is not recorded"
 )
 PING_TIMEOUT = as_documented(
-    "rtmp-ping-timeout", "a client that leaves a ping unanswered for 12 s is dropped", "S20 (PingTimeout), seen in S62"
+    "rtmp-ping-timeout",
+    "a client that leaves a ping unanswered for 12 s is dropped",
+    "S20 (PingTimeout); a drop after 12 s was seen in S62, its cause is our reading",
 )
 PING_EVERY = as_documented(
     "rtmp-ping-every", "clients are pinged every 8 s", "S20 (ValidationFrequency of an application)"

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
 from attrs import evolve
 
-from tierkit import Address, Listener, RealNetwork
+from tierkit import Address, Listener
 from tierkit.plugin import Bound, Network
 
 from ._admin import Admin
 from ._door import Door, Pages, Rtmp
 from ._hls import Hls
 from ._log import Asking, Log
-from ._media import the_loop
-from ._model import ON_AIR_FOR, STARTED, Group, Server, place_of
-from ._profiles import Authentication, Mode, Profile, profile_of
-from ._reply import CacheControl, Kind
+from ._model import Group, Server, place_of
+from ._reply import Kind
 from ._rest import Rest
 from ._rtmp import RtmpPort
 from ._rtmp_stage import RtmpOptions
 from ._sessions import Place
-from ._shown_hls import ENCODER_RESTART, SECOND_ORIGIN, SERVER_RESTART
-from ._shown_rest import NO_REST
-from ._streams import GOP_SECONDS, IncomingStream, Rendition
+from ._shown_hls import ENCODER_RESTART, SERVER_RESTART
+from ._streams import IncomingStream, Rendition
 from ._web import Faults, Web
 
-__all__ = ["StandIn", "open_wowza"]
+__all__ = ["StandIn"]
 
-ANYWHERE: Final = "127.0.0.1:0"
 #: Requests and connections that the log has: with 300 bytes each, 300 MB at most.
 REMEMBERED: Final = 1_000_000
 #: Where an address has no port (S1 S20).
@@ -117,7 +113,7 @@ class StandIn:
         stream = self.server.find(place)
         if stream is None:
             raise KeyError(f"no stream at {place}")
-        return self._hls.chunk_bytes(place, stream.renditions[rendition], number)
+        return self._hls.chunks.bytes(place, stream.renditions[rendition], number)
 
     # --- what is done to it ----------------------------------------------------------------------------------
 
@@ -181,8 +177,31 @@ class StandIn:
 
     # --- its ports -----------------------------------------------------------------------------------------------
 
-    async def listen(self, network: Network, port: str, where: str | Address | Listener, nursery: trio.Nursery) -> None:
-        """Open a port, whose connections are served in `nursery`.  Raises ListenError."""
+    @asynccontextmanager
+    async def serving(
+        self, network: Network, ports: Mapping[str, str | Address | Listener | None]
+    ) -> AsyncIterator[None]:
+        """Listen on these ports, by their names, until the context is left.  Raises ListenError."""
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            try:
+                for port, where in ports.items():
+                    if where is not None:
+                        await self._listen(network, port, where, nursery)
+                yield
+            except Exception as error:
+                # Raised again outside, so that it is not wrapped in a group of one: tests say `pytest.raises`.
+                failure = error
+            finally:
+                nursery.cancel_scope.cancel()
+                for bound in self._bound.values():
+                    bound.close()
+        if failure is not None:
+            raise failure
+
+    async def _listen(
+        self, network: Network, port: str, where: str | Address | Listener, nursery: trio.Nursery
+    ) -> None:
         listener = Listener.parse(where)
         address = listener.address
         scheme = address.scheme or ("https" if listener.certificates else "http")
@@ -201,109 +220,3 @@ class StandIn:
             for name in ("streaming", "admin")
         )
         return streaming, admin
-
-    def close(self) -> None:
-        """Listen no more."""
-        for each in self._bound.values():
-            each.close()
-
-
-@asynccontextmanager
-async def open_wowza(
-    *,
-    network: Network | None = None,
-    listen: str | Address | Listener = ANYWHERE,
-    admin: str | Address | Listener | None = ANYWHERE,
-    rest: str | Address | Listener | None = ANYWHERE,
-    profile: str | Profile = "wse47",
-    mode: str | Mode = Mode.sessions,
-    streams: Iterable[str] = ("live/myStream",),
-    seed: int = 0,
-    idle: float = 60.0,
-    origin_available: bool = True,
-    cache_control: CacheControl | None = None,
-    reaped_status: int = 403,
-    clock: Callable[[], float] = trio.current_time,
-    started: float | None = None,
-    administrators: Mapping[str, str] | None = None,
-    publishers: Mapping[str, str] | None = None,
-    admin_authentication: Authentication | None = None,
-    rest_authentication: Authentication | None = None,
-    rtmp: RtmpOptions | None = None,
-) -> AsyncIterator[StandIn]:
-    """A stand-in for a Wowza server, until the context is left.
-
-    Args:
-        network: to listen on, such as a `MemoryNetwork`; the machine's where it is not given.
-        listen: the streaming port, for RTMP and HTTP.
-        admin: the port of `connectioncounts`; None for none.
-        rest: the port of the REST API; None for none, and a profile without REST has none anyway.
-        profile: the release: a name of `PROFILES`, or one of your own.
-        mode: how HLS is served.
-        streams: what is on the air from the beginning, and has been for an hour: ``app/name``.
-        seed: another one makes another server: other ids, other numbers.
-        idle: seconds after which an idle session of HLS is reaped.
-        origin_available: False for a licence without HTTP origin mode.
-        cache_control: in origin mode.
-        reaped_status: what a session that has ended is answered: 403, or 404.
-        clock: seconds that never go back.
-        started: Unix seconds at which it starts; a recorded time where it is not given.
-        administrators: who may use `connectioncounts` and the REST API: passwords by name; admin, admin where it is not
-            given.
-        publishers: who may publish over RTMP: passwords by name; everybody where there are none.
-        admin_authentication: how 8086 asks who it is; as the profile has it where it is not given.
-        rest_authentication: the same for the REST API.
-        rtmp: what differs from server to server over RTMP.
-
-    Raises ValueError for what cannot be (`Server`), ListenError where it cannot listen, and ImportError where PyAV is
-    missing, which makes the chunks.
-    """
-    release = profile_of(profile)
-    server = Server(
-        clock,
-        profile=evolve(
-            release,
-            admin_authentication=admin_authentication or release.admin_authentication,
-            rest_authentication=rest_authentication or release.rest_authentication,
-        ),
-        mode=mode,
-        seed=seed,
-        idle=idle,
-        origin_available=origin_available,
-        started=STARTED if started is None else started,
-    )
-    if administrators is not None:
-        server.administrators = dict(administrators)
-    server.publishers.update(publishers or {})
-    the_loop()  # now, and not while somebody waits for a chunk
-    for each in streams:
-        server.publish(each, on_air_for=_on_air_for(seed))
-    stand_in = StandIn(server, Hls(server, cache_control=cache_control, reaped_status=reaped_status), rtmp)
-    wanted = {"streaming": listen, "admin": admin, "rest": _rest_listener(server, rest)}
-    network = network or RealNetwork()
-    failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        try:
-            for port, where in wanted.items():
-                if where is not None:
-                    await stand_in.listen(network, port, where, nursery)
-            yield stand_in
-        except Exception as error:
-            # Raised again outside, so that it is not wrapped in a group of one: tests say `pytest.raises` around this.
-            failure = error
-        finally:
-            nursery.cancel_scope.cancel()
-            stand_in.close()
-    if failure is not None:
-        raise failure
-
-
-@NO_REST.shown
-def _rest_listener(server: Server, rest: str | Address | Listener | None) -> str | Address | Listener | None:
-    return rest if server.profile.rest else None
-
-
-@SECOND_ORIGIN.shown
-def _on_air_for(seed: int) -> float:
-    """Seconds: another whole number of GOPs for each server, so that no two count alike."""
-    return round(ON_AIR_FOR / GOP_SECONDS) * GOP_SECONDS + seed % 1000 * 37 * GOP_SECONDS

@@ -15,6 +15,8 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from ._meter import Meter
+
 __all__ = ["GOP_SECONDS", "Chunk", "Epoch", "IncomingStream", "Rendition"]
 
 #: 24 pictures at 25 a second, and 45 frames of AAC at 48 kHz to the sample: so both go on over any boundary.
@@ -128,6 +130,8 @@ class IncomingStream:
     low_latency: bool = False
     #: Seconds from the encoder's beginning until there is HLS; None as soon as a playlist can be filled.
     packetized_after: float | None = None
+    #: What has been sent of it.
+    sent: Meter = field(factory=Meter, repr=False)
     #: Gives the bytes that have come in over the present connection, where somebody counts them.
     received: Callable[[], int] | None = field(default=None, repr=False)
     _bytes_before: int = field(default=0, alias="_bytes_before", repr=False)

@@ -96,7 +96,7 @@ class Web:
         if asked is None:
             self.server.count_sent(asking.sent)
         else:
-            self.server.count_sent(asking.sent, asked.place.application, asked.place.instance)
+            self.server.count_sent(asking.sent, asked.place.application, asked.place.instance, asked.place.stream)
 
     @RANGES.shown
     async def _reply(self, asking: Asking, request: Request) -> Reply:
