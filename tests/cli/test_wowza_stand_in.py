@@ -44,6 +44,13 @@ def test_what_cannot_be_is_a_line(arguments: list[str], line: str) -> None:
     assert (outcome.code, outcome.out, outcome.err) == (2, [], [line])
 
 
+def test_without_pyav_it_says_what_to_install() -> None:
+    without = f"import sys; sys.modules['av'] = None; sys.argv = {['tierkit', *COMMAND[3:]]!r}; import tierkit.cli as c"
+    ended = subprocess.run([sys.executable, "-c", f"{without}; c.main()"], capture_output=True, text=True, timeout=30)
+    line = "a stand-in's chunks need PyAV, which is not installed: pip install 'tierkit[ingest]'\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", line)
+
+
 @pytest.fixture
 def running() -> Iterator[subprocess.Popen[str]]:
     arguments = ["--profile", "wse42", "--admin", "127.0.0.1:0", "--stream", "live/a", "--stream", "live/inst/b"]

@@ -73,6 +73,7 @@ async def test_off_the_air_everything_is_404(autojump_clock: trio.testing.MockCl
         for target in (PLAYLIST, chunklist.target, chunklist.uris[0]):
             answer = await viewer.get(target)
             assert (answer.status, answer.field("cache-control")) == (404, None)
+            assert [each.name for each in stand_in.requests[-1].shows] == ["http-off-air"]
         stand_in.publish(WHERE, on_air_for=60.0)
         assert (await viewer.chunklist()).status == 200
 

@@ -239,6 +239,10 @@ async def test_of_low_latency_directives_leak_into_reports(autojump_clock: trio.
         query = f"_HLS_msn={newest + 1}&nc=0.39"
         assert answer.lines[-1] == f'#EXT-X-RENDITION-REPORT:URI="{other}?{query}",LAST-MSN={newest + 1}'
         assert "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES" in answer.lines
+        started = trio.current_time()
+        for ahead in (newest + 100, 10**14):  # too far to be waited for
+            assert (await viewer.get(f"{playlist.uris[0]}?_HLS_msn={ahead}")).uris[-1].endswith(f"_{newest + 1}.ts")
+        assert trio.current_time() == started
 
 
 async def test_in_origin_mode_the_first_query_holds(autojump_clock: trio.testing.MockClock) -> None:
@@ -292,6 +296,9 @@ async def test_cache_control_of_origin_mode_is_configured(autojump_clock: trio.t
         chunklist = await viewer.chunklist()
         told = [chunklist, await viewer.get(chunklist.uris[0]), await viewer.get("/live/x/playlist.m3u8")]
         assert [each.field("cache-control") for each in told] == ["max-age=3", None, "max-age=1"]
+    async with opened(cache_control=control) as (_, viewer):
+        told = [await viewer.get(PLAYLIST), await viewer.get("/live/x/playlist.m3u8")]
+        assert [each.field("cache-control") for each in told] == ["no-cache", None]
 
 
 # --- names of streams ------------------------------------------------------------------------------------------
@@ -475,6 +482,17 @@ async def test_tokens(autojump_clock: trio.testing.MockClock, mode: str) -> None
         assert (await viewer.get(chunklist.uris[0])).status == 200
         without = re.sub(r"_tk[A-Za-z0-9+=]+", "", playlist.uris[0])
         assert (await viewer.get(without)).status == 404
+
+
+async def test_a_session_goes_on_with_another_token(autojump_clock: trio.testing.MockClock) -> None:
+    async with opened(profile="wms3") as (stand_in, viewer):
+        stand_in.server.applications["live"].token = TOKEN
+        now = int(stand_in.server.wall())
+        one, other = (TOKEN.sign("live/myStream", end=now + each) for each in (60, 120))
+        first = await viewer.get(f"{PLAYLIST}?{one}")
+        again = await viewer.get(f"{PLAYLIST}?{first.uris[0].partition('?')[2]}&{other}")
+        assert again.uris != first.uris
+        assert [(await viewer.get(each.uris[0])).status for each in (first, again)] == [404, 200]
 
 
 async def test_a_token_for_one_address(autojump_clock: trio.testing.MockClock) -> None:

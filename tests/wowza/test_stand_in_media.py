@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tierkit.testing.wowza import Epoch
+from tierkit.testing.wowza import Epoch, Rendition, Server, _chunks, place_of
+from tierkit.testing.wowza._chunks import Chunks
 from tierkit.testing.wowza._media import the_loop
 from tierkit.testing.wowza._streams import GOP_SECONDS, PATTERN
 
@@ -67,18 +68,40 @@ def test_times_within_a_chunk_never_jump() -> None:
 
 
 def stamps(data: bytes) -> list[int]:
-    """The decoding times of pictures as they are written (ISO/IEC 13818-1 2.4.3.7), 33 bits each."""
+    """The times of pictures as they are written (ISO/IEC 13818-1 2.4.3.7), 33 bits each."""
     found = []
-    for at in range(0, len(data), 188):
-        head = data[at : at + 188]
+    for head in heads(data):
         begin = 4 + (1 + head[4] if head[3] & 0x20 else 0)
         if head[1] & 0x40 and head[begin : begin + 4] == b"\0\0\1\xe0":
-            bits = "".join(
-                f"{byte:08b}" for byte in head[begin + 9 : begin + 19][-5 if head[begin + 7] & 0x40 else 0 :]
-            )
+            assert head[begin + 7] & 0xC0 == 0x80  # a PTS, and no DTS beside it
+            bits = "".join(f"{byte:08b}" for byte in head[begin + 9 : begin + 14])
             found.append(int(bits[4:7] + bits[8:23] + bits[24:39], 2))
             assert bits[7] == bits[23] == bits[39] == "1"
     return found
+
+
+def heads(data: bytes) -> list[bytes]:
+    return [data[at : at + 188] for at in range(0, len(data), 188)]
+
+
+def clocks(data: bytes) -> list[int]:
+    """The clock (PCR) wherever it is told (2.4.3.5), in ticks of 90 kHz."""
+    told = [head for head in heads(data) if head[3] & 0x20 and head[4] and head[5] & 0x10]
+    return [int.from_bytes(head[6:11], "big") >> 7 for head in told]
+
+
+@pytest.mark.parametrize("number", [0, 5, 6, 1000])
+def test_the_clock_goes_with_the_pictures(number: int) -> None:
+    # A receiver has 0.35 s to fill its buffer, in every chunk.
+    found, times = clocks(chunk(number)), stamps(chunk(number))
+    assert times[0] - found[0] == 31_500
+    assert 0 < times[-1] - found[-1] <= 31_500 + 9_000
+    assert all(0 < b - a <= 9_000 for a, b in itertools.pairwise(found))
+
+
+def test_a_chunk_says_once_that_it_begins() -> None:
+    said = [(head[1] & 0x1F, head[2]) for head in heads(chunk(0)) if head[3] & 0x20 and head[4] and head[5] & 0x80]
+    assert len(said) == len(set(said)) >= 2
 
 
 def test_times_wrap_at_33_bits() -> None:
@@ -110,6 +133,19 @@ def test_a_label_makes_it_another_one_of_the_same_media() -> None:
     long = [chunk(0, "x" * 1000 + end) for end in "ab"]
     assert long[0] != long[1]
     assert len(long[0]) == len(one)
+
+
+def test_no_more_are_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(lambda: 0.0)
+    server.publish("live/s", pattern=(1,))
+    chunks, place = Chunks(server), place_of("live/s")
+    size = len(chunks.bytes(place, Rendition(), 0))
+    monkeypatch.setattr(_chunks, "KEPT", 3 * size + size // 2)
+    for number in range(10):
+        assert chunks.bytes(place, Rendition(), number) is chunks.bytes(place, Rendition(), number)
+    assert chunks._size == sum(map(len, chunks._kept.values())) <= 4 * size
+    with pytest.raises(KeyError, match="live/_definst_/x"):
+        chunks.bytes(place_of("live/x"), Rendition(), 0)
 
 
 def test_what_is_in_it_is_told_as_old_servers_do() -> None:

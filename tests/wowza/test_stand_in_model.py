@@ -142,6 +142,11 @@ def test_bytes_are_counted_at_each_level(server: Server, clock: Clock) -> None:
     assert server.sent.rate(clock.now) == 100.0
     clock.now += 10
     assert server.sent.rate(clock.now) == 0.0
+    for _ in range(100):
+        clock.now += 1
+        server.count_sent(10)
+    assert server.sent.rate(clock.now) == 10.0
+    assert len(server.sent._seconds) <= 10
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from attrs import field, frozen
 
 from tierkit.codecs.flv import Tag
 from tierkit.codecs.rtmp_message import VIDEO
+from tierkit.errors import TierkitError
 
 from ._streams import GOP_SECONDS, Chunk
 
@@ -63,10 +64,15 @@ class Loop:
 def the_signal() -> tuple[Tag, ...]:
     """The messages that the pieces are made of: three GOPs more than there are pieces.
 
-    Raises ImportError, with a line for people, where PyAV is not installed.
+    Raises TierkitError, with a line for people, where PyAV is not installed.
     """
     # Not at the head: whoever only looks at what there is needs no PyAV.
-    from tierkit.testing.signal import TestSignal
+    try:
+        from tierkit.testing.signal import TestSignal
+    except ImportError as error:
+        raise TierkitError(
+            "a stand-in's chunks need PyAV, which is not installed: pip install 'tierkit[ingest]'"
+        ) from error
 
     signal = TestSignal(
         width=_WIDTH,
@@ -84,13 +90,14 @@ def the_signal() -> tuple[Tag, ...]:
 def the_loop() -> Loop:
     """The one that all streams have; made at the first call, in a third of a second.
 
-    Raises ImportError, with a line for people, where PyAV is not installed.
+    Raises TierkitError, with a line for people, where PyAV is not installed.
     """
+    signal = the_signal()
     from tierkit.packaging import Packager, Packaging
 
     packager = Packager(Packaging(target=GOP_SECONDS / 2, window=_PIECES + 4), clock=lambda: 0.0, wall=lambda: 0.0)
     profile = b""
-    for tag in the_signal():
+    for tag in signal:
         packager.receive(tag.type_id, tag.timestamp, tag.payload)
         if not profile and tag.type_id == VIDEO:
             profile = tag.payload[6:9]  # of the AVCDecoderConfigurationRecord: profile, constraints, level
@@ -102,7 +109,7 @@ def the_loop() -> Loop:
 
 
 def _moved(data: bytes, ticks: int) -> bytearray:
-    """Some packets with all times (PCR, PTS, DTS) moved on by some ticks of 90 kHz (ISO/IEC 13818-1 2.4.3)."""
+    """Some packets with all times (PCR and PTS) moved on by some ticks of 90 kHz (ISO/IEC 13818-1 2.4.3)."""
     made = bytearray(data)
     if ticks == 0:
         return made
@@ -113,13 +120,10 @@ def _moved(data: bytes, ticks: int) -> bytearray:
             if length and made[payload + 1] & 0x10:
                 _move_clock(made, payload + 2, ticks)
             payload += 1 + length
-        # A packet that begins a PES packet: its times stand behind the nine bytes of its head.
-        if made[at + 1] & 0x40 and made[payload : payload + 3] == b"\0\0\1":
-            told = made[payload + 7] >> 6
-            if told & 2:
-                _move_stamp(made, payload + 9, ticks)
-            if told == 3:
-                _move_stamp(made, payload + 14, ticks)
+        # A packet that begins a PES packet: its PTS stands behind the nine bytes of its head.  There are no B-frames,
+        # so it has no DTS of its own.
+        if made[at + 1] & 0x40 and made[payload : payload + 3] == b"\0\0\1" and made[payload + 7] & 0xC0 == 0x80:
+            _move_stamp(made, payload + 9, ticks)
     return made
 
 

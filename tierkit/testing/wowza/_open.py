@@ -75,7 +75,7 @@ async def open_wowza(
         rest_authentication: the same for the REST API.
         rtmp: what differs from server to server over RTMP.
 
-    Raises ValueError for what cannot be (`Server`), ListenError where it cannot listen, and ImportError where PyAV is
+    Raises ValueError for what cannot be (`Server`), ListenError where it cannot listen, and TierkitError where PyAV is
     missing, which makes the chunks.
     """
     release = profile_of(profile)
