@@ -14,11 +14,12 @@ import typer
 from attrs import frozen
 
 from tierkit import Address, RealNetwork, Trust
-from tierkit.errors import AddressError, LocalProtocolError, TierkitError, UpstreamError
+from tierkit.errors import LocalProtocolError, TierkitError, UpstreamError
 from tierkit.http import HttpClient
 from tierkit.plugin import Pattern
 
 from ._cli_common import TOKEN, complain, told
+from ._cli_control import dialled
 
 __all__ = ["purge"]
 
@@ -51,7 +52,7 @@ def purge(
 
     The graph's control token is taken from TIERKIT_CONTROL_TOKEN or --token-file.  Exit code 1 if a tier did not do it.
     """
-    where = _dialled(address)
+    where = dialled(address)
     _check_pattern(pattern, everything)
     said = {"path": pattern, **({"soft": "1"} if soft else {}), **({"all": "1"} if everything else {})}
     if tier is not None:
@@ -65,18 +66,6 @@ def purge(
 def _wrong(line: str) -> typer.Exit:
     complain([line])
     return typer.Exit(2)
-
-
-def _dialled(text: str) -> Address:
-    """Where a control address is dialled; a bare port means loopback, as it does in the graph."""
-    address = Address.parse(text)
-    if not address.scheme:
-        address = address.with_(scheme="http")
-    if address.scheme not in ("http", "https") or address.path.strip("/"):
-        raise AddressError(f"{text!r} is no control address: give HOST:PORT, or a URL without a path")
-    if not address.unix and address.wildcard:
-        address = address.with_(host="127.0.0.1")
-    return address
 
 
 def _check_pattern(text: str, everything: bool) -> None:

@@ -35,7 +35,7 @@ def test_the_corpus_is_of_these_harnesses_and_small() -> None:
 def test_every_codec_that_reads_bytes_has_a_harness() -> None:
     """By its imports: a codec that says RemoteProtocolError reads what strangers send."""
     codecs = Path(__file__).parents[2] / "tierkit" / "codecs"
-    used = "".join((Path(__file__).parent / f"{each}.py").read_text() for each in ("rtmp", "http"))
+    used = "".join((Path(__file__).parent / f"{each}.py").read_text() for each in ("rtmp", "http", "wowza"))
     missing = []
     for path in sorted(codecs.glob("*.py")):
         reads = re.search(r"raise RemoteProtocolError", path.read_text())
