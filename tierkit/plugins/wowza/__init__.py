@@ -22,8 +22,10 @@ from typing import ClassVar
 from attrs import frozen
 
 from tierkit.codecs.wowza_token import ALGORITHMS, DEFAULT_PREFIX, prefix_problem
+from tierkit.events import UpstreamFound
 from tierkit.plugin import Context, LiveSource, Origin, Source, hookimpl, option
 
+from ._administration import control_address, control_problem, open_administration
 from ._live import LiveWowza, WowzaStatistics
 from ._paths import DEFAULT_INSTANCE
 
@@ -62,6 +64,27 @@ class Wowza(Source):
     signing_address: str = option(
         "", "The address that this tier comes from, where the server includes it in the hash; empty where it does not."
     )
+    admin: str = option(
+        "",
+        "The port of `connectioncounts`, 8086 on a stock server: [USER:PASSWORD@]HOST[:PORT], without HOST the "
+        "server's own. It is looked at in the background: who plays what, as the server counts.",
+        secret=True,
+    )
+    rest: str = option(
+        "",
+        "The port of the REST interface, 8087 on a stock server, spelt as `admin`: what comes in and is connected, and "
+        "the server's load.",
+        secret=True,
+    )
+    look_every: float = option(10.0, "Between two looks at `admin` and `rest`.", minimum=1.0, unit="s")
+    stream_files: bool = option(
+        False,
+        "Connect a stream file (NAME.stream) by `rest` when somebody wants its stream, and disconnect it when nobody "
+        "has for a while.",
+    )
+    stream_files_grace: float = option(
+        60.0, "Without anybody who wants it, before a stream that was connected is disconnected.", minimum=1.0, unit="s"
+    )
     query: tuple[str, ...] = option(
         (),
         "Query parameters that this server must see besides `DVR` and those of low latency; all others say nothing "
@@ -77,13 +100,32 @@ class Wowza(Source):
                 found.append(f"option {label}={value!r} is no single name: give for instance 'live'")
         if told := prefix_problem(str(self.signing_prefix)):
             found.append(f"option signing_prefix: {told}")
+        for label, value in (("admin", self.admin), ("rest", self.rest)):
+            if value and (told := control_problem(str(value))):
+                found.append(f"option {label}: {told}")
+        if self.stream_files and not self.rest:
+            found.append("option stream_files needs rest: give the address of the REST interface, such as ':8087'")
         return found
 
     @asynccontextmanager
     async def open(self, origin: Origin, ctx: Context) -> AsyncIterator[LiveSource]:
         """Begin to use the server at `origin.address`."""
-        assert origin.address is not None, "check() has seen to it"
-        yield LiveWowza(self, origin.name, origin.address, clock=ctx.clock, emit=ctx.emit)
+        address = origin.address
+        assert address is not None, "check() has seen to it"
+        async with open_administration(
+            ctx.network,
+            ctx.clock,
+            admin=control_address(self.admin, address) if self.admin else None,
+            rest=control_address(self.rest, address) if self.rest else None,
+            trust=origin.trust,
+            app=self.app.strip("/"),
+            period=self.look_every,
+            run_sync=ctx.run_sync,
+            stream_files=self.stream_files,
+            grace=self.stream_files_grace,
+            tell=lambda line: ctx.emit(UpstreamFound(upstream=origin.name, found=line)),
+        ) as administration:
+            yield LiveWowza(self, origin.name, address, clock=ctx.clock, emit=ctx.emit, administration=administration)
 
 
 @hookimpl

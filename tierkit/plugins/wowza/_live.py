@@ -43,6 +43,8 @@ from tierkit.plugin import (
     UpstreamError,
 )
 
+from ._administration import Administration, AdministrationStatistics
+from ._known import KnownStream
 from ._paths import DEFAULT_INSTANCE, application, short
 from ._sessions import MISSING_SECONDS, Mode, StreamNames, Streams
 
@@ -54,6 +56,8 @@ STOCK_PORT = 1935
 KEPT = ("DVR",)
 #: What a child of low latency may be asked for besides (RFC 8216bis section 6.2.5).
 DIRECTIVES = ("_HLS_msn", "_HLS_part", "_HLS_skip")
+#: Streams that statistics tell of.
+MAX_TOLD = 200
 #: What is said of a session that is gone.
 GONE = frozenset({403, 404})
 
@@ -111,6 +115,10 @@ class WowzaStatistics:
     renewed: int = field(metadata={"merge": "sum"})
     #: Master playlists that were answered from the session's, and not asked for.
     masters_spared: int = field(metadata={"merge": "sum"})
+    #: What its control ports tell; None where none is asked.
+    control: AdministrationStatistics | None = field(default=None, metadata={"merge": "last"})
+    #: The streams that it says it has, at most `MAX_TOLD` of them.
+    streams: tuple[KnownStream, ...] = field(default=(), metadata={"merge": "last"})
 
 
 class LiveWowza(LiveSource):
@@ -124,12 +132,14 @@ class LiveWowza(LiveSource):
         *,
         clock: Callable[[], float],
         emit: Callable[[Event], None] = lambda event: None,
+        administration: Administration | None = None,
     ) -> None:
         self.recipe = recipe
         self.name = name
         self.address = address
         self._clock = clock
         self._emit = emit
+        self._administration = administration
         #: The only application to ask for; an address that names one, as encoders write it, means that one.
         self.app = recipe.app.strip("/") or application(address.path)
         secure = recipe.tls or address.secure
@@ -174,6 +184,8 @@ class LiveWowza(LiveSource):
             raise UpstreamError(self.name, f"speaks {', '.join(sorted(self.schemes))}, not {', '.join(schemes)}")
         only, _, query = self.key(path).partition("?")
         self._check(only)
+        if self._administration is not None:
+            await self._administration.wanted(only)
         folder, _, file = only.rpartition("/")
         stream = self._streams.get(folder)
         if stream is not None and is_child(file):
@@ -327,7 +339,11 @@ class LiveWowza(LiveSource):
 
     def statistics(self) -> WowzaStatistics:
         """Counted when asked."""
+        control = self._administration
+        known = control.knowing.known if control is not None else None
         return WowzaStatistics(
+            control=control.statistics() if control is not None else None,
+            streams=known.streams[:MAX_TOLD] if known is not None else (),
             modes={app: mode.value for app, mode in self._streams.modes.items()},
             sessions=len(self._streams),
             begun=self._begun,
