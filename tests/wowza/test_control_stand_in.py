@@ -249,7 +249,9 @@ async def test_the_shield(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode:
     assert "hush" not in "".join(found.out)
     if mode is Mode.sessions:
         assert found.code == 1
-        assert (told["clients"], told["tier_clients"], told["counts_hls"]) == (2, 1, True)
+        # To find out the mode, a source may begin a second session: the tier's all the same.
+        assert told["tier_clients"] in (1, 2)
+        assert (told["clients"], told["counts_hls"]) == (told["tier_clients"] + 1, True)
         (straggler,) = told["stragglers"]
         assert (straggler["address"], straggler["protocol"]) == ("127.0.0.2", "hls")
         assert straggler["uri"] == "live/myStream/playlist.m3u8"
