@@ -18,12 +18,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from tierkit import Graph, Node
 from tierkit.codecs.wowza_counts import ClientRow, Counts
+from tierkit.codecs.wowza_xml import plain
 
 __all__ = ["Shield", "Straggler", "TierFigures", "lines", "names_behind", "shield", "tier_figures"]
+
+
+#: Applications whose mode is told.
+MOST_MODES = 20
 
 
 class Addresses(Protocol):
@@ -50,6 +55,8 @@ class TierFigures:
     #: Connections to upstreams now, and whether it pulls HLS.
     upstream_connections: int = 0
     hls: bool = False
+    #: By application, what it has found the names of HLS to be made of.
+    modes: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -83,6 +90,8 @@ class Shield:
     knows_encoders: bool = True
     #: Whether it counts HLS; False is HTTP origin mode; None where no tier fetches any, so nobody knows.
     counts_hls: bool | None = None
+    #: By application, what the tiers have found its mode to be.
+    modes: Mapping[str, str] = field(factory=dict)
     stragglers: tuple[Straggler, ...] = ()
     #: Tiers that were heard, and names of those that were not.
     tiers: tuple[TierFigures, ...] = ()
@@ -121,7 +130,8 @@ def tier_figures(graph: Graph, origin: Node, told: Mapping[str, Any]) -> list[Ti
     for node in behind:
         if isinstance(each := told.get(node.name), Mapping):
             feeds = tuple(other.name for other in behind if any(up is node for up in other.upstreams))
-            found.append(_tier(node.name, each, any(up is origin for up in node.upstreams), feeds))
+            tier = _tier(node.name, each, any(up is origin for up in node.upstreams), feeds)
+            found.append(evolve(tier, modes=_modes(each, origin.name)))
     return found
 
 
@@ -161,6 +171,16 @@ def _tier(name: str, told: Mapping[str, Any], direct: bool, feeds: tuple[str, ..
     )
 
 
+def _modes(told: Mapping[str, Any], origin: str) -> dict[str, str]:
+    """What the source of a tier tells of the mode, where it does."""
+    upstreams = told.get("upstreams")
+    for upstream in upstreams if isinstance(upstreams, (list, tuple)) else ():
+        if isinstance(upstream, Mapping) and upstream.get("name") == origin:
+            modes = _within(_within(upstream, "source"), "modes")
+            return {plain(str(app)): plain(str(mode)) for app, mode in list(modes.items())[:MOST_MODES]}
+    return {}
+
+
 def _within(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = value.get(name)
     return found if isinstance(found, Mapping) else {}
@@ -196,6 +216,7 @@ def shield(
         bytes_from_wowza=sum(each.bytes_in for each in tiers if each.direct),
         tier_connections=sum(each.upstream_connections for each in tiers if each.direct),
         knows_encoders=encoders is not None,
+        modes={app: mode for each in tiers for app, mode in each.modes.items()},
     )
     if counts is None:
         return found
@@ -266,6 +287,7 @@ def lines(found: Shield) -> list[str]:
             f"  ratio           {found.ratio:.1f} viewers for each of {_of(found.tier_connections, 'connection')} to it"
         )
     said.append(f"  bytes           {_bytes(found)}")
+    said += [f"  mode            {app}: {mode}" for app, mode in found.modes.items()]
     if found.unheard:
         said.append(f"  not heard       {', '.join(found.unheard)}: give --control of the graphs that run them")
     if not found.knows_encoders and any(each.protocol.startswith("rtmp") for each in found.stragglers):

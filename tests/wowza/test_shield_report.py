@@ -137,6 +137,22 @@ def test_an_address_from_which_an_encoder_comes_may_play_as_well() -> None:
     assert [each.protocol for each in found.stragglers] == ["hls"]
 
 
+def test_the_mode_is_told_where_a_tier_has_found_it_out() -> None:
+    modes = {"live": "a session for each viewer: one is shared by all", "\x1b[2J": "x"}
+    upstreams = [{"name": "other"}, {"name": "wowza", "source": {"modes": modes}}]
+    figures = tier_figures(GRAPH, WOWZA, {"edge": {**TOLD["edge"], "upstreams": upstreams}, "leaf": TOLD["leaf"]})
+    told = lines(shield(EMPTY, figures, counts(), OURS))
+    assert "  mode            live: a session for each viewer: one is shared by all" in told
+    assert all(each.isprintable() or "\ufffd" in each for each in told)
+    assert not any("\x1b" in each for each in told)
+
+
+@pytest.mark.parametrize("odd", [3, [3], [{"name": "wowza"}], [{"name": "wowza", "source": {"modes": []}}]])
+def test_what_tells_no_mode_has_none(odd: Any) -> None:
+    told = {"edge": {**TOLD["edge"], "upstreams": odd}}
+    assert tier_figures(GRAPH, WOWZA, told)[0].modes == {}
+
+
 def test_where_nobody_tells_who_publishes_that_is_said() -> None:
     page = row("192.0.2.9", "live/s/playlist.m3u8", "hls")
     told = [
