@@ -37,7 +37,7 @@ class AdministrationStatistics:
     """What the control ports tell, and what was done by them."""
 
     #: Of the server.
-    server: KnowingStatistics
+    server: KnowingStatistics = field(metadata={"merge": "max"})
     #: Stream files connected here and not yet disconnected.
     files_open: int = field(default=0, metadata={"merge": "sum"})
     #: Stream files connected and disconnected so far, and questions about them that had no usable answer.
