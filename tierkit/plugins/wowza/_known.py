@@ -18,15 +18,16 @@ __all__ = ["KnowingStatistics", "Known", "KnownStream", "joined", "summed"]
 class KnownStream:
     """One stream, as a Wowza tells of it."""
 
-    app: str
-    instance: str
-    name: str
+    #: Application, instance and name, decoded.
+    app: str = field(metadata={"merge": "last"})
+    instance: str = field(metadata={"merge": "last"})
+    name: str = field(metadata={"merge": "last"})
     #: Whether its source is connected; None where only the counters were asked, which do not say.
-    connected: bool | None = None
+    connected: bool | None = field(default=None, metadata={"merge": "last"})
     #: Sessions that Wowza counts, by protocol; in HTTP origin mode it counts none.
-    viewers: Mapping[str, int] = field(factory=dict)
+    viewers: Mapping[str, int] = field(factory=dict, metadata={"merge": "last"})
     #: Where it comes from, as REST says it.
-    source: str = ""
+    source: str = field(default="", metadata={"merge": "last"})
 
     @property
     def path(self) -> str:
