@@ -9,9 +9,9 @@ import trio
 from trio.testing import MockClock
 
 from tierkit.testing import MemoryNetwork
-from tierkit.testing.wowza import Mode, StandIn, open_wowza
+from tierkit.testing.wowza import Mode, StandIn
 
-from .tiers import Tiers, Watcher, crowd, edges
+from .tiers import Tiers, Watcher, crowd, edges, wowza
 
 #: Every profile in its normal mode, and the two kinds of origin mode of those that have it.
 SERVERS = [(profile, "sessions") for profile in ("wms3", "wse42", "wse47", "wse49")]
@@ -44,11 +44,12 @@ def check_shield(stand_in: StandIn, watchers: list[Watcher]) -> None:
     assert len(chunks) <= 3 * (len(watchers[0].segments) + 2)
 
 
+@pytest.mark.assumes("hls-origin-cache", "http-fields-elsewhere")
 @pytest.mark.parametrize(("profile", "mode"), SERVERS)
 async def test_all_viewers_are_three_clients(autojump_clock: MockClock, profile: str, mode: str) -> None:
     network = MemoryNetwork()
     async with (
-        open_wowza(network=network, listen="wowza.example:1935", profile=profile, mode=mode) as stand_in,
+        wowza(network=network, listen="wowza.example:1935", profile=profile, mode=mode) as stand_in,
         edges(network, stand_in) as tiers,
         crowd(tiers, VIEWERS) as watchers,
     ):
@@ -84,7 +85,7 @@ async def test_a_session_that_found_out_is_reaped_and_the_counters_say_one_for_e
 ) -> None:
     network = MemoryNetwork()
     async with (
-        open_wowza(network=network, listen="wowza.example:1935", idle=20.0) as stand_in,
+        wowza(network=network, listen="wowza.example:1935", idle=20.0) as stand_in,
         edges(network, stand_in) as tiers,
         crowd(tiers, 6) as watchers,
     ):
@@ -96,7 +97,7 @@ async def test_several_streams_are_a_session_each(autojump_clock: MockClock) -> 
     network = MemoryNetwork()
     names = ("live/one", "live/two", "live/three")
     async with (
-        open_wowza(network=network, listen="wowza.example:1935", streams=names, idle=20.0) as stand_in,
+        wowza(network=network, listen="wowza.example:1935", streams=names, idle=20.0) as stand_in,
         edges(network, stand_in) as tiers,
         crowd(tiers, 12) as watchers,
         trio.open_nursery() as nursery,

@@ -15,9 +15,9 @@ from trio.testing import MockClock
 
 from tierkit.events import UpstreamLost
 from tierkit.testing import MemoryNetwork
-from tierkit.testing.wowza import Mode, Rendition, StandIn, open_wowza
+from tierkit.testing.wowza import Mode, Rendition, StandIn
 
-from .tiers import PLAYLIST, Tiers, Watcher, crowd, edges
+from .tiers import PLAYLIST, Tiers, Watcher, crowd, edges, wowza
 
 STREAM = "live/myStream"
 MODES = list(Mode)
@@ -41,11 +41,11 @@ class Night:
 
 @asynccontextmanager
 async def night(
-    *, viewers: int = 6, count: int = 2, options: dict[str, Any] | None = None, **wowza: Any
+    *, viewers: int = 6, count: int = 2, options: dict[str, Any] | None = None, **server: Any
 ) -> AsyncIterator[Night]:
     network = MemoryNetwork()
     async with (
-        open_wowza(network=network, listen="wowza.example:1935", **wowza) as stand_in,
+        wowza(network=network, listen="wowza.example:1935", **server) as stand_in,
         edges(network, stand_in, count=count, **(options or {})) as tiers,
         crowd(tiers, viewers) as watchers,
         trio.open_nursery() as nursery,
@@ -63,6 +63,7 @@ def check_new_run(it: Night) -> None:
             assert body == it.stand_in.chunk(STREAM, number)
 
 
+@pytest.mark.assumes("hls-reaped-playlist")
 @pytest.mark.parametrize("status", [403, 404])
 async def test_a_session_that_is_reaped_while_nobody_watches(autojump_clock: MockClock, status: int) -> None:
     async with night(idle=30.0, reaped_status=status) as it:
@@ -77,6 +78,7 @@ async def test_a_session_that_is_reaped_while_nobody_watches(autojump_clock: Moc
         assert sum(it.tiers.source(each)["renewed"] for each in it.tiers.handles) == 2
 
 
+@pytest.mark.assumes("hls-children-need-session", "hls-origin-cache", "hls-unknown-session")
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_server_that_is_started_again(autojump_clock: MockClock, mode: Mode) -> None:
     async with night(mode=mode) as it:
@@ -91,6 +93,7 @@ async def test_a_server_that_is_started_again(autojump_clock: MockClock, mode: M
         check_new_run(it)
 
 
+@pytest.mark.assumes("hls-children-need-session", "hls-origin-cache", "hls-random-names")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("randomise", [False, True])
 async def test_an_encoder_that_is_started_again(autojump_clock: MockClock, mode: Mode, randomise: bool) -> None:
@@ -103,6 +106,7 @@ async def test_an_encoder_that_is_started_again(autojump_clock: MockClock, mode:
         check_new_run(it)
 
 
+@pytest.mark.assumes("hls-origin-cache", "http-off-air")
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_stream_that_was_off_air_is_not_missing_for_long(autojump_clock: MockClock, mode: Mode) -> None:
     async with night(mode=mode) as it:
@@ -132,6 +136,7 @@ async def test_a_stream_that_is_not_packetized_yet(autojump_clock: MockClock) ->
         assert it.trouble == []
 
 
+@pytest.mark.assumes("fault-slow")
 async def test_a_server_that_is_slow(autojump_clock: MockClock) -> None:
     async with night() as it:
         it.begin()
@@ -142,6 +147,7 @@ async def test_a_server_that_is_slow(autojump_clock: MockClock) -> None:
         assert all(len(each.segments) > 8 for each in it.watchers)
 
 
+@pytest.mark.assumes("fault-truncated")
 async def test_a_segment_that_breaks_off(autojump_clock: MockClock) -> None:
     async with night() as it:
         it.begin()
@@ -177,6 +183,7 @@ async def test_both_spellings_are_one_stream(autojump_clock: MockClock) -> None:
         assert len(chunks) == len(set(chunks))
 
 
+@pytest.mark.assumes("hls-origin-cache")
 @pytest.mark.parametrize("mode", MODES)
 async def test_another_server_takes_its_place(autojump_clock: MockClock, mode: Mode) -> None:
     """With ids of its own, which nobody sees."""
@@ -184,11 +191,11 @@ async def test_another_server_takes_its_place(autojump_clock: MockClock, mode: M
     options: dict[str, Any] = {"network": network, "mode": mode, "admin": None, "rest": None}
 
     async def first(dies: trio.Event, *, task_status: trio.TaskStatus[StandIn] = trio.TASK_STATUS_IGNORED) -> None:
-        async with open_wowza(listen="one.example:1935", seed=1, **options) as made:
+        async with wowza(listen="one.example:1935", seed=1, **options) as made:
             task_status.started(made)
             await dies.wait()
 
-    async with trio.open_nursery() as nursery, open_wowza(listen="two.example:1935", seed=2, **options) as two:
+    async with trio.open_nursery() as nursery, wowza(listen="two.example:1935", seed=2, **options) as two:
         dies = trio.Event()
         one = await nursery.start(first, dies)
         async with edges(network, one, two, count=1) as tiers, crowd(tiers, 4) as watchers:
@@ -206,6 +213,7 @@ async def test_another_server_takes_its_place(autojump_clock: MockClock, mode: M
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.assumes("fault-redirects", "hls-origin-cache")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("late", [False, True])
 async def test_a_redirect_that_leads_in_circles(autojump_clock: MockClock, mode: Mode, late: bool) -> None:
@@ -232,6 +240,7 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.assumes("hls-origin-cache")
 @pytest.mark.parametrize("mode", MODES)
 async def test_whatever_a_stream_is_called(autojump_clock: MockClock, mode: Mode) -> None:
     async with night(viewers=1, count=1, mode=mode, streams=()) as it:
@@ -255,6 +264,7 @@ RENDITIONS = [
 ]
 
 
+@pytest.mark.assumes("hls-origin-cache", "hls-reaped-playlist")
 @pytest.mark.parametrize("mode", MODES)
 async def test_renditions_whose_names_have_parts_in_any_order(autojump_clock: MockClock, mode: Mode) -> None:
     async with night(viewers=1, count=1, mode=mode, idle=20.0, streams=()) as it:
@@ -274,6 +284,7 @@ async def test_renditions_whose_names_have_parts_in_any_order(autojump_clock: Mo
         assert not [each for each in viewer.names if "_w" in each]
 
 
+@pytest.mark.assumes("hls-dvr-length")
 async def test_the_past_is_there_beside_the_present(autojump_clock: MockClock) -> None:
     async with night(viewers=1, count=1) as it:
         (viewer,) = it.watchers

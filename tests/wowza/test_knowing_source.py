@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -12,20 +13,21 @@ from tierkit._check import check
 from tierkit.plugins.hls import HLS
 from tierkit.plugins.wowza import Wowza
 from tierkit.testing import MemoryNetwork
-from tierkit.testing.wowza import open_wowza
 
-from .tiers import crowd, edges
+from .tiers import crowd, edges, wowza
 
 ADMINISTRATORS = {"monitor": "s3cret"}
 
 
+@pytest.mark.assumes("admin-dash", "admin-digest-form", "admin-rates")
+@pytest.mark.assumes("http-off-air", "rest-licence", "rest-machine-figures", "rest-nonce-lifetime")
 async def test_what_the_server_says_of_itself_is_in_the_statistics(autojump_clock: MockClock) -> None:
     network = MemoryNetwork()
     ports: dict[str, Any] = {"admin": "wowza.example:8086", "rest": "wowza.example:8087"}
-    wowza = {"app": "live", "admin": "monitor:s3cret@:8086", "rest": "monitor:s3cret@:8087"}
+    recipe = {"app": "live", "admin": "monitor:s3cret@:8086", "rest": "monitor:s3cret@:8087"}
     async with (
-        open_wowza(network=network, listen="wowza.example:1935", administrators=ADMINISTRATORS, **ports) as stand_in,
-        edges(network, stand_in, count=1, wowza=wowza) as tiers,
+        wowza(network=network, listen="wowza.example:1935", administrators=ADMINISTRATORS, **ports) as stand_in,
+        edges(network, stand_in, count=1, recipe=recipe) as tiers,
         crowd(tiers, 3) as watchers,
         trio.open_nursery() as nursery,
     ):
@@ -48,14 +50,15 @@ async def test_what_the_server_says_of_itself_is_in_the_statistics(autojump_cloc
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.assumes("rest-licence", "rest-machine-figures", "rest-nonce-lifetime", "rest-streamfile-bodies")
 async def test_a_stream_file_is_connected_when_somebody_wants_it(autojump_clock: MockClock) -> None:
     network = MemoryNetwork()
-    wowza = {"app": "live", "rest": "monitor:s3cret@:8087", "stream_files": True, "stream_files_grace": 30.0}
+    recipe = {"app": "live", "rest": "monitor:s3cret@:8087", "stream_files": True, "stream_files_grace": 30.0}
     async with (
-        open_wowza(
+        wowza(
             network=network, listen="wowza.example:1935", rest="wowza.example:8087", administrators=ADMINISTRATORS
         ) as stand_in,
-        edges(network, stand_in, count=1, wowza=wowza) as tiers,
+        edges(network, stand_in, count=1, recipe=recipe) as tiers,
         crowd(tiers, 1) as (viewer,),
     ):
         stand_in.server.application("live").stream_files["camera"] = "rtsp://camera.example/1"

@@ -25,7 +25,9 @@ from tierkit._serve import GraphHandle, open_graph
 from tierkit.plugins.hls import HLS
 from tierkit.plugins.rtmp import RTMP
 from tierkit.plugins.wowza import Wowza
-from tierkit.testing.wowza import Mode, StandIn, open_wowza
+from tierkit.testing.wowza import Mode, StandIn
+
+from .tiers import wowza
 
 pytestmark = [pytest.mark.real("ffmpeg", "ffprobe"), pytest.mark.timeout(240)]
 
@@ -50,7 +52,7 @@ class Setup:
 
 @asynccontextmanager
 async def setup(**options: Any) -> AsyncIterator[Setup]:
-    async with open_wowza(listen="127.0.0.1:0", admin=None, rest=None, idle=20.0, **options) as stand_in:
+    async with wowza(listen="127.0.0.1:0", admin=None, rest=None, idle=20.0, **options) as stand_in:
         made = Setup(stand_in)
         async with AsyncExitStack() as stack:
             for name in TIERS:
@@ -72,6 +74,8 @@ async def load(kind: str, url: str, viewers: int, found: dict[str, Any]) -> None
     found[url] = json.loads(done.stdout)
 
 
+@pytest.mark.assumes("hls-origin-cache", "rtmp-buffer-events-when")
+@pytest.mark.assumes("rtmp-media-start", "rtmp-result-properties", "rtmp-track-info")
 @pytest.mark.parametrize(("profile", "mode"), SERVERS)
 async def test_700_viewers_are_four_clients(tmp_path: Path, profile: str, mode: Mode) -> None:
     found: dict[str, Any] = {}

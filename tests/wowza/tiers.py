@@ -20,9 +20,23 @@ from tierkit.plugin import Bound, Connection, Network, Trust
 from tierkit.plugins.hls import HLS
 from tierkit.plugins.wowza import Wowza
 from tierkit.testing import MemoryNetwork
-from tierkit.testing.wowza import StandIn
+from tierkit.testing.wowza import StandIn, Tag, open_wowza
 
 PLAYLIST = "/live/myStream/playlist.m3u8"
+
+
+#: What tests of the adapter have relied on that is only assumed of Wowza; see conftest.py.
+RELIED: set[str] = set()
+
+
+@asynccontextmanager
+async def wowza(**options: Any) -> AsyncIterator[StandIn]:
+    """A stand-in; what a test relies on of it is noted."""
+    async with open_wowza(**options) as made:
+        try:
+            yield made
+        finally:
+            RELIED.update(each.name for each in made.log.relied_on if each.tag is Tag.assumed)
 
 
 class Machine(Network):
@@ -63,11 +77,11 @@ class Tiers:
 
 @asynccontextmanager
 async def edges(
-    network: MemoryNetwork, *stand_ins: StandIn, count: int = 3, wowza: dict[str, Any] | None = None, **options: Any
+    network: MemoryNetwork, *stand_ins: StandIn, count: int = 3, recipe: dict[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[Tiers]:
     """So many edges that pull from a stand-in, or from several in order."""
     origins = [
-        Origin(f"wowza{number}", str(each.address), speaks=Wowza(**(wowza or {"app": "live"})))
+        Origin(f"wowza{number}", str(each.address), speaks=Wowza(**(recipe or {"app": "live"})))
         for number, each in enumerate(stand_ins)
     ]
     made = Tiers(network)
