@@ -40,7 +40,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 BROWSERS = frozenset({"real/test_browser.py", "real/test_flv_clients.py", "real/test_hls_clients.py"})
 HERE = Path(__file__).parent
 #: How far a process of several steps back behind the others (`nice`) when it comes to tests of another kind.
-BROWSER, REAL, COMPUTED = 0, 5, 10
+BROWSER, REAL, COMPUTED = 0, 10, 19
 START = os.nice(0)
 
 
@@ -53,17 +53,21 @@ def _give_way(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, what waits for real players goes first, the longest before all."""
-    modules: dict[Path, tuple[bool, bool, float]] = {}
+    """The order where several processes share the tests: those with a browser first, beside what only computes; then
+    what waits for other real players; in each the longest first."""
+    modules: dict[Path, tuple[int, float]] = {}
     for item in items:
         programs, module = [mark.args for mark in item.iter_markers("real")], item.path.relative_to(HERE).as_posix()
         browser = any("chromium" in each for each in programs)
         if browser and module not in BROWSERS:
             raise pytest.UsageError(f"{item.nodeid} uses Chromium: put {module} into BROWSERS of {__file__}")
         seconds = max((float(mark.args[0]) for mark in item.iter_markers("timeout")), default=0.0)
-        modules[item.path] = max(modules.get(item.path, (False, False, 0.0)), (browser, bool(programs), seconds))
+        rank = BROWSER if browser else REAL if programs else COMPUTED
+        before = modules.get(item.path, (COMPUTED, 0.0))
+        modules[item.path] = min(before[0], rank), max(before[1], seconds)
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: modules[item.path], reverse=True)
+        order = (BROWSER, COMPUTED, REAL)
+        items.sort(key=lambda item: (order.index(modules[item.path][0]), -modules[item.path][1]))
 
 
 @pytest.hookimpl(optionalhook=True)
