@@ -11,15 +11,25 @@ nox.options.sessions = ["tests", "lint", "types", "docs"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 
-TESTS = ["pytest>=8", "pytest-trio>=0.8", "pytest-timeout>=2.3", "hypothesis>=6.100", "trustme>=1.1"]
+TESTS = [
+    "pytest>=8",
+    "pytest-trio>=0.8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.8",
+    "hypothesis>=6.100",
+    "trustme>=1.1",
+]
 WEB = ["fastapi>=0.110", "uvicorn>=0.29"]
+# Two processes more than cores: many tests wait for real players, and nobody computes meanwhile.  A module stays in one
+# process, as its tests share what they watch.  tests/conftest.py says which begin first.  `-- -n0` takes turns instead.
+SPREAD = ["-n", str(len(os.sched_getaffinity(0)) + 2), "--dist", "loadfile", "--no-loadscope-reorder"]
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 VERSIONS = ["3.11", "3.12", "3.13"]
 
 
 def _tests(session: nox.Session) -> None:
     session.install("-e", ".[all]", *TESTS, *WEB)
-    session.run("python", "-m", "pytest", *session.posargs, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    session.run("python", "-m", "pytest", *SPREAD, *session.posargs)
 
 
 @nox.session
@@ -99,7 +109,9 @@ def real(session: nox.Session) -> None:
         if shutil.which(part) is None:
             session.error(f"{part} is missing: .ci/run says which packages have it")
     session.install("-e", ".[all]", *TESTS, *WEB)
-    session.run("python", "-m", "pytest", "-m", "real", *session.posargs, env={**os.environ, "TIERKIT_REAL": "1"})
+    session.run(
+        "python", "-m", "pytest", "-m", "real", *SPREAD, *session.posargs, env={**os.environ, "TIERKIT_REAL": "1"}
+    )
 
 
 @nox.session

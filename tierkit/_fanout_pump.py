@@ -56,11 +56,12 @@ class Pump(Shared):
 
     Args:
         clock: seconds on trio's clock.
-        meter: seconds that work has cost, read around it; tests give one of their own.
+        meter: CPU seconds that work has cost this thread, read around it; while others have the processor, nothing
+            is spent.  Tests give one of their own.
     """
 
     def __init__(
-        self, network: Network, clock: Callable[[], float], *, meter: Callable[[], float] = time.perf_counter
+        self, network: Network, clock: Callable[[], float], *, meter: Callable[[], float] = time.thread_time
     ) -> None:
         super().__init__(network, clock)
         self._meter = meter

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.ports import free_port
 from tierkit.codecs import flv
 from tierkit.codecs.rtmp_chunk import encode_message
 from tierkit.codecs.rtmp_message import MEDIA_CSID
@@ -129,16 +130,9 @@ async def dial_ffmpeg(port: int) -> trio.SocketStream:
             await trio.sleep(0.02)
 
 
-async def free_port() -> int:
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    async with listener:
-        port: int = listener.socket.getsockname()[1]
-    return port
-
-
 @pytest.mark.real
 async def test_our_client_publishes_every_frame_to_ffmpeg(clip: Path, tmp_path: Path) -> None:
-    path, port = tmp_path / "got.flv", await free_port()
+    path, port = tmp_path / "got.flv", free_port()
     command = [*FFMPEG, "-f", "flv", "-listen", "1", "-i", f"rtmp://127.0.0.1:{port}/live/s", "-c", "copy", str(path)]
     session = ClientSession("live", f"rtmp://127.0.0.1:{port}/live", nonce=os.urandom(32))
     session.publish("s")
@@ -161,7 +155,7 @@ async def test_our_client_publishes_every_frame_to_ffmpeg(clip: Path, tmp_path: 
 
 @pytest.mark.real
 async def test_our_client_plays_every_frame_from_ffmpeg(clip: Path, tmp_path: Path) -> None:
-    path, port = tmp_path / "got.flv", await free_port()
+    path, port = tmp_path / "got.flv", free_port()
     command = [*FFMPEG, "-i", str(clip), "-c", "copy", "-f", "flv", "-listen", "1", f"rtmp://127.0.0.1:{port}/live/s"]
     session = ClientSession("live", f"rtmp://127.0.0.1:{port}/live", nonce=os.urandom(32), schema=None)
     session.play("s")

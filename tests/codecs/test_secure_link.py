@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ports import free_port
 from tierkit.codecs.secure_link import SecretLink, SecureLink, expression_problem
 from tierkit.codecs.signing import Unsigned
 from tierkit.errors import LocalProtocolError
@@ -195,9 +196,7 @@ ODD_PATHS = ["/live/s/x.ts", "/a%20b/%C3%A9.ts", "/%ff%FE.ts", "/a//b%2f/c", "/a
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("nginx")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, port=port))
     command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)

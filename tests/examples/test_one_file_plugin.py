@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.ports import free_port
 from tierkit import Graph, Origin, Registry, Relay, open_graph
 from tierkit.plugin import Address, Connection, Listener
 from tierkit.testing import MemoryNetwork
@@ -118,10 +119,7 @@ async def test_ffmpeg_on_both_ends(tmp_path: Path) -> None:
     clip = tmp_path / "clip.ts"
     make = ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25", "-t", "6"]
     await trio.run_process([*make, "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", str(clip)])
-    probe = trio.socket.socket()
-    await probe.bind(("127.0.0.1", 0))
-    port = probe.getsockname()[1]
-    probe.close()
+    port = free_port()
     registry = Registry.load([FILE])
     upstream = Origin("camera", f"tcp://127.0.0.1:{port}")
     relay = Relay("relay", upstream=upstream, serves=registry.services()["ts"](), listen="tcp://127.0.0.1:0")

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import trio
 
+from tests.ports import free_port
 from tierkit import Address, Edge, Graph, GraphHandle, Origin, Relay, open_graph
 from tierkit.load import Report, run_hls, run_rtmp
 from tierkit.plugins.hls import HLS
@@ -108,7 +109,7 @@ def assert_once_per_edge(http: CountingProxy) -> None:
 
 
 async def test_three_edges_on_one_port_are_fed_by_a_shield() -> None:
-    port = await free_port()
+    port = free_port()
     studio = Origin("studio", listen=("rtmp://127.0.0.1:0", "http://127.0.0.1:0"), serves=Ingest())
     shield = Edge("shield", upstream=studio, listen="127.0.0.5:0", serves=HLS(cache_bytes=64 << 20))
     edges = [
@@ -125,9 +126,3 @@ async def test_three_edges_on_one_port_are_fed_by_a_shield() -> None:
             assert report.bytes > 0
         assert handle.statistics()["tiers"]["studio"]["connections"] <= 6  # the publisher, and the shield's
         nursery.cancel_scope.cancel()
-
-
-async def free_port() -> int:
-    with trio.socket.socket() as probe:
-        await probe.bind(("127.0.0.2", 0))
-        return int(probe.getsockname()[1])

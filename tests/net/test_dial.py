@@ -8,6 +8,7 @@ import socket
 import pytest
 import trio
 
+from tests.ports import free_port
 from tierkit import Address, Listener
 from tierkit import _dial as dialling
 from tierkit._net import RealNetwork
@@ -21,12 +22,6 @@ async def why(text: str) -> str:
     assert network.descriptors.connections == 0
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def test_reasons_for_people() -> None:

@@ -22,7 +22,7 @@ from tierkit.plugins.rtmp import RTMP
 pytestmark = [pytest.mark.real("ffmpeg", "ffprobe"), pytest.mark.timeout(150)]
 
 SIZE = "160x90"
-LIVE, RECESS, AGAIN = 5, 8, 7
+LIVE, RECESS, AGAIN, PLAYED = 5, 8, 9, 17
 
 
 #: As `make_clip` encodes, and otherwise: with B-frames, and so with other parameter sets.
@@ -67,7 +67,7 @@ async def publish(handle: GraphHandle, clip: Path, seconds: int) -> None:
 
 async def play(url: str, out: Path, *options: str, complains: bool = False) -> None:
     """Every decoded picture's hash; and, unless it `complains`, not a word."""
-    command = [*QUIET, *options, "-i", url, "-t", "15", "-map", "0:v", "-map", "0:a", "-f", "framemd5", str(out)]
+    command = [*QUIET, *options, "-i", url, "-t", str(PLAYED), "-map", "0:v", "-map", "0:a", "-f", "framemd5", str(out)]
     with trio.fail_after(60):
         done = await trio.run_process(command, capture_stderr=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -14,6 +14,8 @@ from typing import Any
 
 import trio
 
+from tests.ports import free_port
+
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -60,7 +62,7 @@ def _call(method: str, url: str, body: object | None = None) -> Any:
 async def open_browser() -> AsyncIterator[Browser]:
     """A browser for as long as the block lasts.  It takes any certificate, as a laboratory's must."""
     async with trio.open_nursery() as nursery:
-        port = _free_port()
+        port = free_port()
         start = partial(
             trio.run_process, ["chromedriver", f"--port={port}"], capture_stdout=True, capture_stderr=True, check=False
         )
@@ -81,14 +83,6 @@ async def open_browser() -> AsyncIterator[Browser]:
                         await trio.to_thread.run_sync(partial(_call, "DELETE", f"{base}/session/{made['sessionId']}"))
         finally:
             process.terminate()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _until_up(base: str) -> None:

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.ports import free_port
+
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 GOLDEN = Path(__file__).parent.parent / "data" / "nginx_rtmp" / "callbacks.jsonl"
 CONFIGURATION = """
@@ -99,9 +101,7 @@ class Backend:
 def nginx(backend: str) -> Iterator[int]:
     """nginx-rtmp that asks a back end; gives its port."""
     folder = tempfile.mkdtemp()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     file = Path(folder) / "nginx.conf"
     file.write_text(CONFIGURATION.format(module=MODULE, folder=folder, port=port, backend=backend))
     process = subprocess.Popen(["nginx", "-p", folder, "-c", str(file), "-e", "stderr"], stderr=subprocess.DEVNULL)

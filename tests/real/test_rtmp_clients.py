@@ -89,6 +89,7 @@ async def spend(folder: Path) -> Evening:
                 await until_waiting(handle, len(EARLY_ONES))
                 for stream in STREAMS:
                     nursery.start_soon(publish, evening, handle, clips, stream)
+                await until_on_air(handle, len(STREAMS))
                 await trio.sleep(LATE)
                 for stream, player in LATE_ONES:
                     nursery.start_soon(play, evening, handle, folder, stream, player, "late")
@@ -108,6 +109,11 @@ async def publish(evening: Evening, handle: GraphHandle, clips: list[Path], stre
         _, wrong = await run(PUBLISHERS[publisher](clip, handle.url("entry", f"/live/{stream}", scheme=scheme)))
         evening.published.append(wrong)
         await trio.sleep(BETWEEN)
+
+
+async def until_on_air(handle: GraphHandle, streams: int) -> None:
+    while sum(each["on_air"] for each in handle.statistics()["tiers"]["entry"]["streams"]) < streams:
+        await trio.sleep(0.05)
 
 
 async def until_waiting(handle: GraphHandle, players: int) -> None:

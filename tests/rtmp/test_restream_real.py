@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.ports import free_port
 from tierkit import Graph, GraphHandle, Relay, Restream, open_graph
 from tierkit._registry import Registry
 from tierkit.plugins.rtmp import RTMP
@@ -35,12 +35,6 @@ rtmp {{ server {{ listen 127.0.0.1:{port}; application live2 {{ live on; wait_ke
 PER_SECOND = 68
 
 pytestmark = [pytest.mark.real("ffmpeg", "nginx"), pytest.mark.timeout(90)]
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
