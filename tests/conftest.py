@@ -40,7 +40,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 BROWSERS = frozenset({"real/test_browser.py", "real/test_flv_clients.py", "real/test_hls_clients.py"})
 HERE = Path(__file__).parent
 #: How far a process of several steps back behind the others (`nice`) when it comes to tests of another kind.
-BROWSER, REAL, COMPUTED = 0, 10, 19
+BROWSER, REAL, COMPUTED = 0, 5, 10
 START = os.nice(0)
 
 

@@ -287,7 +287,7 @@ def test_real_tiers_find_each_other_and_drain(file: Path) -> None:
         # 127.0.0.1:9 answers nothing, so what comes is the shield's own word about that, through the leaf.
         answer = fetch(ready[1][3], "/live/s/playlist.m3u8")
         running.send_signal(signal.SIGTERM)
-        _, err = running.communicate(timeout=20)
+        _, err = running.communicate(timeout=60)
     assert [line[:3] for line in ready] == [["ready", "shield", "http"], ["ready", "leaf", "http"]]
     assert answer in (502, 503, 504)
     assert running.returncode == 0, err
@@ -314,7 +314,7 @@ def test_a_child_whose_parent_is_gone_drains(file: Path) -> None:
     ) as running:
         assert running.stdout is not None
         assert running.stdout.readline().startswith("ready leaf http 127.0.0.1:")
-        running.communicate(timeout=20)  # closes its standard input
+        running.communicate(timeout=60)  # closes its standard input
     assert running.returncode == 0
 
 

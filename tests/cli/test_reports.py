@@ -179,7 +179,7 @@ def test_one_address_answers_for_all_processes(tmp_path: Path) -> None:
         until(lambda: json.loads(ask(control, "/statistics")[1])["processes"]["shield"]["starts"] == 2)
         until(lambda: ask(control, "/readyz")[0] == 200)
         running.send_signal(signal.SIGTERM)
-        _, err = running.communicate(timeout=20)
+        _, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
     assert "shield: its process was ended by SIGKILL: it is started again" in err
     assert not control.exists()

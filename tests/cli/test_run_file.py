@@ -125,7 +125,7 @@ def test_as_a_process_it_tells_ready_and_drains_at_sigterm(file: Path) -> None:
         assert address.startswith("127.0.0.1:")
         assert int(address.rpartition(":")[2])
         running.send_signal(signal.SIGTERM)
-        out, err = running.communicate(timeout=20)
+        out, err = running.communicate(timeout=60)
     assert running.returncode == 0
     assert out == ""
     assert '"event": "TierStopped"' in err
@@ -137,7 +137,7 @@ def test_as_a_process_a_taken_port_ends_with_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with process("edge", "hls", "http://o", "--listen", f"127.0.0.1:{port}") as running:
-            out, err = running.communicate(timeout=20)
+            out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (2, "")
     assert f"127.0.0.1:{port} is already taken" in err
     assert "Traceback" not in err
@@ -152,7 +152,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{root}"},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert found.returncode == 2

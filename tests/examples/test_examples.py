@@ -100,10 +100,10 @@ def test_grnet_shows_a_live_stream_a_page_and_a_table() -> None:
         finally:
             process.send_signal(signal.SIGINT)
             process.stdout.read()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_an_edge_inside_a_trio_program() -> None:
     command = [sys.executable, str(EXAMPLES / "inside_trio.py"), "http://127.0.0.1:9"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -115,12 +115,12 @@ def test_an_edge_inside_a_trio_program() -> None:
         with caught.value as answer:
             assert "upstream origin" in answer.read().decode()
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=60)
         assert "edge: upstream origin" in told  # the program's own observer
         assert "Traceback" not in told
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_a_graph_inside_fastapi_under_uvicorn(tmp_path: Path) -> None:
     pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")
@@ -143,7 +143,7 @@ def test_a_graph_inside_fastapi_under_uvicorn(tmp_path: Path) -> None:
             assert figures["edge"]["requests"] >= 1
         finally:
             process.send_signal(signal.SIGTERM)
-            _, told = process.communicate(timeout=30)
+            _, told = process.communicate(timeout=60)
         assert "Application shutdown complete" in told
         assert process.returncode in (0, -signal.SIGTERM)  # uvicorn ends by the signal that it was sent
 

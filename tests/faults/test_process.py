@@ -37,7 +37,7 @@ def run(path: Path) -> tuple[int, str, list[str]]:
         [sys.executable, "-m", "tierkit", "run", str(path)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         cwd=ROOT,
     )

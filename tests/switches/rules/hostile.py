@@ -976,9 +976,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
             rule="Who is down by probes is asked last",
             source="-",
             off={"tierkit.plugins.hls._health:Health.down": lambda self, candidate: False},
-            tests=(
-                "plugins/test_hls_upstreams_health.py::test_who_fails_probes_is_asked_last_before_any_viewer_finds_out",
-            ),
+            tests=("plugins/test_hls_upstreams_health.py::test_probes_find_down_after_so_many_and_up_after_so_many",),
         ),
         Switch(
             rule="Hedges have a budget",
