@@ -20,8 +20,11 @@ TESTS = [
     "trustme>=1.1",
 ]
 WEB = ["fastapi>=0.110", "uvicorn>=0.29"]
+# Players that draw without a graphics card, or complain of each sound that is late: beside anything else they tell of
+# the machine, and not of the server.
+ALONE = [f"tests/real/test_{name}.py" for name in ("browser", "flv_clients", "hls_clients")]
 # Two processes more than cores: many tests wait for real players, and nobody computes meanwhile.  A module stays in one
-# process, as its tests share what they watch.  tests/conftest.py says which begin first.  `-- -n0` takes turns instead.
+# process, as its tests share what they watch.  tests/conftest.py says which begin first.
 SPREAD = ["-n", str(len(os.sched_getaffinity(0)) + 2), "--dist", "loadfile", "--no-loadscope-reorder"]
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 VERSIONS = ["3.11", "3.12", "3.13"]
@@ -29,7 +32,11 @@ VERSIONS = ["3.11", "3.12", "3.13"]
 
 def _tests(session: nox.Session) -> None:
     session.install("-e", ".[all]", *TESTS, *WEB)
-    session.run("python", "-m", "pytest", *SPREAD, *session.posargs)
+    if session.posargs:  # `-- -n0 tests/codecs`: what is asked for, in one process
+        session.run("python", "-m", "pytest", *SPREAD, *session.posargs)
+        return
+    session.run("python", "-m", "pytest", *ALONE)
+    session.run("python", "-m", "pytest", *SPREAD, *(f"--ignore={each}" for each in ALONE))
 
 
 @nox.session

@@ -649,7 +649,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="What goes upstream is made anew",
             source="smuggling through a cache",
-            off={"tierkit.plugins.hls._policy:_OURS": ()},
+            off={"tierkit.plugins.hls._policy:OURS": ()},
             tests=("plugins/test_hls_edge.py::test_what_goes_upstream_is_made_anew",),
         ),
         Switch(
