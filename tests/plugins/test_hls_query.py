@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import ClassVar
+
 import pytest
 import trio
+from attrs import frozen
 from trio.testing import MockClock
 
 from tests.plugins.edge_rig import ORIGIN, PLAYLIST, SEGMENT, TD, open_edge, plain, playlist
 from tierkit import Edge, Graph, Origin, check
 from tierkit.codecs.hls import MediaPlaylist, Segment
+from tierkit.plugin import Context, Direct, LiveSource, Source
 from tierkit.plugins.hls import HLS
 from tierkit.plugins.wowza import Wowza
 
@@ -42,11 +48,37 @@ async def test_directives_of_low_latency_stay_in_the_key() -> None:
         assert (await rig.get(f"{PLAYLIST}?a=b&_HLS_msn=4")).status == 200
 
 
+class _Sessions(Direct):
+    """A server that tells its viewers apart by a parameter."""
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        return ("session",)
+
+
+@frozen
+class Peculiar(Source):
+    name: ClassVar[str] = "peculiar"
+    schemes: ClassVar[tuple[str, ...]] = ("http",)
+
+    @asynccontextmanager
+    async def open(self, origin: Origin, ctx: Context) -> AsyncIterator[LiveSource]:
+        yield _Sessions(origin.name, lambda schemes: origin.address, self.schemes)
+
+
 async def test_a_source_says_what_is_peculiar_to_it() -> None:
+    peculiar = Origin("origin", "http://origin.example:80", speaks=Peculiar())
+    async with open_edge(origin=peculiar) as rig:
+        for number in range(3):
+            await rig.get(f"{SEGMENT}?session={number}")
+        assert [request.query for request in rig.origin.asked] == [""]
+
+
+async def test_parameters_that_say_nothing_to_a_wowza_are_not_passed_on() -> None:
     wowza = Origin("origin", "http://origin.example:80", speaks=Wowza())
     async with open_edge(origin=wowza) as rig:
         for number in range(3):
-            await rig.get(f"{SEGMENT}?wowzasessionid={number}")
+            await rig.get(f"{SEGMENT}?wowzasessionid={number}&nc={number}")
         # The source has looked for a session as well, once.
         assert [request.query for request in rig.origin.asked if request.path == SEGMENT] == [""]
 

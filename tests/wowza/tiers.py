@@ -11,18 +11,21 @@ import trio
 from attrs import define, field
 
 from tests.core.fakes import Record
-from tierkit import Address, Edge, Graph, Listener, Origin
+from tierkit import Address, Edge, Graph, Listener, Origin, Relay
 from tierkit._registry import Registry
 from tierkit._serve import GraphHandle, open_graph
+from tierkit.codecs.http1 import Headers
 from tierkit.events import UpstreamFound
 from tierkit.http import HttpClient
 from tierkit.plugin import Bound, Connection, Network, Trust
 from tierkit.plugins.hls import HLS
+from tierkit.plugins.rtmp import RTMP
 from tierkit.plugins.wowza import Wowza
 from tierkit.testing import MemoryNetwork
 from tierkit.testing.wowza import StandIn, Tag, open_wowza
 
 PLAYLIST = "/live/myStream/playlist.m3u8"
+ONE_BYTE: Headers = ((b"Range", b"bytes=0-0"),)
 
 
 #: What tests of the adapter have relied on that is only assumed of Wowza; see conftest.py.
@@ -77,27 +80,37 @@ class Tiers:
 
 @asynccontextmanager
 async def edges(
-    network: MemoryNetwork, *stand_ins: StandIn, count: int = 3, recipe: dict[str, Any] | None = None, **options: Any
+    network: MemoryNetwork,
+    *stand_ins: StandIn,
+    count: int = 3,
+    recipe: dict[str, Any] | None = None,
+    relay: bool = False,
+    **options: Any,
 ) -> AsyncIterator[Tiers]:
-    """So many edges that pull from a stand-in, or from several in order."""
+    """So many edges that pull from a stand-in, or from several in order, and a relay where it is wanted."""
     origins = [
         Origin(f"wowza{number}", str(each.address), speaks=Wowza(**(recipe or {"app": "live"})))
         for number, each in enumerate(stand_ins)
     ]
     made = Tiers(network)
     async with AsyncExitStack() as stack:
-        for number in range(1, count + 1):
-            name = f"edge{number}"
-            edge = Edge(
+        tiers: list[Edge | Relay] = [
+            Edge(
                 name,
                 host=f"{name}.example",
                 listen=f"http://{name}.example:80",
                 upstream=tuple(origins),
                 serves=HLS(cache_bytes=64 << 20, **options),
             )
-            made.handles[name] = await stack.enter_async_context(
+            for name in (f"edge{number}" for number in range(1, count + 1))
+        ]
+        if relay:
+            listen = "rtmp://relay.example:1935"
+            tiers.append(Relay("relay", host="relay.example", listen=listen, upstream=tuple(origins), serves=RTMP()))
+        for number, tier in enumerate(tiers, 1):
+            made.handles[tier.name] = await stack.enter_async_context(
                 open_graph(
-                    Graph.of(edge),
+                    Graph.of(tier),
                     network=Machine(network, f"10.0.0.{number}"),
                     registry=Registry(),
                     threads=False,
@@ -114,6 +127,8 @@ class Watcher:
 
     client: HttpClient
     base: Address
+    #: Takes one byte of each segment: what it asks for is the same, and a crowd costs less.
+    sips: bool = False
     #: What went wrong, in words.
     trouble: list[str] = field(factory=list)
     #: Segments by their media sequence number.
@@ -122,11 +137,11 @@ class Watcher:
     #: Names of all that it was given.
     names: set[str] = field(factory=set)
 
-    async def get(self, path: str) -> tuple[int, bytes]:
+    async def get(self, path: str, headers: Headers = ()) -> tuple[int, bytes]:
         only, _, query = path.partition("?")
         self.requests += 1
         self.names.add(only.rpartition("/")[2])
-        async with self.client.request("GET", self.base.with_(path=only, query=query)) as response:
+        async with self.client.request("GET", self.base.with_(path=only, query=query), headers) as response:
             return response.status, await response.read(1 << 24)
 
     async def playlist(self, path: str) -> list[str]:
@@ -149,8 +164,8 @@ class Watcher:
         number = next((int(each.partition(":")[2]) for each in lines if each.startswith("#EXT-X-MEDIA-SEQUENCE")), 0)
         for uri in (each for each in lines if each and not each.startswith("#")):
             if number not in self.segments:
-                status, body = await self.get(urljoin(chunklist, uri))
-                if status == 200:
+                status, body = await self.get(urljoin(chunklist, uri), ONE_BYTE if self.sips else ())
+                if status == (206 if self.sips else 200):
                     self.segments[number] = body
                 else:
                     self.trouble.append(f"{trio.current_time():.1f}: {uri}: {status}")
@@ -162,15 +177,15 @@ def _half_target(lines: Sequence[str]) -> float:
 
 
 @asynccontextmanager
-async def crowd(tiers: Tiers, count: int) -> AsyncIterator[list[Watcher]]:
-    """So many viewers, spread over the edges."""
+async def crowd(tiers: Tiers, count: int, *, whole: int = 1) -> AsyncIterator[list[Watcher]]:
+    """So many viewers, spread over the edges; one in `whole` takes segments whole."""
     clients = []
     watchers = []
-    names = list(tiers.handles)
+    names = [each for each in tiers.handles if each != "relay"]
     for number in range(count):
         client = HttpClient(Machine(tiers.network, f"198.51.100.{number % 250}"), trio.current_time)
         clients.append(client)
-        watchers.append(Watcher(client, tiers.address(names[number % len(names)])))
+        watchers.append(Watcher(client, tiers.address(names[number % len(names)]), number % whole != 0))
     try:
         yield watchers
     finally:

@@ -508,8 +508,14 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="What a source says is peculiar to it is out of the key",
             source="wowzasessionid",
-            off={"tierkit.plugins.wowza:LiveWowza.ignored": property(lambda self: ())},
+            off={"tierkit._upstream:UpstreamSet.ignored": property(lambda self: ())},
             tests=("plugins/test_hls_query.py::test_a_source_says_what_is_peculiar_to_it",),
+        ),
+        Switch(
+            rule="Parameters that say nothing to a Wowza are out of the key",
+            source="wowzasessionid",
+            off={"tierkit.plugins.wowza._live:kept_query": lambda query, names: query},
+            tests=("plugins/test_hls_query.py::test_parameters_that_say_nothing_to_a_wowza_are_not_passed_on",),
         ),
     ],
     "Counting viewers behind a cache": [
