@@ -54,13 +54,22 @@ async def night(
         nursery.cancel_scope.cancel()
 
 
-def check_new_run(it: Night) -> None:
-    """Everybody has the segments of the new run, and none of the old one under their names."""
-    for each in it.watchers:
-        fresh = {number: body for number, body in each.segments.items() if number < 20}
-        assert len(fresh) > 3
-        for number, body in fresh.items():
-            assert body == it.stand_in.chunk(STREAM, number)
+def check_new_run(it: Night, before: dict[int, int]) -> None:
+    """Everybody has gone on with the segments of the new run as if it were the old one's continuation."""
+    for index, each in enumerate(it.watchers):
+        # What was on its way when the encoder went is still of the old run.
+        first = next(number for number in sorted(each.segments) if number > before[index] and number in each.breaks)
+        assert first - before[index] <= 3
+        fresh = [each.segments[number] for number in range(first, max(each.segments) + 1)]
+        assert len(fresh) > 5
+        assert fresh == [it.stand_in.chunk(STREAM, number) for number in range(len(fresh))]
+        assert each.broken == 1
+        assert sorted(each.segments) == list(range(min(each.segments), max(each.segments) + 1))
+
+
+def newest(it: Night) -> dict[int, int]:
+    """The newest segment that each viewer has."""
+    return {index: max(each.segments) for index, each in enumerate(it.watchers)}
 
 
 @pytest.mark.assumes("hls-reaped-playlist")
@@ -84,13 +93,14 @@ async def test_a_server_that_is_started_again(autojump_clock: MockClock, mode: M
     async with night(mode=mode) as it:
         it.begin()
         await trio.sleep(60)
+        shown = newest(it)
         it.stand_in.restart()
         await trio.sleep(45)  # until there is something to show again
         assert {line.rpartition(" ")[2] for line in it.trouble} <= {"403", "404"}
         before = len(it.trouble)
         await trio.sleep(60)
         assert len(it.trouble) == before
-        check_new_run(it)
+        check_new_run(it, shown)
 
 
 @pytest.mark.assumes("hls-children-need-session", "hls-origin-cache", "hls-random-names")
@@ -101,9 +111,10 @@ async def test_an_encoder_that_is_started_again(autojump_clock: MockClock, mode:
     async with night(mode=mode) as it:
         it.begin()
         await trio.sleep(60)
+        shown = newest(it)
         it.stand_in.restart_encoder(STREAM, randomise=randomise)
-        await trio.sleep(100)
-        check_new_run(it)
+        await trio.sleep(130)
+        check_new_run(it, shown)
 
 
 @pytest.mark.assumes("hls-origin-cache", "http-off-air")

@@ -133,6 +133,9 @@ class Watcher:
     trouble: list[str] = field(factory=list)
     #: Segments by their media sequence number.
     segments: dict[int, bytes] = field(factory=dict)
+    #: Numbers of segments that do not continue the one before, and the newest EXT-X-DISCONTINUITY-SEQUENCE.
+    breaks: set[int] = field(factory=set)
+    broken: int = 0
     requests: int = 0
     #: Names of all that it was given.
     names: set[str] = field(factory=set)
@@ -162,14 +165,23 @@ class Watcher:
 
     async def _take(self, chunklist: str, lines: Sequence[str]) -> None:
         number = next((int(each.partition(":")[2]) for each in lines if each.startswith("#EXT-X-MEDIA-SEQUENCE")), 0)
-        for uri in (each for each in lines if each and not each.startswith("#")):
-            if number not in self.segments:
-                status, body = await self.get(urljoin(chunklist, uri), ONE_BYTE if self.sips else ())
-                if status == (206 if self.sips else 200):
-                    self.segments[number] = body
-                else:
-                    self.trouble.append(f"{trio.current_time():.1f}: {uri}: {status}")
-            number += 1
+        for line in lines:
+            if line == "#EXT-X-DISCONTINUITY":
+                self.breaks.add(number)
+            elif line.startswith("#EXT-X-DISCONTINUITY-SEQUENCE:"):
+                self.broken = int(line.partition(":")[2])
+            elif line and not line.startswith("#"):
+                await self._segment(number, line, urljoin(chunklist, line))
+                number += 1
+
+    async def _segment(self, number: int, uri: str, path: str) -> None:
+        if number in self.segments:
+            return
+        status, body = await self.get(path, ONE_BYTE if self.sips else ())
+        if status == (206 if self.sips else 200):
+            self.segments[number] = body
+        else:
+            self.trouble.append(f"{trio.current_time():.1f}: {uri}: {status}")
 
 
 def _half_target(lines: Sequence[str]) -> float:

@@ -189,7 +189,10 @@ class LiveWowza(LiveSource):
         folder, _, file = only.rpartition("/")
         stream = self._streams.get(folder)
         if stream is not None and is_child(file):
-            file, own = stream.actual(file)
+            plain, current = stream.runs.unmarked(file)
+            if not current:
+                raise NotServed(f"{only} is of a run of the encoder that has ended: {self.name} has it no more")
+            file, own = stream.actual(plain)
             only, query = f"{folder}/{file}", "&".join(filter(None, (query, own)))
         query = self._signed(only, query, stream=usable[0].startswith("rtmp"))
         return self.address.with_(scheme=usable[0], port=self._port(usable[0]), path=only, query=query)
@@ -215,7 +218,8 @@ class LiveWowza(LiveSource):
         stream = self._streams.of(folder)
         if not is_child(file):
             self._heed(folder, stream, master, ids_in(playlist))
-        return stream.rewritten(playlist, self._kept)
+        listed = f"{file}?{kept_query(path.partition('?')[2], self._kept)}"
+        return stream.rewritten(listed, playlist, self._kept)
 
     def _split(self, path: str) -> tuple[str, str, str]:
         """The folder of a path, the file in it, and the file with its query."""
@@ -323,7 +327,8 @@ class LiveWowza(LiveSource):
         self._begun += bool(found)
         stream.begin(master, found, known if found else None, self._clock())
         if found and known is not None:
-            stream.rewritten(known.body, self._kept)  # for the names in it: viewers may have the one before still
+            # For the names in it: viewers may have the one before still.
+            stream.rewritten(master, known.body, self._kept)
 
     def observe(self, target: Address, status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         """A child that is refused may mean that the session is gone: then once more, by another one.

@@ -17,6 +17,8 @@ from tierkit.codecs.hls_uris import with_pairs
 from tierkit.codecs.wowza_names import SESSION_PARAMETER, Ids, canonical, filled, ids_of, kept_query, named, pattern
 from tierkit.plugin import Known
 
+from ._runs import Runs
+
 __all__ = ["MASTER_SECONDS", "MISSING_SECONDS", "Mode", "Session", "StreamNames", "Streams"]
 
 #: Streams that one tier remembers: what a stranger asks for must not fill memory.
@@ -72,6 +74,7 @@ class StreamNames:
     #: The master playlist that was asked for last: by it a session is begun for a child that nobody has told of.
     master: str = "playlist.m3u8"
     missing_until: float = -math.inf
+    runs: Runs = field(factory=Runs)
     lock: trio.Lock = field(factory=trio.Lock)
 
     def session_of(self, file: str) -> tuple[str, Session | None]:
@@ -142,18 +145,20 @@ class StreamNames:
                     self.names.popitem(last=False)
         return plain
 
-    def rewritten(self, playlist: bytes, kept: tuple[str, ...]) -> bytes:
-        """A playlist with canonical names, and without what the server has echoed of our request."""
+    def rewritten(self, file: str, playlist: bytes, kept: tuple[str, ...]) -> bytes:
+        """The playlist of this canonical name with canonical names in it, one run of the encoder after the other, and
+        without what the server has echoed of our request."""
+        playlist, before = self.runs.shown(file, playlist)
 
         def home(child: Child) -> str:
             uri = child.uri
             if "://" in uri or uri.startswith("//"):
                 return with_pairs(uri, {SESSION_PARAMETER}, "") if SESSION_PARAMETER in uri else uri
             path, mark, query = uri.partition("?")
-            folder, slash, file = path.rpartition("/")
-            plain = self.learn(file, query)
+            folder, slash, name = path.rpartition("/")
+            plain = self.runs.marked(self.learn(name, query), before)
             left = kept_query(query, kept)
-            if plain == file and left == query and bool(mark) == bool(query):
+            if plain == name and left == query and bool(mark) == bool(query):
                 return uri
             return f"{folder}{slash}{plain}{'?' if left else ''}{left}"
 
