@@ -14,7 +14,7 @@ from tierkit import Address
 from tierkit.events import Event, UpstreamFound
 from tierkit.plugin import Known, UpstreamError
 from tierkit.plugins.wowza import LiveWowza, Wowza
-from tierkit.plugins.wowza._sessions import LONGEST_RENEW_AFTER, MASTER_SECONDS, MAX_STREAMS
+from tierkit.plugins.wowza._sessions import HOLD_SECONDS, LONGEST_RENEW_AFTER, MASTER_SECONDS, MAX_STREAMS
 
 HTTP = ("http", "https")
 MASTER = "/live/s/playlist.m3u8"
@@ -135,7 +135,7 @@ async def test_a_session_that_ended_with_its_stream_is_begun_anew_when_that_is_b
     viewer = Viewer(server)
     await viewer.get(MASTER)
     await viewer.get(CHUNKLIST)
-    await trio.sleep(10)
+    await trio.sleep(HOLD_SECONDS + 10)  # for longer than the last playlist is shown in the server's stead
     server.on_air = False
     server.alive.clear()
     assert (await viewer.get(CHUNKLIST))[0] == 404
@@ -213,7 +213,7 @@ async def test_where_there_are_no_ids_nothing_is_done(autojump_clock: MockClock)
     assert server.masters() == 3
     assert viewer.found == ["application 'live': no ids (HTTP origin mode)"]
     server.on_air = False
-    await trio.sleep(10)
+    await trio.sleep(HOLD_SECONDS + 10)
     before = len(server.asked)
     assert (await viewer.get(CHUNKLIST))[0] == 404
     assert len(server.asked) == before + 1

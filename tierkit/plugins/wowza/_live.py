@@ -218,8 +218,14 @@ class LiveWowza(LiveSource):
         stream = self._streams.of(folder)
         if not is_child(file):
             self._heed(folder, stream, master, ids_in(playlist))
-        listed = f"{file}?{kept_query(path.partition('?')[2], self._kept)}"
+        listed = self._listed(file, path.partition("?")[2])
+        if is_list(file):
+            stream.note(listed, playlist, self._clock())
         return stream.rewritten(listed, playlist, self._kept)
+
+    def _listed(self, file: str, query: str) -> str:
+        """What a media playlist is known by, whatever the session and the version that is waited for."""
+        return f"{canonical(file)}?{kept_query(query, self._kept)}"
 
     def _split(self, path: str) -> tuple[str, str, str]:
         """The folder of a path, the file in it, and the file with its query."""
@@ -250,6 +256,9 @@ class LiveWowza(LiveSource):
         """See to it that a stream has its session; answers a master playlist that a session began with."""
         folder, file, master = self._split(path)
         self._check(folder)
+        known = self._streams.get(folder)
+        if known is not None and (held := known.shown_for(self._listed(file, path.partition("?")[2]))) is not None:
+            return held
         mode = self._streams.mode(application(folder))
         if mode is Mode.PLAIN or folder.count("/") < 2 or not (is_child(file) or file.endswith(".m3u8")):
             return None
@@ -257,7 +266,10 @@ class LiveWowza(LiveSource):
         if is_child(file):
             of, session = stream.session_of(file)
             if session is None or session.stale:
-                await self._master(folder, stream, of, fetch)
+                begun = await self._master(folder, stream, of, fetch)
+                listed = self._listed(file, path.partition("?")[2])
+                if begun is not None and begun.status != 200 and stream.hold(listed, self._clock()):
+                    return stream.shown_for(listed)
             return None
         stream.master = master
         session = stream.sessions.get(master)
@@ -340,7 +352,11 @@ class LiveWowza(LiveSource):
         stream = self._streams.get(folder)
         if stream is None or not is_child(file):
             return False
-        return stream.judge(file, target.query, refused=status in GONE, now=self._clock())
+        refused = status in GONE
+        again = stream.judge(file, target.query, refused=refused, now=self._clock())
+        if refused and not again and is_list(file):
+            return stream.hold(self._listed(file, target.query), self._clock())
+        return again
 
     def statistics(self) -> WowzaStatistics:
         """Counted when asked."""
@@ -395,6 +411,11 @@ class LiveWowza(LiveSource):
         if self.address.port is not None:
             return self.address.port
         return 443 if scheme in ("https", "rtmps") else STOCK_PORT
+
+
+def is_list(file: str) -> bool:
+    """Whether a child is a media playlist."""
+    return is_child(file) and file.endswith(".m3u8")
 
 
 def ids_in(playlist: bytes) -> Ids:

@@ -32,6 +32,11 @@ MASTER_SECONDS = 300.0
 #: Seconds after a session was begun before a refusal is taken for the end of it, at first and at most: a segment that
 #: has left the window is a 404 as well, and each look costs the server a session.
 RENEW_AFTER, LONGEST_RENEW_AFTER = 1.0, 60.0
+#: Seconds behind its last new version for which a media playlist that is not there is shown all the same.  An encoder
+#: that comes back has Wowza take some 30 s until there is something to list, and hls.js gives up at the third 404.
+HOLD_SECONDS = 60.0
+#: Media playlists of one stream that are kept for that, and bytes of the largest: that of an hour and more.
+MAX_LISTS, MAX_HELD = 16, 65536
 #: Seconds for which a stream without a master playlist is not looked for again.
 MISSING_SECONDS = 1.0
 
@@ -75,6 +80,9 @@ class StreamNames:
     master: str = "playlist.m3u8"
     missing_until: float = -math.inf
     runs: Runs = field(factory=Runs)
+    #: The last version of each media playlist, and when it was new; those that are to be shown in the server's stead.
+    lists: OrderedDict[str, tuple[bytes, float]] = field(factory=OrderedDict)
+    held: set[str] = field(factory=set)
     lock: trio.Lock = field(factory=trio.Lock)
 
     def session_of(self, file: str) -> tuple[str, Session | None]:
@@ -122,6 +130,30 @@ class StreamNames:
         session.trust = min(LONGEST_RENEW_AFTER, 2 * session.trust)  # until one of its children is there
         session.stale = True
         return True
+
+    def note(self, listed: str, playlist: bytes, now: float) -> None:
+        """A version of a media playlist has come, or the last one once more."""
+        if len(playlist) > MAX_HELD or self.lists.get(listed, (b"", 0.0))[0] == playlist:
+            return
+        self.lists[listed] = playlist, now
+        self.lists.move_to_end(listed)
+        if len(self.lists) > MAX_LISTS:
+            self.lists.popitem(last=False)
+
+    def hold(self, listed: str, now: float) -> bool:
+        """A media playlist is not there: whether its last version is to be shown for it."""
+        _, new = self.lists.get(listed, (b"", -math.inf))
+        if now - new > HOLD_SECONDS:
+            return False
+        self.held.add(listed)
+        return True
+
+    def shown_for(self, listed: str) -> Known | None:
+        """What is shown for a media playlist this once."""
+        if listed not in self.held:
+            return None
+        self.held.discard(listed)
+        return Known(200, ((b"content-type", b"application/vnd.apple.mpegurl"),), self.lists[listed][0])
 
     def actual(self, file: str) -> tuple[str, str]:
         """What a canonical child is called in its session, and what its query must say there."""
