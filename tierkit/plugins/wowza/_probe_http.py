@@ -11,10 +11,10 @@ import trio
 from attrs import define, field, frozen
 
 from tierkit.codecs.hls_rewrite import children
-from tierkit.codecs.http1 import Headers, get
 from tierkit.http import ClientTimeouts, HttpClient
 from tierkit.plugin import Address, Network, RemoteProtocolError, Trust, UpstreamError
 
+from ._client import Answer
 from ._counters import product_in
 from ._probe_rows import Answers
 
@@ -83,17 +83,6 @@ class Target:
         return "/" + "/".join(each for each in (app, instance, stream, "playlist.m3u8") if each)
 
 
-@frozen
-class _Got:
-    url: Address
-    status: int
-    headers: Headers
-    body: bytes
-
-    def text(self, name: bytes) -> str:
-        return (get(self.headers, name) or b"").decode("latin-1")
-
-
 @define
 class HttpProbe:
     """Asks the streaming port."""
@@ -135,7 +124,7 @@ class HttpProbe:
         except (UpstreamError, RemoteProtocolError) as error:
             self.answers.cannot(_told(error), *_KEYS)
 
-    async def _children(self, first: _Got, second: _Got) -> None:
+    async def _children(self, first: Answer, second: Answer) -> None:
         names = [[child.uri for child in children(each.body) if child.tag in _LISTS] for each in (first, second)]
         if not names[0]:
             self.answers.cannot("the master playlist names no children", *_KEYS)
@@ -167,7 +156,7 @@ class HttpProbe:
             said = "others, but for the ids the same" if plain[0] == plain[1] else "others"
         self.answers.say("session-names-twice", said)
 
-    async def _conditions(self, master: _Got, playlist: _Got) -> None:
+    async def _conditions(self, master: Answer, playlist: Answer) -> None:
         said = []
         for name, path in (("master", master), ("media playlist", playlist)):
             got = await self._ask(path.url.path, path.url.query, method="HEAD")
@@ -250,7 +239,7 @@ class HttpProbe:
 
     # --- asking ----------------------------------------------------------------------------------
 
-    async def _ask_url(self, base: Address, uri: str, *, whole: bool = True) -> _Got:
+    async def _ask_url(self, base: Address, uri: str, *, whole: bool = True) -> Answer:
         """A child by its URI, on this server alone."""
         here = f"{base.scheme}://{base.authority}"
         try:
@@ -270,22 +259,22 @@ class HttpProbe:
         method: str = "GET",
         whole: bool = True,
         client: HttpClient | None = None,
-    ) -> _Got:
+    ) -> Answer:
         """One request; the body too, unless `whole` is False: then its beginning at most."""
         url = self.target.base.with_(path=path, query=query)
         headers = [(b"User-Agent", b"tierkit"), (b"Accept", b"*/*"), *fields]
         with trio.move_on_after(DEADLINE):
             async with (client or self._http).request(method, url, headers, trust=self.trust) as response:
                 body = await (response.read(PLAYLIST) if whole else response.read_some(PIECE))
-                return _Got(url, response.status, response.headers, body)
+                return Answer(url, response.status, response.headers, body)
         raise UpstreamError(f"{url.scheme}://{url.authority}", f"has not answered within {DEADLINE:g} s")
 
 
-def _cache(got: _Got) -> str:
+def _cache(got: Answer) -> str:
     return got.text(b"cache-control") or "none"
 
 
-def _fields(got: _Got) -> str:
+def _fields(got: Answer) -> str:
     return ", ".join(f"{name.decode()} {got.text(name)}" for name in _OF_INTEREST if got.text(name)) or "none"
 
 
