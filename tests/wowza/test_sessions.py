@@ -14,7 +14,7 @@ from tierkit import Address
 from tierkit.events import Event, UpstreamFound
 from tierkit.plugin import Known, UpstreamError
 from tierkit.plugins.wowza import LiveWowza, Wowza
-from tierkit.plugins.wowza._sessions import HOLD_SECONDS, LONGEST_RENEW_AFTER, MASTER_SECONDS, MAX_STREAMS
+from tierkit.plugins.wowza._sessions import HOLD_SECONDS, LONGEST_RENEW_AFTER, MASTER_SECONDS, MAX_LISTS, MAX_STREAMS
 
 HTTP = ("http", "https")
 MASTER = "/live/s/playlist.m3u8"
@@ -141,6 +141,33 @@ async def test_a_session_that_ended_with_its_stream_is_begun_anew_when_that_is_b
     assert (await viewer.get(CHUNKLIST))[0] == 404
     server.on_air = True
     await trio.sleep(2)
+    assert (await viewer.get(CHUNKLIST))[0] == 200
+
+
+async def test_what_was_to_be_shown_and_was_not_is_not_shown_hours_later(autojump_clock: MockClock) -> None:
+    """A session begun anew did not help, so nobody was shown the last playlist; it must not turn up afterwards."""
+    server = Server(sessions)
+    viewer = Viewer(server)
+    await viewer.get(MASTER)
+    await viewer.get(CHUNKLIST)
+    await trio.sleep(10)
+    answer = server.answer
+    server.answer = lambda path: (404, "") if "chunklist" in path else answer(path)  # type: ignore[method-assign]
+    server.alive.clear()
+    assert (await viewer.get(CHUNKLIST))[0] == 404
+    await trio.sleep(3600)
+    assert (await viewer.get(CHUNKLIST))[0] == 404
+
+
+async def test_what_was_to_be_shown_may_have_been_forgotten_meanwhile(autojump_clock: MockClock) -> None:
+    server = Server(sessions)
+    viewer = Viewer(server)
+    await viewer.get(MASTER)
+    await viewer.get(CHUNKLIST)
+    stream = viewer.source._streams.of("/live/s")
+    assert stream.hold("chunklist_b500000.m3u8?", trio.current_time())
+    for number in range(MAX_LISTS):
+        stream.note(f"chunklist_b{number}.m3u8?", b"#EXTM3U\n", trio.current_time())
     assert (await viewer.get(CHUNKLIST))[0] == 200
 
 

@@ -26,8 +26,9 @@ from tierkit.events import UpstreamFound
 from tierkit.plugin import Context, LiveSource, Origin, Source, hookimpl, option
 
 from ._administration import control_address, control_problem, open_administration
-from ._live import LiveWowza, WowzaStatistics
+from ._live import LiveWowza
 from ._paths import DEFAULT_INSTANCE
+from ._statistics import WowzaStatistics
 
 __all__ = ["LiveWowza", "Wowza", "WowzaStatistics"]
 

@@ -20,11 +20,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import trio
-from attrs import field, frozen
 
 from tierkit.codecs.hls_rewrite import children
 from tierkit.codecs.http1 import get
@@ -43,12 +41,13 @@ from tierkit.plugin import (
     UpstreamError,
 )
 
-from ._administration import Administration, AdministrationStatistics
-from ._known import KnownStream
+from ._administration import Administration
 from ._paths import DEFAULT_INSTANCE, application, short
 from ._sessions import MISSING_SECONDS, Mode, StreamNames, Streams
+from ._settings import Settings
+from ._statistics import MAX_TOLD, WowzaStatistics
 
-__all__ = ["LiveWowza", "WowzaStatistics"]
+__all__ = ["LiveWowza"]
 
 #: The port that carries RTMP and all HTTP streaming on a stock server.
 STOCK_PORT = 1935
@@ -56,69 +55,8 @@ STOCK_PORT = 1935
 KEPT = ("DVR",)
 #: What a child of low latency may be asked for besides (RFC 8216bis section 6.2.5).
 DIRECTIVES = ("_HLS_msn", "_HLS_part", "_HLS_skip")
-#: Streams that statistics tell of.
-MAX_TOLD = 200
 #: What is said of a session that is gone.
 GONE = frozenset({403, 404})
-
-
-class _Settings(Protocol):
-    """What of the recipe is asked for here."""
-
-    @property
-    def app(self) -> str: ...
-
-    @property
-    def instance(self) -> str: ...
-
-    @property
-    def http_port(self) -> int: ...
-
-    @property
-    def rtmp_port(self) -> int: ...
-
-    @property
-    def flash_version(self) -> str: ...
-
-    @property
-    def token(self) -> str: ...
-
-    @property
-    def signing_secret(self) -> str: ...
-
-    @property
-    def signing_prefix(self) -> str: ...
-
-    @property
-    def signing_algorithm(self) -> str: ...
-
-    @property
-    def signing_address(self) -> str: ...
-
-    @property
-    def tls(self) -> bool: ...
-
-    @property
-    def query(self) -> tuple[str, ...]: ...
-
-
-@frozen(kw_only=True)
-class WowzaStatistics:
-    """What one tier has found out about one Wowza, and what it costs it."""
-
-    #: By application, what the names of its children are made of.
-    modes: Mapping[str, str] = field(metadata={"merge": "last"})
-    #: Streams that have a session at the server now.
-    sessions: int = field(metadata={"merge": "sum"})
-    #: Sessions begun so far, and those of them that took the place of one that was gone.
-    begun: int = field(metadata={"merge": "sum"})
-    renewed: int = field(metadata={"merge": "sum"})
-    #: Master playlists that were answered from the session's, and not asked for.
-    masters_spared: int = field(metadata={"merge": "sum"})
-    #: What its control ports tell; None where none is asked.
-    control: AdministrationStatistics | None = field(default=None, metadata={"merge": "last"})
-    #: The streams that it says it has, at most `MAX_TOLD` of them.
-    streams: tuple[KnownStream, ...] = field(default=(), metadata={"merge": "last"})
 
 
 class LiveWowza(LiveSource):
@@ -126,7 +64,7 @@ class LiveWowza(LiveSource):
 
     def __init__(
         self,
-        recipe: _Settings,
+        recipe: Settings,
         name: str,
         address: Address,
         *,
@@ -248,7 +186,7 @@ class LiveWowza(LiveSource):
     def lane(self, path: str) -> str:
         """A stream: one connection carries it.  What is asked for before it is there would hold the others up."""
         folder, file, master = self._split(path)
-        return "" if "_HLS_" in master or not (is_child(file) or file.endswith(".m3u8")) else folder
+        return "" if "_HLS_" in master or not is_hls(file) else folder
 
     # --- sessions --------------------------------------------------------------------------------
 
@@ -256,20 +194,19 @@ class LiveWowza(LiveSource):
         """See to it that a stream has its session; answers a master playlist that a session began with."""
         folder, file, master = self._split(path)
         self._check(folder)
-        known = self._streams.get(folder)
-        if known is not None and (held := known.shown_for(self._listed(file, path.partition("?")[2]))) is not None:
+        known, listed = self._streams.get(folder), self._listed(file, path.partition("?")[2])
+        if known is not None and (held := known.shown_for(listed, self._clock())) is not None:
             return held
         mode = self._streams.mode(application(folder))
-        if mode is Mode.PLAIN or folder.count("/") < 2 or not (is_child(file) or file.endswith(".m3u8")):
+        if mode is Mode.PLAIN or folder.count("/") < 2 or not is_hls(file):
             return None
         stream = self._streams.of(folder)
         if is_child(file):
             of, session = stream.session_of(file)
             if session is None or session.stale:
                 begun = await self._master(folder, stream, of, fetch)
-                listed = self._listed(file, path.partition("?")[2])
-                if begun is not None and begun.status != 200 and stream.hold(listed, self._clock()):
-                    return stream.shown_for(listed)
+                if begun is not None and begun.status != 200:
+                    return stream.last(listed, self._clock())
             return None
         stream.master = master
         session = stream.sessions.get(master)
@@ -411,6 +348,11 @@ class LiveWowza(LiveSource):
         if self.address.port is not None:
             return self.address.port
         return 443 if scheme in ("https", "rtmps") else STOCK_PORT
+
+
+def is_hls(file: str) -> bool:
+    """Whether a file is of HLS: a master playlist, or what one lists."""
+    return is_child(file) or file.endswith(".m3u8")
 
 
 def is_list(file: str) -> bool:

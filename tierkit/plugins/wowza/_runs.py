@@ -8,20 +8,19 @@ of whatever else is on the way.  The mark ``_r1`` means nothing to the server, s
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 
 from attrs import define, field
 
+from tierkit.codecs.hls_epoch import MAX_LAG, NEAR_START
 from tierkit.codecs.hls_renumber import renumbered, window
 from tierkit.codecs.wowza_names import pattern
+
+from ._newest import Newest
 
 __all__ = ["Run", "Runs"]
 
 #: Media playlists of one stream whose numbers are followed.
 MAX_LISTS = 64
-#: A first number up to this is one of a run that has just begun; further behind than this is no older copy.  As
-#: `codecs.hls_epoch` has them, which decides the same without knowing that one server counts for all.
-NEAR_START, MAX_LAG = 8, 12
 #: Numbers by which a copy that was under way for longer may be behind, however near the start.
 LATE = 2
 _MARK = re.compile(r"_r([0-9]{1,9})(?=_[0-9#]+(?:_m3u8)?\.)")
@@ -54,9 +53,9 @@ class Run:
 class Runs:
     """One stream's."""
 
-    _lists: OrderedDict[str, Run] = field(factory=OrderedDict)
+    _lists: Newest[str, Run] = field(factory=lambda: Newest(MAX_LISTS))
     #: By patterns of segments: how many runs there were before the one that they were listed in last.
-    _before: OrderedDict[str, int] = field(factory=OrderedDict)
+    _before: Newest[str, int] = field(factory=lambda: Newest(4 * MAX_LISTS))
 
     def shown(self, file: str, playlist: bytes) -> tuple[bytes, int]:
         """A media playlist as viewers see it, but for its names; and how many runs there were before this one."""
@@ -65,9 +64,8 @@ class Runs:
             return playlist, 0
         run = self._lists.get(file)
         if run is None:
-            run = self._lists[file] = Run(listed.first, listed.end)
-            if len(self._lists) > MAX_LISTS:
-                self._lists.popitem(last=False)
+            run = Run(listed.first, listed.end)
+            self._lists.put(file, run)
         run.follow(listed.first, listed.end)
         if not run.before:
             return playlist, 0
@@ -78,10 +76,7 @@ class Runs:
         of, number = pattern(plain)
         if not number:
             return plain
-        self._before[of] = before
-        self._before.move_to_end(of)
-        if len(self._before) > 4 * MAX_LISTS:
-            self._before.popitem(last=False)
+        self._before.put(of, before)
         return of.replace("_#", f"_r{before}_{number}", 1) if before else plain
 
     def unmarked(self, file: str) -> tuple[str, bool]:

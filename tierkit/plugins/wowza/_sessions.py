@@ -17,6 +17,7 @@ from tierkit.codecs.hls_uris import with_pairs
 from tierkit.codecs.wowza_names import SESSION_PARAMETER, Ids, canonical, filled, ids_of, kept_query, named, pattern
 from tierkit.plugin import Known
 
+from ._newest import Newest
 from ._runs import Runs
 
 __all__ = ["MASTER_SECONDS", "MISSING_SECONDS", "Mode", "Session", "StreamNames", "Streams"]
@@ -75,13 +76,13 @@ class StreamNames:
     #: By master playlist, its file and query: a stream is played live and from its past (``?DVR``) by two of them.
     sessions: OrderedDict[str, Session] = field(factory=OrderedDict)
     #: Canonical patterns of children, the session that they are of, and what they are called in it.
-    names: OrderedDict[str, tuple[Session, str]] = field(factory=OrderedDict)
+    names: Newest[str, tuple[Session, str]] = field(factory=lambda: Newest(MAX_NAMES))
     #: The master playlist that was asked for last: by it a session is begun for a child that nobody has told of.
     master: str = "playlist.m3u8"
     missing_until: float = -math.inf
     runs: Runs = field(factory=Runs)
     #: The last version of each media playlist, and when it was new; those that are to be shown in the server's stead.
-    lists: OrderedDict[str, tuple[bytes, float]] = field(factory=OrderedDict)
+    lists: Newest[str, tuple[bytes, float]] = field(factory=lambda: Newest(MAX_LISTS))
     held: set[str] = field(factory=set)
     lock: trio.Lock = field(factory=trio.Lock)
 
@@ -96,24 +97,23 @@ class StreamNames:
 
     def begin(self, master: str, ids: Ids, known: Known | None, now: float) -> None:
         """Another session stands behind a master playlist from now on."""
-        before, names = self.sessions.get(master), dict(self.names)
-        self.end(master)
+        before = self.sessions.get(master)
         session = Session(ids, now, known, trust=RENEW_AFTER if before is None else before.trust)
-        self.sessions[master] = session
         # Players go on with what they know, and the server spells names as it did: only the ids are others.
         if before is not None and bool(before.ids.session) == bool(ids.session):
-            for of, (told, actual) in names.items():
+            for of, (told, actual) in self.names.items():
                 if told is before:
                     self.names[of] = session, _with(actual, before.ids, ids)
+        self.end(master)
+        self.sessions[master] = session
         while len(self.sessions) > MAX_MASTERS:
             self.end(next(iter(self.sessions)))
 
-    def end(self, master: str) -> Session | None:
-        """Forget a session, and what its children are called; returns it."""
+    def end(self, master: str) -> None:
+        """Forget a session, and what its children are called."""
         ended = self.sessions.pop(master, None)
         for of in [of for of, (session, _) in self.names.items() if session is ended]:
             del self.names[of]
-        return ended
 
     def judge(self, file: str, query: str, *, refused: bool, now: float) -> bool:
         """What came of asking for a child by its name in a session; True where it is to be asked for once more."""
@@ -135,25 +135,28 @@ class StreamNames:
         """A version of a media playlist has come, or the last one once more."""
         if len(playlist) > MAX_HELD or self.lists.get(listed, (b"", 0.0))[0] == playlist:
             return
-        self.lists[listed] = playlist, now
-        self.lists.move_to_end(listed)
-        if len(self.lists) > MAX_LISTS:
-            self.lists.popitem(last=False)
+        self.lists.put(listed, (playlist, now))
+
+    def last(self, listed: str, now: float) -> Known | None:
+        """The last version of a media playlist, while that may be shown for one that is not there."""
+        playlist, new = self.lists.get(listed, (b"", -math.inf))
+        if now - new > HOLD_SECONDS:
+            return None
+        return Known(200, ((b"content-type", b"application/vnd.apple.mpegurl"),), playlist)
 
     def hold(self, listed: str, now: float) -> bool:
-        """A media playlist is not there: whether its last version is to be shown for it."""
-        _, new = self.lists.get(listed, (b"", -math.inf))
-        if now - new > HOLD_SECONDS:
+        """A media playlist is not there: whether its last version is to be shown when it is asked for next."""
+        if self.last(listed, now) is None:
             return False
         self.held.add(listed)
         return True
 
-    def shown_for(self, listed: str) -> Known | None:
+    def shown_for(self, listed: str, now: float) -> Known | None:
         """What is shown for a media playlist this once."""
         if listed not in self.held:
             return None
         self.held.discard(listed)
-        return Known(200, ((b"content-type", b"application/vnd.apple.mpegurl"),), self.lists[listed][0])
+        return self.last(listed, now)
 
     def actual(self, file: str) -> tuple[str, str]:
         """What a canonical child is called in its session, and what its query must say there."""
@@ -170,11 +173,7 @@ class StreamNames:
         # What was under way when a session was begun anew is of the one before, and of none.
         for session in self.sessions.values() if ids else ():
             if (session.ids.session, session.ids.query) == (ids.session, ids.query):
-                of = pattern(plain)[0]
-                self.names[of] = session, pattern(file)[0]
-                self.names.move_to_end(of)
-                if len(self.names) > MAX_NAMES:
-                    self.names.popitem(last=False)
+                self.names.put(pattern(plain)[0], (session, pattern(file)[0]))
         return plain
 
     def rewritten(self, file: str, playlist: bytes, kept: tuple[str, ...]) -> bytes:
@@ -208,7 +207,7 @@ class Streams:
     """All streams of one server that were asked for lately; its length is the number of sessions."""
 
     def __init__(self) -> None:
-        self._streams: OrderedDict[str, StreamNames] = OrderedDict()
+        self._streams = Newest[str, StreamNames](MAX_STREAMS)
         self.modes: dict[str, Mode] = {}
 
     def __len__(self) -> int:
@@ -220,12 +219,8 @@ class Streams:
 
     def of(self, folder: str) -> StreamNames:
         """One stream, known from now on; the one that was asked for longest ago is forgotten."""
-        found = self._streams.get(folder)
-        if found is None:
-            found = self._streams[folder] = StreamNames()
-            while len(self._streams) > MAX_STREAMS:
-                self._streams.popitem(last=False)
-        self._streams.move_to_end(folder)
+        found = self._streams.get(folder) or StreamNames()
+        self._streams.put(folder, found)
         return found
 
     def mode(self, app: str) -> Mode:
