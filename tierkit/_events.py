@@ -8,12 +8,19 @@ What happens more often is counted in plain ints and read by whoever scrapes.
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import NOTHING, evolve, field, fields, frozen
 
 from ._address import Address
 
 __all__ = [
     "Event",
+    "GraphReady",
+    "GraphLeaving",
+    "GraphStopped",
+    "Reread",
     "TierStarted",
     "TierStopped",
     "TierFailed",
@@ -29,8 +36,14 @@ __all__ = [
     "UpstreamLost",
     "UpstreamBack",
     "UpstreamFound",
+    "UpstreamChosen",
     "AcceptPaused",
+    "AccessLogFailed",
+    "AccessLogBack",
     "CertificateKept",
+    "CertificateTaken",
+    "Purged",
+    "Kicked",
     "LoopBlocked",
     "PluginFailed",
     "StreamFault",
@@ -41,16 +54,86 @@ __all__ = [
 ]
 
 
+EventT = TypeVar("EventT", bound="Event")
+
+
+def _peer(default: Any = NOTHING) -> Any:
+    """A field that may hold somebody's address: no other does, so that it can be told in part or not at all."""
+    return field(default=default, metadata={"address": True})
+
+
 @frozen(kw_only=True)
 class Event:
-    """The root of all events.  `tier` is the tier's name, empty for what concerns the whole process."""
+    """The root of all events.  `tier` is the tier's name, empty for what concerns the whole process.
+
+    Addresses of viewers and publishers stand in fields called `peer`, or marked by ``metadata={"address": True}``, and
+    nowhere else: a `text` takes them from there.
+    """
 
     tier: str = ""
+
+    def masked(self: EventT, show: Callable[[str], str]) -> EventT:
+        """The event as it may be told where `show` says how much of an address may be."""
+        told = {
+            each.name: show(value)
+            for each in fields(type(self))
+            if (each.name == "peer" or "address" in each.metadata) and isinstance(value := getattr(self, each.name), str)
+        }
+        return evolve(self, **told) if told else self
 
     @property
     def text(self) -> str:
         """One line for a person."""
         return type(self).__name__
+
+
+@frozen(kw_only=True)
+class GraphReady(Event):
+    """Every tier of this process accepts connections, `seconds` after the process has begun with them."""
+
+    version: str
+    tiers: tuple[str, ...]
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return f"tierkit {self.version} is ready after {self.seconds:.1f} s: {', '.join(self.tiers)}"
+
+
+@frozen(kw_only=True)
+class GraphLeaving(Event):
+    """The process was told to end, `by` what: it drains, or, told again, drops everybody."""
+
+    by: str
+    drops: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"told to end by {self.by}" + (" again: everybody is dropped" if self.drops else "")
+
+
+@frozen(kw_only=True)
+class GraphStopped(Event):
+    """Every tier of this process has stopped, `seconds` after they were ready."""
+
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return f"everything has stopped, after {self.seconds:.0f} s"
+
+
+@frozen(kw_only=True)
+class Reread(Event):
+    """By SIGHUP: certificates were read again, of which `kept` listeners could not take theirs; logs were opened anew."""
+
+    listeners: int
+    kept: int = 0
+
+    @property
+    def text(self) -> str:
+        kept = f", {self.kept} of them keep what they had" if self.kept else ""
+        return f"told by SIGHUP to read certificates and open logs again: {self.listeners} listeners{kept}"
 
 
 @frozen(kw_only=True)
@@ -100,7 +183,7 @@ class Draining(Event):
 
 @frozen(kw_only=True)
 class _OfConnection(Event):
-    peer: str
+    peer: str = _peer()
     stream: str = ""
 
 
@@ -151,7 +234,7 @@ class StreamStarted(Event):
     """A stream is on air at this tier, `origin` telling from where."""
 
     stream: str
-    origin: str = ""
+    origin: str = _peer("")
 
     @property
     def text(self) -> str:
@@ -301,6 +384,74 @@ class UpstreamFound(Event):
 
 
 @frozen(kw_only=True)
+class UpstreamChosen(Event):
+    """An upstream has failed, and this one is asked first from now on."""
+
+    upstream: str
+    instead_of: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: upstream {self.upstream} is asked first, while {self.instead_of} fails"
+
+
+@frozen(kw_only=True)
+class AccessLogFailed(Event):
+    """The access log cannot be written; its lines are lost, and counted, until it can be."""
+
+    file: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        return f"access log {self.file}: {self.reason}: lines are lost until that is mended"
+
+
+@frozen(kw_only=True)
+class AccessLogBack(Event):
+    """An access log is written again; `lost` lines were not written since it failed."""
+
+    file: str
+    lost: int
+
+    @property
+    def text(self) -> str:
+        return f"access log {self.file} is written again: {self.lost} lines are lost"
+
+
+@frozen(kw_only=True)
+class Purged(Event):
+    """By the control address, somebody at `peer` has had tiers forget what matches; None where one has failed."""
+
+    peer: str = _peer()
+    pattern: str
+    soft: bool = False
+    objects: tuple[tuple[str, int | None], ...] = ()
+
+    @property
+    def text(self) -> str:
+        how = "purged softly" if self.soft else "purged"
+        return f"{self.peer} has {how} {self.pattern}: {_told(self.objects)}"
+
+
+@frozen(kw_only=True)
+class Kicked(Event):
+    """By the control address, somebody at `peer` has had tiers close connections; None where one has failed."""
+
+    peer: str = _peer()
+    pattern: str
+    connections: tuple[tuple[str, int | None], ...] = ()
+
+    @property
+    def text(self) -> str:
+        return f"{self.peer} has kicked {self.pattern}: {_told(self.connections)}"
+
+
+def _told(counts: tuple[tuple[str, int | None], ...]) -> str:
+    return ", ".join(f"{name} {'failed' if count is None else count}" for name, count in counts)
+
+
+@frozen(kw_only=True)
 class AcceptPaused(Event):
     """No descriptor is free: accepting pauses for `seconds`; the tier lives on."""
 
@@ -325,6 +476,17 @@ class CertificateKept(Event):
 
 
 @frozen(kw_only=True)
+class CertificateTaken(Event):
+    """A certificate file has changed, and is shown to whoever connects from now on."""
+
+    address: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: {self.address} has taken its new certificate"
+
+
+@frozen(kw_only=True)
 class LoopBlocked(Event):
     """The event loop stood still for `seconds` inside one step of `task`: everybody waited."""
 
@@ -342,11 +504,20 @@ class LoopBlocked(Event):
 
 @frozen(kw_only=True)
 class PluginFailed(Event):
-    """A plugin has failed to load, or one of its observers raised; the others go on."""
+    """A plugin has failed to load, or one of its observers raised; the others go on.
+
+    An authoriser that has failed at somebody tells who, as `peer`, and what it has `denied` him for that; `count` of
+    them since the last such event.
+    """
 
     plugin: str
     reason: str
+    peer: str = _peer("")
+    denied: str = ""
+    count: int = 1
 
     @property
     def text(self) -> str:
-        return f"plugin {self.plugin}: {self.reason}"
+        denied = f"; {self.peer} may not {self.denied} for that" if self.denied else ""
+        more = f" ({self.count} times)" if self.count > 1 else ""
+        return f"plugin {self.plugin}: {self.reason}{denied}{more}"

@@ -65,6 +65,7 @@ class UpstreamSet(Upstreams):
             only its own keys).
         clock: seconds, monotonic.
         jitter: gives numbers in [0, 1); edges that lost an upstream together must not return together.
+        chosen: told who is asked first from now on, and who has failed, where upstreams are in order.
     """
 
     def __init__(
@@ -74,8 +75,12 @@ class UpstreamSet(Upstreams):
         policy: str = "ordered",
         clock: Callable[[], float],
         jitter: Callable[[], float],
+        chosen: Callable[[str, str], None] = lambda name, instead_of: None,
     ) -> None:
         self._all = tuple(candidates)
+        self._chosen = chosen
+        #: Who is asked first, as far as it was told: not the one whose rest is over and that fails again.
+        self._first = self._all[0].name if self._all else ""
         self._hashed = policy == "hash"
         self._clock = clock
         self._jitter = jitter
@@ -111,11 +116,23 @@ class UpstreamSet(Upstreams):
         # Half fixed, half drawn: never at once, never all together.
         rest *= 0.5 + 0.5 * self._jitter()
         health.until = self._clock() + rest
+        if not self._hashed and candidate.name == self._first:
+            self._choose_instead_of(candidate.name)
         return rest
+
+    def _choose_instead_of(self, failed: str) -> None:
+        now = self._clock()
+        for each in self._all:
+            if each.name != failed and self._health[each.name].until <= now:
+                self._first = each.name
+                self._chosen(each.name, failed)
+                return
 
     def succeeded(self, candidate: Candidate) -> None:
         health = self._of(candidate)
         health.failures, health.until, health.reason = 0, 0.0, ""
+        if candidate.name != self._first and candidate.name in self.names[: self.names.index(self._first)]:
+            self._first = candidate.name  # it is preferred, and back: that event says it all
 
     def delay(self, candidate: Candidate) -> float:
         return max(0.0, self._of(candidate).until - self._clock())

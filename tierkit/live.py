@@ -208,7 +208,7 @@ class Stream:
             silent = self._streams.clock() - old.last
             takeover = takeover_of(takeover)
             if takeover == "never" or (takeover == "stale" and silent < STALE):
-                raise Busy(f"{self.name} is published by {old.publisher} already: end that, or choose another name")
+                raise Busy(f"{self.name} is published already: end that, or choose another name")
             old.end("another publisher has taken its name over")
             if old.on_end is not None:
                 old.on_end()
