@@ -27,7 +27,9 @@ LEVELS = {
     "codecs": 1,
     "codecs.": 1,
     "_address": 1,
+    "_accesslog": 1,
     "_authorise": 1,
+    "_masking": 1,
     "_networks": 1,
     "_events": 1,
     "_ports": 1,
@@ -46,6 +48,8 @@ LEVELS = {
     "_upstream": 3,
     "_limits": 3,
     "_blob": 3,
+    "_logfile": 3,
+    "_logwriter": 3,
     "_store": 3,
     "_fanout": 3,
     "_net": 3,
@@ -90,7 +94,7 @@ ADVICE = (
 )
 
 MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
-MODEL |= {"_recipe", "_restream"}
+MODEL |= {"_recipe", "_restream", "_accesslog", "_masking"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"access", "http", "rtmp", "live", "off_air", "packaging", "websocket"}

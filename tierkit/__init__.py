@@ -19,6 +19,7 @@ General layout, lowest first (tests/test_layers.py enforces it):
 for those who test them.
 """
 
+from ._accesslog import AccessLog as AccessLog
 from ._address import Address as Address
 from ._address import Certificate as Certificate
 from ._address import Listener as Listener

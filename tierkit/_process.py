@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 import trio
 from attrs import evolve
 
+from ._accesslog import AccessRecorder
 from ._address import Address
 from ._events import Event, PluginFailed
+from ._logwriter import AccessLogs
 from ._model import Graph, Node
 from ._plugin import Candidate, Context, Observer, Shared, Upstreams
 from ._ports import Network
@@ -64,6 +66,8 @@ class Process:
         self._bound: dict[str, tuple[Address, ...]] = {n: tuple(a) for n, a in (elsewhere or {}).items()}
         self._shared: dict[type[Shared], Shared] = {}
         self._limiter = trio.CapacityLimiter(THREADS) if threads else None
+        self.access_logs = AccessLogs(graph.access_log, graph.viewer_addresses, self.emit, self.run_sync)
+        self._recorders: dict[str, AccessRecorder | None] = {}
 
     def emit(self, event: Event) -> None:
         """Tell every observer; one that raises is told to the others, and stays."""
@@ -75,6 +79,15 @@ class Process:
                     continue  # its report of a report's failure would never end
                 name = getattr(observer, "__qualname__", None) or type(observer).__qualname__
                 self.emit(PluginFailed(plugin=f"observer {name}", reason=f"{type(error).__name__}: {error}"))
+
+    def open_access_logs(self) -> None:
+        """Make ready to log what each tier is asked for.  Raises GraphError where a file cannot be opened."""
+        for node in self.graph.running:
+            self._recorders[node.name] = self.access_logs.recorder(node.name, node.site)
+
+    def access_log(self, tier: str) -> AccessRecorder | None:
+        """Where a tier notes what it is asked for; None where there is no access log."""
+        return self._recorders.get(tier)
 
     def bound(self, name: str, addresses: Sequence[Address]) -> None:
         """Note what a tier is really bound to, in a form that can be dialled."""
@@ -121,6 +134,7 @@ class TierContext(Context):
         self.clock = process.clock
         self.streams: MutableMapping[str, Any] = {}
         self.push: tuple[Candidate, ...] = ()
+        self.access_log = process.access_log(tier)
         self._process = process
 
     def shared(self, kind: type[SharedT]) -> SharedT:

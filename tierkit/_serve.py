@@ -86,6 +86,7 @@ class GraphHandle(Handle):
                 "descriptors": plain(process.network.descriptors),
                 "long_steps": self._watch.long_steps,
                 "longest_step": self._watch.longest,
+                "access_log": plain(process.access_logs.statistics()),
             },
             "tiers": {
                 name: {
@@ -109,6 +110,10 @@ class GraphHandle(Handle):
     def emit(self, event: Event) -> None:
         """Tell the observers; never blocks, never raises."""
         self._process.emit(event)
+
+    def reopen_logs(self) -> None:
+        """Open access logs anew, whose files were moved."""
+        self._process.access_logs.reopen()
 
     def reload_certificates(self) -> list[str]:
         """Read every certificate file again; returns a line for each that is no good and was not taken."""
@@ -193,6 +198,7 @@ async def open_graph(
     companions = registry.companions()
     for each in registry.failures:
         process.emit(PluginFailed(plugin=each.plugin, reason=each.reason))
+    process.open_access_logs()
     doors = await _open_all(process, known)
     tiers = {node.name: LiveTier(process, node, doors[node.name], drain=drain) for node in graph.running}
     watch = LoopWatch(process.emit)
@@ -204,6 +210,7 @@ async def open_graph(
     try:
         async with trio.open_nursery() as background:
             process.background = background
+            background.start_soon(process.access_logs.run, name="writes access logs")
             async with trio.open_nursery() as running, AsyncExitStack() as stack:
                 try:
                     for tier in tiers.values():
@@ -221,6 +228,7 @@ async def open_graph(
         trio.lowlevel.remove_instrument(watch)
         for door in chain.from_iterable(doors.values()):
             door.close()
+        process.access_logs.close()
     if failure is not None:
         raise failure
 
