@@ -30,6 +30,8 @@ LEVELS = {
     "_accesslog": 1,
     "_authorise": 1,
     "_masking": 1,
+    "_because": 1,
+    "_merge": 1,
     "_networks": 1,
     "_events": 1,
     "_ports": 1,
@@ -59,6 +61,8 @@ LEVELS = {
     "_reasons": 3,
     "_sockets": 3,
     "_tls": 3,
+    "_notable": 2,
+    "_traffic": 2,
     "_process": 4,
     "_sources": 4,
     "_watch": 4,
@@ -69,6 +73,7 @@ LEVELS = {
     "_run": 7,
     "": 8,  # tierkit/__init__.py
     "access": 9,
+    "history": 9,
     "http": 9,
     "rtmp": 9,
     "live": 9,
@@ -94,10 +99,10 @@ ADVICE = (
 )
 
 MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
-MODEL |= {"_recipe", "_restream", "_accesslog", "_masking"}
+MODEL |= {"_recipe", "_restream", "_because", "_merge", "_accesslog", "_masking"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
-KITS = {"access", "http", "rtmp", "live", "off_air", "packaging", "websocket"}
+KITS = {"access", "history", "http", "rtmp", "live", "off_air", "packaging", "websocket"}
 #: Modules that gather public names from everywhere below `tierkit` itself and hold no logic.
 REEXPORTS = {"", "plugin", "events"}
 #: What a plugin may import of tierkit besides the kits and the codecs.

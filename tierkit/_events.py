@@ -9,7 +9,7 @@ What happens more often is counted in plain ints and read by whoever scrapes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from attrs import NOTHING, evolve, field, fields, frozen
 
@@ -70,6 +70,9 @@ class Event:
     nowhere else: a `text` takes them from there.
     """
 
+    #: How urgent it is: "warning" is for the morning, "error" for the night.
+    level: ClassVar[Literal["info", "warning", "error"]] = "info"
+
     tier: str = ""
 
     def masked(self: EventT, show: Callable[[str], str]) -> EventT:
@@ -77,7 +80,8 @@ class Event:
         told = {
             each.name: show(value)
             for each in fields(type(self))
-            if (each.name == "peer" or "address" in each.metadata) and isinstance(value := getattr(self, each.name), str)
+            if (each.name == "peer" or "address" in each.metadata)
+            and isinstance(value := getattr(self, each.name), str)
         }
         return evolve(self, **told) if told else self
 
@@ -125,7 +129,7 @@ class GraphStopped(Event):
 
 @frozen(kw_only=True)
 class Reread(Event):
-    """By SIGHUP: certificates were read again, of which `kept` listeners could not take theirs; logs were opened anew."""
+    """By SIGHUP: certificates were read again, which `kept` listeners could not take, and logs were opened anew."""
 
     listeners: int
     kept: int = 0
@@ -161,6 +165,8 @@ class TierStopped(Event):
 @frozen(kw_only=True)
 class TierFailed(Event):
     """A tier itself has failed; its supervisor decides what becomes of the process."""
+
+    level = "error"
 
     reason: str
 
@@ -257,6 +263,8 @@ class StreamEnded(Event):
 class StreamFault(Event):
     """Something went wrong inside one stream that did not end it: a packager that had to start again."""
 
+    level = "warning"
+
     stream: str
     reason: str
 
@@ -286,6 +294,8 @@ class RecordingFailed(Event):
     0 stands for a folder that was not there at the start: it is tried when a stream begins.
     """
 
+    level = "warning"
+
     stream: str
     file: str
     reason: str
@@ -300,6 +310,8 @@ class RecordingFailed(Event):
 @frozen(kw_only=True)
 class RecordingLeft(Event):
     """A file that nobody finishes: whoever wrote it has ended in the middle.  It plays as it is."""
+
+    level = "warning"
 
     file: str
     bytes: int
@@ -316,6 +328,8 @@ class RecordingLeft(Event):
 class ConnectionFailed(_OfConnection):
     """One connection has ended with an error; all others go on."""
 
+    level = "warning"
+
     reason: str
 
     @property
@@ -326,6 +340,8 @@ class ConnectionFailed(_OfConnection):
 @frozen(kw_only=True)
 class Refused(_OfConnection):
     """Somebody was turned away by a bound or an authoriser; `count` of them since the last such event."""
+
+    level = "warning"
 
     reason: str
     count: int = 1
@@ -340,6 +356,8 @@ class Refused(_OfConnection):
 class Dropped(_OfConnection):
     """A viewer or publisher was closed by us for `reason` (too slow, stalled, kicked)."""
 
+    level = "warning"
+
     reason: str
 
     @property
@@ -350,6 +368,8 @@ class Dropped(_OfConnection):
 @frozen(kw_only=True)
 class UpstreamLost(Event):
     """An upstream has failed; it is tried again in `retry_in` seconds."""
+
+    level = "warning"
 
     upstream: str
     reason: str
@@ -387,6 +407,8 @@ class UpstreamFound(Event):
 class UpstreamChosen(Event):
     """An upstream has failed, and this one is asked first from now on."""
 
+    level = "warning"
+
     upstream: str
     instead_of: str
 
@@ -398,6 +420,8 @@ class UpstreamChosen(Event):
 @frozen(kw_only=True)
 class AccessLogFailed(Event):
     """The access log cannot be written; its lines are lost, and counted, until it can be."""
+
+    level = "warning"
 
     file: str
     reason: str
@@ -455,6 +479,8 @@ def _told(counts: tuple[tuple[str, int | None], ...]) -> str:
 class AcceptPaused(Event):
     """No descriptor is free: accepting pauses for `seconds`; the tier lives on."""
 
+    level = "warning"
+
     reason: str
     seconds: float
 
@@ -466,6 +492,8 @@ class AcceptPaused(Event):
 @frozen(kw_only=True)
 class CertificateKept(Event):
     """A certificate file that has changed is no good: the listener goes on with the one before."""
+
+    level = "warning"
 
     address: str
     reason: str
@@ -490,6 +518,8 @@ class CertificateTaken(Event):
 class LoopBlocked(Event):
     """The event loop stood still for `seconds` inside one step of `task`: everybody waited."""
 
+    level = "warning"
+
     task: str
     seconds: float
     count: int = 1
@@ -509,6 +539,8 @@ class PluginFailed(Event):
     An authoriser that has failed at somebody tells who, as `peer`, and what it has `denied` him for that; `count` of
     them since the last such event.
     """
+
+    level = "error"
 
     plugin: str
     reason: str

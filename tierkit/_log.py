@@ -31,21 +31,6 @@ WINDOW = 1.0
 #: Kinds of repeats remembered at once; beyond it the oldest is told and forgotten.
 REMEMBERED = 1024
 
-_ERRORS = (events.TierFailed, events.PluginFailed)
-_WARNINGS = (
-    events.AcceptPaused,
-    events.AccessLogFailed,
-    events.CertificateKept,
-    events.ConnectionFailed,
-    events.Dropped,
-    events.LoopBlocked,
-    events.RecordingFailed,
-    events.RecordingLeft,
-    events.Refused,
-    events.StreamFault,
-    events.UpstreamChosen,
-    events.UpstreamLost,
-)
 #: Streams are few, and each of their events matters; viewers are many, and told by tier.
 _BY_STREAM = (
     events.PublisherJoined,
@@ -158,14 +143,9 @@ def log_observer(
             log = bound[event.tier] = logger.bind(tier=event.tier, **({"site": site} if site else {}))
         more = {"times": times} if times > 1 else {}
         fields = _fields(event) if as_json else {}
-        getattr(log, level(event))(type(event).__name__, text=event.text, **fields, **more)
+        getattr(log, event.level)(type(event).__name__, text=event.text, **fields, **more)
 
     return LogObserver(write, clock)
-
-
-def level(event: events.Event) -> str:
-    """ "error", "warning" or "info"; what a plugin's own events are is for it to say in their text."""
-    return "error" if isinstance(event, _ERRORS) else "warning" if isinstance(event, _WARNINGS) else "info"
 
 
 def _key(event: events.Event) -> tuple[object, ...]:

@@ -4,7 +4,7 @@
   the end in one piece (POSIX `write`, O_APPEND), so processes need not know of each other.  A pipe takes PIPE_BUF bytes
   in one piece and no more, so there a batch goes out in pieces of whole lines.
 * A pipe is opened and written without waiting: one that nobody reads loses lines, not viewers.
-* A disk that fills up in the middle of a batch leaves half a line; whatever is written next begins on a line of its own.
+* A disk that fills up in the middle of a batch leaves half a line; what is written next begins on a line of its own.
 * Where the name leads elsewhere than to what is open, it was moved (logrotate), and is opened anew.
 """
 

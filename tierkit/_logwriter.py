@@ -3,12 +3,12 @@
 Theory of operation:
 
 * A service notes what has ended by appending to a list: under a microsecond.  What is noted holds values alone.
-* Every `EVERY` seconds, or once half of `WAITING` is there, a thread makes the lines of a batch and appends them to the
-  files.  The event loop waits for none of that; the thread takes its share of the interpreter meanwhile.
-* The list is bounded: at most `WAITING` notes, of some 4 KB each where heads are as long as they may be, so 64 MB at the
-  very worst and a few MB at 20,000 usual requests a second.  What comes beyond that is lost, and counted.
-* A file that cannot be written is told once, when that begins and when it ends, with how many lines were lost; the count
-  of all that were stands in the statistics.
+* Every `EVERY` seconds, or once half of `WAITING` is there, a thread makes the lines of a batch and appends them to
+  the files.  The event loop waits for none of that; the thread takes its share of the interpreter meanwhile.
+* The list is bounded: at most `WAITING` notes, of some 4 KB each where heads are as long as they may be, so 64 MB at
+  the very worst and a few MB at 20,000 usual requests a second.  What comes beyond that is lost, and counted.
+* A file that cannot be written is told once, when that begins and when it ends, with how many lines were lost; the
+  count of all that were stands in the statistics.
 """
 
 from __future__ import annotations
@@ -167,7 +167,9 @@ class AccessLogs:
     def statistics(self) -> tuple[AccessLogStatistics, ...]:
         """Each file."""
         return tuple(
-            AccessLogStatistics(file=each.path, lines=each.lines, bytes=each.bytes, lost=each.lost, trouble=each.trouble)
+            AccessLogStatistics(
+                file=each.path, lines=each.lines, bytes=each.bytes, lost=each.lost, trouble=each.trouble
+            )
             for each in self._files.values()
         )
 

@@ -127,6 +127,11 @@ class Channels:
     def __len__(self) -> int:
         return len(self._channels)
 
+    @property
+    def bytes_kept(self) -> int:
+        """Bytes of all segments that are kept now."""
+        return sum(each.packager.window.bytes for each in self)
+
     def statistics(self) -> tuple[tuple[Stream, PackagerStatistics], ...]:
         """Each stream that is packaged, and what became of it."""
         return tuple((each.stream, each.packager.statistics()) for each in self)
@@ -137,7 +142,7 @@ class Channels:
         """Speak HTTP with one viewer."""
         self.connections += 1
         try:
-            await serve_http(connection, self.answer)
+            await serve_http(connection, self.answer, log=self._ctx.access_log)
         finally:
             self.connections -= 1
 

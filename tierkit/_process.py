@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
@@ -18,7 +19,9 @@ from ._accesslog import AccessRecorder
 from ._address import Address
 from ._events import Event, PluginFailed
 from ._logwriter import AccessLogs
+from ._masking import mask
 from ._model import Graph, Node
+from ._notable import Notable, Tally
 from ._plugin import Candidate, Context, Observer, Shared, Upstreams
 from ._ports import Network
 
@@ -63,6 +66,7 @@ class Process:
         self.started_at = time.time()
         self.background: trio.Nursery | None = None
         self._observers = list(observers)
+        self._notable = Notable()
         self._bound: dict[str, tuple[Address, ...]] = {n: tuple(a) for n, a in (elsewhere or {}).items()}
         self._shared: dict[type[Shared], Shared] = {}
         self._limiter = trio.CapacityLimiter(THREADS) if threads else None
@@ -71,6 +75,7 @@ class Process:
 
     def emit(self, event: Event) -> None:
         """Tell every observer; one that raises is told to the others, and stays."""
+        self._notable.note(event, time.time())
         for observer in self._observers:
             try:
                 observer(event)
@@ -88,6 +93,14 @@ class Process:
     def access_log(self, tier: str) -> AccessRecorder | None:
         """Where a tier notes what it is asked for; None where there is no access log."""
         return self._recorders.get(tier)
+
+    def tally(self, tier: str) -> Tally:
+        """How many a tier has closed and refused so far, and why."""
+        return self._notable.tally(tier)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The last events that are not viewers coming and going, newest last, as plain values."""
+        return self._notable.events(partial(mask, how=self.graph.viewer_addresses))
 
     def bound(self, name: str, addresses: Sequence[Address]) -> None:
         """Note what a tier is really bound to, in a form that can be dialled."""

@@ -21,14 +21,16 @@ import trio
 from ._address import Address
 from ._check import check
 from ._companion import ControlRoute, Handle
-from ._events import Event, PluginFailed
+from ._events import Event, GraphLeaving, GraphReady, GraphStopped, PluginFailed, Reread
 from ._model import Graph, Node
 from ._net import RealNetwork
 from ._plugin import Observer, Running
 from ._ports import Bound, Network
 from ._process import Process
+from ._process_figures import LoopDelay, ProcessStatistics, cpu_seconds, resident_bytes
 from ._registry import Registry
 from ._tier import LiveTier, open_doors
+from ._version import __version__
 from ._watch import LoopWatch
 from .errors import GraphError, ListenError
 
@@ -42,13 +44,23 @@ DRAIN_SECONDS = 20.0
 class GraphHandle(Handle):
     """A graph at work in this process; `open_graph` yields it."""
 
-    def __init__(self, process: Process, tiers: Mapping[str, LiveTier], registry: Registry, watch: LoopWatch) -> None:
+    def __init__(
+        self,
+        process: Process,
+        tiers: Mapping[str, LiveTier],
+        registry: Registry,
+        watch: LoopWatch,
+        delay: LoopDelay,
+        routes: Sequence[ControlRoute] = (),
+    ) -> None:
         self.graph = process.graph
         self.network = process.network
         self._process = process
         self._tiers = dict(tiers)
         self._registry = registry
         self._watch = watch
+        self._delay = delay
+        self._routes = tuple(routes)
 
     @property
     def ready(self) -> bool:
@@ -77,20 +89,12 @@ class GraphHandle(Handle):
 
     def statistics(self) -> dict[str, Any]:
         """Every `statistics()` of this process as plain values that JSON can carry."""
-        process = self._process
+        tiers = {name: tier.statistics() for name, tier in self._tiers.items()}
         return {
-            "process": {
-                "started_at": process.started_at,
-                "uptime": process.clock() - process.started,
-                "ready": self.ready,
-                "descriptors": plain(process.network.descriptors),
-                "long_steps": self._watch.long_steps,
-                "longest_step": self._watch.longest,
-                "access_log": plain(process.access_logs.statistics()),
-            },
+            "process": plain(self._figures(sum(each.socket_bytes for each in tiers.values()))),
             "tiers": {
                 name: {
-                    **plain(tier.statistics()),
+                    **plain(tiers[name]),
                     "figures": plain(tier.figures()),
                     "services": {key: plain(running.statistics()) for key, running in tier.running.items()},
                     # Services of one tier share its streams: what several tell alike is told once.
@@ -103,13 +107,36 @@ class GraphHandle(Handle):
             },
         }
 
+    def _figures(self, socket_bytes: int) -> ProcessStatistics:
+        process = self._process
+        return ProcessStatistics(
+            started_at=process.started_at,
+            uptime=process.clock() - process.started,
+            ready=self.ready,
+            descriptors=process.network.descriptors,
+            long_steps=self._watch.long_steps,
+            longest_step=self._watch.longest,
+            loop_delay=self._delay.statistics(),
+            cpu_seconds=cpu_seconds(),
+            resident_bytes=resident_bytes(),
+            memfd_bytes=process.network.descriptors.memfd_bytes,
+            socket_bytes=socket_bytes,
+            events=process.events(),
+            access_log=process.access_logs.statistics(),
+        )
+
     def control_routes(self) -> tuple[ControlRoute, ...]:
-        """The control routes that the loaded plugins bring."""
-        return tuple(self._registry.control_routes())
+        """The control routes that the loaded plugins and the companions bring."""
+        return (*self._registry.control_routes(), *self._routes)
 
     def emit(self, event: Event) -> None:
         """Tell the observers; never blocks, never raises."""
         self._process.emit(event)
+
+    @property
+    def listeners(self) -> int:
+        """How many listeners its tiers have."""
+        return sum(len(tier.doors) for tier in self._tiers.values())
 
     def reopen_logs(self) -> None:
         """Open access logs anew, whose files were moved."""
@@ -201,8 +228,9 @@ async def open_graph(
     process.open_access_logs()
     doors = await _open_all(process, known)
     tiers = {node.name: LiveTier(process, node, doors[node.name], drain=drain) for node in graph.running}
-    watch = LoopWatch(process.emit)
-    handle = GraphHandle(process, tiers, registry, watch)
+    watch, delay = LoopWatch(process.emit), LoopDelay()
+    routes = [route for companion in companions for route in companion.routes()]
+    handle = GraphHandle(process, tiers, registry, watch, delay, routes)
     # A failure to start, and the caller's own, are raised from outside the nurseries, so that they come out
     # as themselves; that of a running tier comes in the groups that it has passed through.
     failure: Exception | None = None
@@ -211,6 +239,7 @@ async def open_graph(
         async with trio.open_nursery() as background:
             process.background = background
             background.start_soon(process.access_logs.run, name="writes access logs")
+            background.start_soon(delay.run, name="how late the event loop is")
             async with trio.open_nursery() as running, AsyncExitStack() as stack:
                 try:
                     for tier in tiers.values():
@@ -290,13 +319,15 @@ async def serve(
 ) -> None:
     """Run a graph as this process until it is told to end.
 
-    The first SIGTERM or SIGINT drains, the second drops; SIGHUP reads certificate files again.
+    The first SIGTERM or SIGINT drains, the second drops; SIGHUP reads certificate files again and opens
+    access logs anew.
 
     Args:
         beside: an async function that runs beside the graph, given its handle; the graph ends when it
             returns.
     """
     failure: Exception | None = None
+    began = trio.current_time()
     with (
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals,
         trio.CancelScope() as everything,
@@ -309,11 +340,14 @@ async def serve(
                     graph, registry=registry, observers=observers, drain=drain, bound=bound
                 ) as handle:
                     handles.append(handle)
+                    ready = trio.current_time()
+                    handle.emit(GraphReady(version=__version__, tiers=handle.tiers, seconds=ready - began))
                     async with trio.open_nursery() as company:
                         if beside is not None:
                             company.start_soon(_leave_when_done, beside, handle, leave)
                         await leave.wait()
                         company.cancel_scope.cancel()
+                handle.emit(GraphStopped(seconds=trio.current_time() - ready))
             except Exception as error:  # raised outside, so that it comes out as itself
                 failure = error
             listening.cancel_scope.cancel()
@@ -330,8 +364,14 @@ async def _obey(signals: Any, leave: trio.Event, everything: trio.CancelScope, h
     async for number in signals:
         if number == signal.SIGHUP:
             for handle in handles:
-                handle.reload_certificates()  # what is wrong with them, each tier tells as an event
-        elif leave.is_set():
+                # What is wrong with them, each tier tells as an event.
+                kept = len(handle.reload_certificates())
+                handle.reopen_logs()
+                handle.emit(Reread(listeners=handle.listeners, kept=kept))
+            continue
+        for handle in handles:
+            handle.emit(GraphLeaving(by=signal.Signals(number).name, drops=leave.is_set()))
+        if leave.is_set():
             everything.cancel()
         else:
             leave.set()

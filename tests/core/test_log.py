@@ -25,10 +25,10 @@ from tierkit.events import (
 class Log:
     """A log into memory on a clock that is moved by hand."""
 
-    def __init__(self, format: str = "text") -> None:
+    def __init__(self, format: str = "text", addresses: str = "full") -> None:
         self.now = 100.0
         self.out = io.StringIO()
-        self.tell = log_observer(format, self.out, clock=lambda: self.now)
+        self.tell = log_observer(format, self.out, addresses=addresses, clock=lambda: self.now)
 
     @property
     def lines(self) -> list[str]:

@@ -31,7 +31,7 @@ MAX_ID, MIN_ID = 64, 8
 MAX_TEXT = 2048
 
 _ID = re.compile(rb"[0-9A-Za-z_.-]{%d,%d}" % (MIN_ID, MAX_ID))
-_ODD = re.compile(r'[^ !#-\[\]-~]')
+_ODD = re.compile(r"[^ !#-\[\]-~]")
 #: HLS delivery directives (draft-pantos-hls-rfc8216bis section 6.2.5) and a token for nothing: they are no secrets.
 _PARAMETER = re.compile(r"(?:(?P<open>_HLS_[a-z]+=[^&]*)|(?P<name>[^&=]*=)[^&]*|[^&]+)")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

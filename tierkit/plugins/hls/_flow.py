@@ -13,7 +13,7 @@ from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
 from tierkit.codecs.http_forward import forwards_left
 from tierkit.codecs.http_vary import vary_key
-from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
+from tierkit.http import REQUEST_ID, Fields, Ready, Request, Response, ServerTimeouts, plain_get
 from tierkit.plugin import (
     Connection,
     Context,
@@ -42,6 +42,15 @@ __all__ = ["Bounds", "Flow", "WAYS"]
 
 #: What becomes of a request.
 WAYS = ("hits", "stale", "collapsed", "misses", "passed", "stale_if_error", "errors")
+#: The words that the access log has for them, those of nginx's $upstream_cache_status where it has one.
+OUTCOMES = {
+    "hits": "HIT",
+    "stale": "UPDATING",
+    "collapsed": "COLLAPSED",
+    "misses": "MISS",
+    "passed": "BYPASS",
+    "stale_if_error": "STALE",
+}
 #: Fields that may make the answer to a GET another than the stored one, or be meant for us.
 NOT_PLAIN = frozenset(
     {
@@ -180,6 +189,7 @@ class Flow:
         except StoreFull as error:  # while one waited for the end of a range
             response = self._error(503, f"{error}: try again", (b"Retry-After", b"1"))
         response.close = response.close or self.leaving
+        response.headers = [*response.headers, (REQUEST_ID, request.id.encode("ascii"))]
         return response
 
     async def _respond(self, request: Request) -> Response:
@@ -306,7 +316,7 @@ class Flow:
                 stored.release()
 
     def _fill(self, place: Place, key: str, request: Request, lead: Lead | None = None) -> Flight:
-        fill = partial(self.fetcher.fill, place=place, request=request.headers, lead=lead)
+        fill = partial(self.fetcher.fill, place=place, request=request.headers, lead=lead, id=request.id)
         return self.store.fill(key, fill, place.stream)
 
     def _may_fetch(self, key: str) -> bool:
@@ -334,6 +344,7 @@ class Flow:
             response.body = self.signing.inherit(request.path, response.body, request.query, address)
             response.headers = for_one(response.headers)
         self.counts["passed"] += 1
+        request.outcome = OUTCOMES["passed"]
         return response
 
     async def _serve(self, stored: Entry, request: Request, way: str) -> Response:
@@ -355,6 +366,7 @@ class Flow:
         if own:
             response.headers = [*response.headers, *own]
         self.counts[way] += 1
+        request.outcome = "REVALIDATED" if way == "misses" and why.status == 304 else OUTCOMES[way]
         target = f"{request.path}?{request.query}".encode("ascii")
         who = identity(request.connection, target, request.head.fields)
         self.audience.seen(who, folder_of(entry.key), self.ctx.clock())
