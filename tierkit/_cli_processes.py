@@ -233,13 +233,13 @@ def _ended(code: int) -> str:
 
 
 def child_command(
-    file: str, name: str, bound: Bound, *, plugins: Sequence[str], log: str, drain: float
+    file: str, name: str, bound: Bound, *, plugins: Sequence[str], log: str, drain: float, more: Sequence[str] = ()
 ) -> Sequence[str]:
     """The command line of one tier's process."""
-    more = [word for each in plugins for word in ("--plugin", each)]
+    loaded = [word for each in plugins for word in ("--plugin", each)]
     return [
         *(sys.executable, "-m", "tierkit", "run", file, "--only", name, "--bound", json.dumps(dict(bound))),
-        *("--log", log, "--drain", f"{drain:g}", *more),
+        *("--log", log, "--drain", f"{drain:g}", *loaded, *more),
     ]
 
 

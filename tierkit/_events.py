@@ -445,9 +445,12 @@ class AccessLogBack(Event):
 
 @frozen(kw_only=True)
 class Purged(Event):
-    """By the control address, somebody at `peer` has had tiers forget what matches; None where one has failed."""
+    """By the control address, somebody has had tiers forget what matches; None where one has failed.
 
-    peer: str = _peer()
+    `by` is where he has asked from: he is no viewer, and told whole.
+    """
+
+    by: str
     pattern: str
     soft: bool = False
     objects: tuple[tuple[str, int | None], ...] = ()
@@ -455,20 +458,23 @@ class Purged(Event):
     @property
     def text(self) -> str:
         how = "purged softly" if self.soft else "purged"
-        return f"{self.peer} has {how} {self.pattern}: {_told(self.objects)}"
+        return f"{self.by} has {how} {self.pattern}: {_told(self.objects)}"
 
 
 @frozen(kw_only=True)
 class Kicked(Event):
-    """By the control address, somebody at `peer` has had tiers close connections; None where one has failed."""
+    """By the control address, somebody has had tiers close connections; None where one has failed.
 
-    peer: str = _peer()
+    `by` is where he has asked from: he is no viewer, and told whole.
+    """
+
+    by: str
     pattern: str
     connections: tuple[tuple[str, int | None], ...] = ()
 
     @property
     def text(self) -> str:
-        return f"{self.peer} has kicked {self.pattern}: {_told(self.connections)}"
+        return f"{self.by} has kicked {self.pattern}: {_told(self.connections)}"
 
 
 def _told(counts: tuple[tuple[str, int | None], ...]) -> str:

@@ -131,8 +131,8 @@ class UpstreamSet(Upstreams):
     def succeeded(self, candidate: Candidate) -> None:
         health = self._of(candidate)
         health.failures, health.until, health.reason = 0, 0.0, ""
-        if candidate.name != self._first and candidate.name in self.names[: self.names.index(self._first)]:
-            self._first = candidate.name  # it is preferred, and back: that event says it all
+        # Whoever is preferred and back comes first again; that it is back is told already.
+        self._first = next((name for name in self.names if name in (candidate.name, self._first)), self._first)
 
     def delay(self, candidate: Candidate) -> float:
         return max(0.0, self._of(candidate).until - self._clock())

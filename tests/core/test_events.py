@@ -88,10 +88,10 @@ SAMPLES = [
     ),
     (events.AccessLogBack(file="/log/a", lost=7), "access log /log/a is written again: 7 lines are lost"),
     (
-        events.Purged(peer="192.0.2.1:5", pattern="/live/*", soft=True, objects=(("e", 3), ("f", None))),
+        events.Purged(by="192.0.2.1:5", pattern="/live/*", soft=True, objects=(("e", 3), ("f", None))),
         "192.0.2.1:5 has purged softly /live/*: e 3, f failed",
     ),
-    (events.Kicked(peer="unix", pattern="/live/s", connections=(("e", 1),)), "unix has kicked /live/s: e 1"),
+    (events.Kicked(by="unix", pattern="/live/s", connections=(("e", 1),)), "unix has kicked /live/s: e 1"),
     (events.AcceptPaused(tier="e", reason="EMFILE", seconds=0.1), "e: accepting pauses 0.1 s: EMFILE"),
     (
         events.LoopBlocked(task="t", seconds=0.25, count=2),
