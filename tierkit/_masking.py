@@ -29,6 +29,8 @@ def mask_host(host: str, how: str) -> str:
         return host
     if how == NONE:
         return HIDDEN
+    if address.is_loopback:
+        return host  # this machine: nobody's home
     return str(ip_network((address, KEPT[address.version]), strict=False).network_address)
 
 

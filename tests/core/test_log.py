@@ -166,3 +166,41 @@ def test_without_structlog_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "structlog", None)
     with pytest.raises(TierkitError, match=r"pip install 'tierkit\[log\]'"):
         log_observer()
+
+
+def test_addresses_are_truncated_unless_something_else_is_said() -> None:
+    said = Refused(tier="e", peer="192.0.2.77:4711", reason="too many")
+    for how, told in (("full", "192.0.2.77:4711"), ("truncated", "192.0.2.0"), ("none", "-")):
+        log = Log(addresses=how)
+        log.tell(said)
+        assert log.lines == [f"warning e: refused {told}: too many"]
+        log = Log("json", addresses=how)
+        log.tell(said)
+        (found,) = log.objects
+        assert (found["peer"], found["text"]) == (told, f"e: refused {told}: too many")
+    out = io.StringIO()
+    log_observer("text", out)(said)
+    assert "192.0.2.0" in out.getvalue()
+    assert "4711" not in out.getvalue()
+
+
+def test_where_a_stream_comes_from_is_an_address_only_where_a_publisher_has_brought_it() -> None:
+    log = Log(addresses="truncated")
+    log.tell(StreamStarted(tier="e", stream="/live/s", origin="192.0.2.77:4711"))
+    log.tell(StreamStarted(tier="e", stream="/live/t", origin="wowza-1"))
+    assert log.lines == ["info    e: /live/s is on air from 192.0.2.0", "info    e: /live/t is on air from wowza-1"]
+
+
+def test_another_way_to_tell_addresses() -> None:
+    with pytest.raises(TierkitError, match=r"addresses 'half' cannot be told so: choose full, truncated, none"):
+        log_observer(addresses="half")
+
+
+def test_a_tiers_lines_in_json_have_its_site() -> None:
+    out = io.StringIO()
+    tell = log_observer("json", out, sites={"e": "dc-a", "f": ""})
+    tell(UpstreamLost(tier="e", upstream="o", reason="down"))
+    tell(UpstreamLost(tier="f", upstream="o", reason="down"))
+    tell(PluginFailed(plugin="p", reason="broken"))
+    found = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(each["tier"], each.get("site")) for each in found] == [("e", "dc-a"), ("f", None), ("", None)]

@@ -53,3 +53,10 @@ def test_no_more_are_kept_than_fit_and_none_is_longer_than_a_line() -> None:
     events = notable.events(str)
     assert [each["at"] for each in events] == [float(number) for number in range(5, KEPT + 5)]
     assert {len(each["text"]) for each in events} == {LONGEST}
+
+
+def test_addresses_are_told_as_the_graph_says() -> None:
+    notable = Notable()
+    notable.note(Refused(tier="e", peer="192.0.2.77:5", reason="too many"), 1.0)
+    (told,) = notable.events(lambda peer: f"<{peer}>")
+    assert told["text"] == "e: refused <192.0.2.77:5>: too many"
