@@ -19,9 +19,10 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from attrs import frozen
+from attrs import define
 
 __all__ = ["COMBINED", "MAX_ID", "MAX_TEXT", "Entry", "combined_line", "hide_values", "json_line", "request_id_in"]
 
@@ -32,6 +33,9 @@ MAX_TEXT = 2048
 
 _ID = re.compile(rb"[0-9A-Za-z_.-]{%d,%d}" % (MIN_ID, MAX_ID))
 _ODD = re.compile(r"[^ !#-\[\]-~]")
+#: Nearly every text: taken as it is.
+_PLAIN = re.compile(r"[ !#-\[\]-~]{1,%d}" % MAX_TEXT)
+_WORD = re.compile(r"[!#-\[\]-~]{1,%d}" % MAX_TEXT)
 #: HLS delivery directives (draft-pantos-hls-rfc8216bis section 6.2.5) and a token for nothing: they are no secrets.
 _PARAMETER = re.compile(r"(?:(?P<open>_HLS_[a-z]+=[^&]*)|(?P<name>[^&=]*=)[^&]*|[^&]+)")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -45,7 +49,7 @@ COMBINED = re.compile(
 )
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Entry:
     """What a line tells of one request, or of one session of RTMP."""
 
@@ -100,11 +104,9 @@ def _hidden(match: re.Match[str]) -> str:
 
 def combined_line(entry: Entry) -> bytes:
     """One line in combined form, its tail and its end included."""
-    said = datetime.fromtimestamp(int(entry.at), UTC)
-    when = f"{said.day:02}/{_MONTHS[said.month - 1]}/{said.year:04}:{said.hour:02}:{said.minute:02}:{said.second:02}"
     request = f"{_word(entry.method)} {_word(entry.target)} {_word(entry.version)}"
     return (
-        f"{_word(entry.address)} - - [{when} +0000] "
+        f"{_word(entry.address)} - - [{_when(int(entry.at))}] "
         f'"{request}" {entry.status:03} {entry.bytes_out} "{_quoted(entry.referer)}" "{_quoted(entry.agent)}" '
         f"{entry.seconds:.3f} {entry.cache or '-'} {_word(entry.request_id)} {_word(entry.tier)}\n"
     ).encode("ascii")
@@ -137,12 +139,21 @@ def json_line(entry: Entry) -> bytes:
     return json.dumps(kept, separators=(",", ":")).encode("ascii") + b"\n"
 
 
+@lru_cache(8)
+def _when(second: int) -> str:
+    said = datetime.fromtimestamp(second, UTC)
+    date = f"{said.day:02}/{_MONTHS[said.month - 1]}/{said.year:04}"
+    return f"{date}:{said.hour:02}:{said.minute:02}:{said.second:02} +0000"
+
+
 def _quoted(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
     return _ODD.sub(_escaped, text[:MAX_TEXT]) or "-"
 
 
 def _word(text: str) -> str:
-    return _quoted(text).replace(" ", "\\x20")
+    return text if _WORD.fullmatch(text) else _quoted(text).replace(" ", "\\x20")
 
 
 def _escaped(match: re.Match[str]) -> str:
