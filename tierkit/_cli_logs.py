@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from tierkit.events import Event
 
 from ._cli_common import LogFormat
 
-__all__ = ["AccessForm", "AccessLogFile", "AccessSample", "Addresses", "Form", "LogAddresses", "Logs", "teller"]
+__all__ = ["AccessForm", "AccessLogFile", "AccessSample", "Addresses", "Form", "LogAddresses", "Logs", "Voice"]
 
 
 class Form(StrEnum):
@@ -94,19 +94,24 @@ class ProcessTold(Event):
 
     level = "warning"
 
-    said: str
+    reason: str
 
     @property
     def text(self) -> str:
-        return self.said
+        return self.reason
 
 
-def teller(graph: Graph, logs: Logs) -> Callable[[Event | str], None]:
+class Voice:
     """Tells events and lines in the log's form, for a process that runs no tier itself."""
-    sites = {node.name: node.site for node in graph}
-    observe = log_observer(logs.log.value, addresses=graph.viewer_addresses, sites=sites)
 
-    def tell(said: Event | str) -> None:
-        observe(said if isinstance(said, Event) else ProcessTold(said=said))
+    def __init__(self, graph: Graph, logs: Logs) -> None:
+        sites = {node.name: node.site for node in graph}
+        self._observer = log_observer(logs.log.value, addresses=graph.viewer_addresses, sites=sites)
 
-    return tell
+    def __call__(self, said: Event | str) -> None:
+        """Tell it."""
+        self._observer(said if isinstance(said, Event) else ProcessTold(reason=said))
+
+    def flush(self) -> None:
+        """Tell what is still held back, at the end."""
+        self._observer.flush()

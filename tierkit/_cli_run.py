@@ -14,7 +14,7 @@ import tierkit
 from tierkit import Graph, GraphError, GraphHandle, Registry
 
 from ._cli_common import DRAIN, Drain, File, Log, LogFormat, Plugins, read, registry_of, told
-from ._cli_logs import AccessForm, AccessLogFile, AccessSample, LogAddresses, Logs, teller
+from ._cli_logs import AccessForm, AccessLogFile, AccessSample, LogAddresses, Logs, Voice
 from ._cli_processes import Bound, Supervisor, child_command, parse_bound, until_orphaned
 from ._cli_reports import Orders, Reports, report_to
 
@@ -76,7 +76,7 @@ def _each_in_its_own(
 ) -> int:
     if problems := tierkit.check(graph):
         raise GraphError(problems)
-    tell = teller(graph, logs)
+    tell = Voice(graph, logs)
 
     def command(name: str, bound: Bound) -> list[str]:
         return list(child_command(file, name, bound, plugins=plugins, log=logs.log.value, drain=drain, more=logs.words))
@@ -89,8 +89,11 @@ def _each_in_its_own(
             tell=tell,
             order=lambda name, line: supervisor.order(name, line),
         )
-        supervisor = Supervisor(graph, command, heard=reports.heard, tell=tell)
+        supervisor = Supervisor(graph, command, heard=reports.heard, tell=tell, note=tell)
         async with reports.answering():
             return await supervisor.run()
 
-    return trio.run(main)
+    try:
+        return trio.run(main)
+    finally:
+        tell.flush()

@@ -93,7 +93,7 @@ class Event:
 
 @frozen(kw_only=True)
 class GraphReady(Event):
-    """Every tier of this process accepts connections, `seconds` after the process has begun with them."""
+    """Every tier that runs here accepts connections, `seconds` after that was begun with."""
 
     version: str
     tiers: tuple[str, ...]
@@ -118,7 +118,7 @@ class GraphLeaving(Event):
 
 @frozen(kw_only=True)
 class GraphStopped(Event):
-    """Every tier of this process has stopped, `seconds` after they were ready."""
+    """Every tier that ran here has stopped, after `seconds` in all."""
 
     seconds: float
 

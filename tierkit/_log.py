@@ -41,7 +41,7 @@ _BY_STREAM = (
     events.StreamFault,
     events.StreamStarted,
 )
-_KEYED = ("reason", "upstream", "plugin", "task", "file")
+_KEYED = ("reason", "upstream", "plugin", "task", "file", "address", "pattern", "by")
 
 
 @attrs.define

@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
-from attrs import field, frozen
 
 from ._accesslog import AccessLog, AccessRecorder, Making
 from ._events import AccessLogBack, AccessLogFailed, Event
@@ -27,26 +26,12 @@ from ._masking import mask_host
 from .codecs.access_line import Entry, combined_line, hide_values, json_line
 from .errors import GraphError
 
-__all__ = ["AccessLogStatistics", "AccessLogs"]
+__all__ = ["AccessLogs"]
 
 #: Seconds between two batches: a person who follows a file does not see them.
 EVERY = 0.25
 #: Notes that may wait.
 WAITING = 16_384
-
-
-@frozen(kw_only=True)
-class AccessLogStatistics:
-    """One file of an access log."""
-
-    file: str = field(metadata={"merge": "last"})
-    #: Lines and bytes written so far.
-    lines: int = field(metadata={"merge": "sum"})
-    bytes: int = field(metadata={"merge": "sum"})
-    #: Lines that were not written: the file could not take them, or too many waited.
-    lost: int = field(metadata={"merge": "sum"})
-    #: What is wrong with it now; empty where nothing is.
-    trouble: str = field(metadata={"merge": "last"})
 
 
 class Recorder(AccessRecorder):
@@ -164,14 +149,10 @@ class AccessLogs:
         for file in self._files.values():
             file.close()
 
-    def statistics(self) -> tuple[AccessLogStatistics, ...]:
-        """Each file."""
-        return tuple(
-            AccessLogStatistics(
-                file=each.path, lines=each.lines, bytes=each.bytes, lost=each.lost, trouble=each.trouble
-            )
-            for each in self._files.values()
-        )
+    def statistics(self) -> dict[str, int]:
+        """Lines and bytes written so far, and lines lost; empty where there is no access log."""
+        files = self._files.values()
+        return {name: sum(getattr(each, name) for each in files) for name in ("lines", "bytes", "lost") if files}
 
     def _take(self) -> list[tuple[Recorder, Making]]:
         batch, self._waiting = self._waiting, []

@@ -16,7 +16,6 @@ from itertools import accumulate
 import trio
 from attrs import field, frozen
 
-from ._logwriter import AccessLogStatistics
 from ._ports import Descriptors
 
 __all__ = ["LoopDelay", "LoopDelayStatistics", "ProcessStatistics", "cpu_seconds", "resident_bytes"]
@@ -64,8 +63,8 @@ class ProcessStatistics:
     socket_bytes: int = field(metadata={"merge": "sum"})
     #: The last events that are not viewers coming and going, newest last.
     events: list[dict[str, object]] = field(metadata={"merge": "last"})
-    #: The files of its access log.
-    access_log: tuple[AccessLogStatistics, ...] = field(default=(), metadata={"merge": "last"})
+    #: Of its access log: `lines` and `bytes` written so far, and lines `lost`; empty where there is none.
+    access_log: dict[str, int] = field(factory=dict, metadata={"merge": "sum"})
 
 
 class LoopDelay:

@@ -328,26 +328,33 @@ async def serve(
     """
     failure: Exception | None = None
     began = trio.current_time()
+
+    def tell(event: Event) -> None:
+        # One of several processes leaves it to whoever has started them to tell of all together.
+        for handle in handles if bound is None else ():
+            handle.emit(event)
+
+    handles: list[GraphHandle] = []
     with (
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals,
         trio.CancelScope() as everything,
     ):
         async with trio.open_nursery() as listening:
             leave = trio.Event()
-            listening.start_soon(_obey, signals, leave, everything, handles := [])
+            listening.start_soon(_obey, signals, leave, everything, handles, tell)
             try:
                 async with open_graph(
                     graph, registry=registry, observers=observers, drain=drain, bound=bound
                 ) as handle:
                     handles.append(handle)
                     ready = trio.current_time()
-                    handle.emit(GraphReady(version=__version__, tiers=handle.tiers, seconds=ready - began))
+                    tell(GraphReady(version=__version__, tiers=handle.tiers, seconds=ready - began))
                     async with trio.open_nursery() as company:
                         if beside is not None:
                             company.start_soon(_leave_when_done, beside, handle, leave)
                         await leave.wait()
                         company.cancel_scope.cancel()
-                handle.emit(GraphStopped(seconds=trio.current_time() - ready))
+                tell(GraphStopped(seconds=trio.current_time() - began))
             except Exception as error:  # raised outside, so that it comes out as itself
                 failure = error
             listening.cancel_scope.cancel()
@@ -360,17 +367,22 @@ async def _leave_when_done(beside: Callable[[GraphHandle], Any], handle: GraphHa
     leave.set()
 
 
-async def _obey(signals: Any, leave: trio.Event, everything: trio.CancelScope, handles: list[GraphHandle]) -> None:
+async def _obey(
+    signals: Any,
+    leave: trio.Event,
+    everything: trio.CancelScope,
+    handles: list[GraphHandle],
+    tell: Callable[[Event], None],
+) -> None:
     async for number in signals:
         if number == signal.SIGHUP:
             for handle in handles:
                 # What is wrong with them, each tier tells as an event.
                 kept = len(handle.reload_certificates())
                 handle.reopen_logs()
-                handle.emit(Reread(listeners=handle.listeners, kept=kept))
+                tell(Reread(listeners=handle.listeners, kept=kept))
             continue
-        for handle in handles:
-            handle.emit(GraphLeaving(by=signal.Signals(number).name, drops=leave.is_set()))
+        tell(GraphLeaving(by=signal.Signals(number).name, drops=leave.is_set()))
         if leave.is_set():
             everything.cancel()
         else:

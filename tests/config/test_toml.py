@@ -401,7 +401,10 @@ def test_logs(load: Load, tmp_path: Path) -> None:
     graph = load('access_log = "/var/log/a.log"' + edge)
     assert graph.access_log == AccessLog("/var/log/a.log")
     assert graph.viewer_addresses == "truncated"
-    table = 'viewer_addresses = "none"\naccess_log = { file = "{tier}.log", form = "json", sample = 100, addresses = "full" }'
+    table = """
+        viewer_addresses = "none"
+        access_log = { file = "{tier}.log", form = "json", sample = 100, addresses = "full" }
+    """
     graph = load(table + edge)
     # Beside the file that names it, as certificates are.
     assert graph.access_log == AccessLog(str(tmp_path / "{tier}.log"), form="json", sample=100, addresses="full")

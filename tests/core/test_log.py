@@ -13,6 +13,7 @@ from tierkit import Address, TierkitError, log_observer
 from tierkit.events import (
     Event,
     PluginFailed,
+    Purged,
     Refused,
     StreamStarted,
     TierFailed,
@@ -204,3 +205,10 @@ def test_a_tiers_lines_in_json_have_its_site() -> None:
     tell(PluginFailed(plugin="p", reason="broken"))
     found = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [(each["tier"], each.get("site")) for each in found] == [("e", "dc-a"), ("f", None), ("", None)]
+
+
+def test_what_operators_do_is_told_each_time() -> None:
+    log = Log()
+    for pattern in ("/live/a/*", "/live/b/*"):
+        log.tell(Purged(by="unix", pattern=pattern, objects=(("e", 1),)))
+    assert log.lines == ["info    unix has purged /live/a/*: e 1", "info    unix has purged /live/b/*: e 1"]

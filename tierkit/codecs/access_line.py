@@ -34,8 +34,8 @@ MAX_TEXT = 2048
 _ID = re.compile(rb"[0-9A-Za-z_.-]{%d,%d}" % (MIN_ID, MAX_ID))
 _ODD = re.compile(r"[^ !#-\[\]-~]")
 #: Nearly every text: taken as it is.
-_PLAIN = re.compile(r"[ !#-\[\]-~]{1,%d}" % MAX_TEXT)
-_WORD = re.compile(r"[!#-\[\]-~]{1,%d}" % MAX_TEXT)
+_PLAIN = re.compile(rf"[ !#-\[\]-~]{{1,{MAX_TEXT}}}")
+_WORD = re.compile(rf"[!#-\[\]-~]{{1,{MAX_TEXT}}}")
 #: HLS delivery directives (draft-pantos-hls-rfc8216bis section 6.2.5) and a token for nothing: they are no secrets.
 _PARAMETER = re.compile(r"(?:(?P<open>_HLS_[a-z]+=[^&]*)|(?P<name>[^&=]*=)[^&]*|[^&]+)")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
