@@ -140,3 +140,11 @@ def test_an_id_is_taken(good: bytes) -> None:
 )
 def test_what_is_none_is_not(bad: bytes | None) -> None:
     assert request_id_in(bad) == ""
+
+
+def test_a_stranger_writes_no_line_of_his_own() -> None:
+    odd = 'x" 200 1 "-" "-"\n192.0.2.1 - - [now] "GET /forged HTTP/1.1" 200 1 "-" "\\'
+    line = combined_line(evolve(ENTRY, agent=odd, referer=odd)).decode()
+    assert line.count("\n") == 1
+    assert line.count('"') == 6
+    assert COMBINED.fullmatch(line.rstrip("\n")) is not None
