@@ -14,6 +14,7 @@ Theory of operation:
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -101,6 +102,8 @@ class AccessLogs:
         #: Files that were told to have trouble, and what each had lost when it was last well.
         self._told: set[str] = set()
         self._well: dict[str, int] = {}
+        #: Lines of each file for which there was no room; the files' own counts are the thread's.
+        self._overflown: Counter[str] = Counter()
 
     def recorder(self, tier: str, site: str) -> AccessRecorder | None:
         """What a tier's services note by.  Raises GraphError where its file cannot be opened."""
@@ -121,7 +124,11 @@ class AccessLogs:
         """Keep what has ended until the next batch."""
         waiting = self._waiting
         if len(waiting) >= WAITING:
-            recorder.file.lost += 1
+            path = recorder.file.path
+            self._overflown[path] += 1
+            if path not in self._told:
+                self._told.add(path)
+                self._emit(AccessLogFailed(file=path, reason=f"{WAITING} lines wait to be written"))
             return
         waiting.append((recorder, making))
         if len(waiting) == WAITING // 2:
@@ -152,7 +159,13 @@ class AccessLogs:
     def statistics(self) -> dict[str, int]:
         """Lines and bytes written so far, and lines lost; empty where there is no access log."""
         files = self._files.values()
-        return {name: sum(getattr(each, name) for each in files) for name in ("lines", "bytes", "lost") if files}
+        if not files:
+            return {}
+        lines, size = sum(each.lines for each in files), sum(each.bytes for each in files)
+        return {"lines": lines, "bytes": size, "lost": sum(self._lost(each) for each in files)}
+
+    def _lost(self, file: LogFile) -> int:
+        return file.lost + self._overflown[file.path]
 
     def _take(self) -> list[tuple[Recorder, Making]]:
         batch, self._waiting = self._waiting, []
@@ -186,5 +199,5 @@ class AccessLogs:
                 continue
             if path in self._told:
                 self._told.discard(path)
-                self._emit(AccessLogBack(file=path, lost=file.lost - self._well.get(path, 0)))
-            self._well[path] = file.lost
+                self._emit(AccessLogBack(file=path, lost=self._lost(file) - self._well.get(path, 0)))
+            self._well[path] = self._lost(file)

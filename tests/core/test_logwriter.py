@@ -14,6 +14,7 @@ from tests.core.rig import edge, opened
 from tierkit import AccessLog, Graph, GraphError, check
 from tierkit._logwriter import EVERY, WAITING, AccessLogs
 from tierkit.codecs.access_line import Entry
+from tierkit.events import AccessLogBack, AccessLogFailed
 from tierkit.plugin import AccessRecorder, Shape
 
 
@@ -79,12 +80,20 @@ def test_sampling_keeps_every_failure(tmp_path: Path) -> None:
     assert all(recorder.due(status) for status in (500, 502, 503, 504) for _ in range(50))
 
 
-def test_what_waits_is_bounded_and_what_is_lost_is_counted(tmp_path: Path) -> None:
-    logs, recorder = logs_to(tmp_path / "a.log")
+async def test_what_waits_is_bounded_and_what_is_lost_is_told_and_counted(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    events = Record()
+    logs, recorder = logs_to(tmp_path / "a.log", events)
     for _ in range(WAITING + 7):
         recorder.note(entry)
     assert len(logs._waiting) == WAITING
-    logs.close()
+    assert [each.reason for each in events.of(AccessLogFailed)] == [f"{WAITING} lines wait to be written"]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(logs.run)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert [each.lost for each in events.of(AccessLogBack)] == [7]
     told = logs.statistics()
     assert (told["lines"], told["lost"]) == (WAITING, 7)
 

@@ -256,3 +256,22 @@ async def test_flv_over_http_is_one_request_for_as_long_as_it_plays(tmp_path: Pa
         )  # fmt: skip
         assert line["address"] == "203.0.113.9"
         assert line["seconds"] >= 10
+
+
+async def test_what_is_pulled_for_a_player_of_flv_is_called_as_its_request(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    path = tmp_path / "a.log"
+    listen = ("rtmp://relay.example:1935", "http://relay.example:80")
+    edge = relay(listen=listen, serves=(RTMP(), FLV()), upstream=studio())
+    graph = Graph.of(edge, access_log=AccessLog(str(path), form="json"))
+    async with opened(graph) as rig, published(rig.network, url("studio")) as publisher:
+        await send(publisher, gop(0, 25))
+        viewer = Viewer(await rig.network.connect(Address.parse("http://relay.example:80")))
+        await viewer.say(b"GET /live/s.flv HTTP/1.1\r\nHost: x\r\nX-Request-ID: flv-player-1\r\n\r\n")
+        await trio.sleep(5)
+        viewer.connection.close()
+        await trio.sleep(2)
+    told = [json.loads(each) for each in path.read_text().splitlines()]
+    named = {each["tier"]: each["request_id"] for each in told if each["method"] != "PUBLISH"}
+    assert named == {"relay": "flv-player-1", "studio": "flv-player-1"}

@@ -212,9 +212,9 @@ class Relay(Running, RTMPHost):
         self._misses += not hit
         return stream
 
-    async def want(self, path: str) -> Stream:
+    async def want(self, path: str, *, id: str = "") -> Stream:
         """A stream for another service of this tier, which counts its own requests (`tierkit.live.Provider`)."""
-        stream, _ = await self._find(path, ConnectRequested("", ""))
+        stream, _ = await self._find(path, ConnectRequested("", "", {REQUEST_ID_KEY: id}))
         return stream
 
     async def _find(self, path: str, request: ConnectRequested) -> tuple[Stream, bool]:
