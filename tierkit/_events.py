@@ -8,12 +8,24 @@ What happens more often is counted in plain ints and read by whoever scrapes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal, TypeVar
-
-from attrs import NOTHING, evolve, field, fields, frozen
+from attrs import frozen
 
 from ._address import Address
+from ._event import Event, peer_field
+from ._events_process import (
+    AcceptPaused,
+    AccessLogBack,
+    AccessLogFailed,
+    CertificateKept,
+    CertificateTaken,
+    GraphLeaving,
+    GraphReady,
+    GraphStopped,
+    Kicked,
+    LoopBlocked,
+    Purged,
+    Reread,
+)
 
 __all__ = [
     "Event",
@@ -52,92 +64,6 @@ __all__ = [
     "RecordingLeft",
     "Draining",
 ]
-
-
-EventT = TypeVar("EventT", bound="Event")
-
-
-def _peer(default: Any = NOTHING) -> Any:
-    """A field that may hold somebody's address: no other does, so that it can be told in part or not at all."""
-    return field(default=default, metadata={"address": True})
-
-
-@frozen(kw_only=True)
-class Event:
-    """The root of all events.  `tier` is the tier's name, empty for what concerns the whole process.
-
-    Addresses of viewers and publishers stand in fields called `peer`, or marked by ``metadata={"address": True}``, and
-    nowhere else: a `text` takes them from there.
-    """
-
-    #: How urgent it is: "warning" is for the morning, "error" for the night.
-    level: ClassVar[Literal["info", "warning", "error"]] = "info"
-
-    tier: str = ""
-
-    def masked(self: EventT, show: Callable[[str], str]) -> EventT:
-        """The event as it may be told where `show` says how much of an address may be."""
-        told = {
-            each.name: show(value)
-            for each in fields(type(self))
-            if (each.name == "peer" or "address" in each.metadata)
-            and isinstance(value := getattr(self, each.name), str)
-        }
-        return evolve(self, **told) if told else self
-
-    @property
-    def text(self) -> str:
-        """One line for a person."""
-        return type(self).__name__
-
-
-@frozen(kw_only=True)
-class GraphReady(Event):
-    """Every tier that runs here accepts connections, `seconds` after that was begun with."""
-
-    version: str
-    tiers: tuple[str, ...]
-    seconds: float
-
-    @property
-    def text(self) -> str:
-        return f"tierkit {self.version} is ready after {self.seconds:.1f} s: {', '.join(self.tiers)}"
-
-
-@frozen(kw_only=True)
-class GraphLeaving(Event):
-    """The process was told to end, `by` what: it drains, or, told again, drops everybody."""
-
-    by: str
-    drops: bool = False
-
-    @property
-    def text(self) -> str:
-        return f"told to end by {self.by}" + (" again: everybody is dropped" if self.drops else "")
-
-
-@frozen(kw_only=True)
-class GraphStopped(Event):
-    """Every tier that ran here has stopped, after `seconds` in all."""
-
-    seconds: float
-
-    @property
-    def text(self) -> str:
-        return f"everything has stopped, after {self.seconds:.0f} s"
-
-
-@frozen(kw_only=True)
-class Reread(Event):
-    """By SIGHUP: certificates were read again, which `kept` listeners could not take, and logs were opened anew."""
-
-    listeners: int
-    kept: int = 0
-
-    @property
-    def text(self) -> str:
-        kept = f", {self.kept} of them keep what they had" if self.kept else ""
-        return f"told by SIGHUP to read certificates and open logs again: {self.listeners} listeners{kept}"
 
 
 @frozen(kw_only=True)
@@ -189,7 +115,7 @@ class Draining(Event):
 
 @frozen(kw_only=True)
 class _OfConnection(Event):
-    peer: str = _peer()
+    peer: str = peer_field()
     stream: str = ""
 
 
@@ -240,7 +166,7 @@ class StreamStarted(Event):
     """A stream is on air at this tier, `origin` telling from where."""
 
     stream: str
-    origin: str = _peer("")
+    origin: str = peer_field("")
 
     @property
     def text(self) -> str:
@@ -418,127 +344,6 @@ class UpstreamChosen(Event):
 
 
 @frozen(kw_only=True)
-class AccessLogFailed(Event):
-    """The access log cannot be written; its lines are lost, and counted, until it can be."""
-
-    level = "warning"
-
-    file: str
-    reason: str
-
-    @property
-    def text(self) -> str:
-        return f"access log {self.file}: {self.reason}: lines are lost until that is mended"
-
-
-@frozen(kw_only=True)
-class AccessLogBack(Event):
-    """An access log is written again; `lost` lines were not written since it failed."""
-
-    file: str
-    lost: int
-
-    @property
-    def text(self) -> str:
-        return f"access log {self.file} is written again: {self.lost} lines are lost"
-
-
-@frozen(kw_only=True)
-class Purged(Event):
-    """By the control address, somebody has had tiers forget what matches; None where one has failed.
-
-    `by` is where he has asked from: he is no viewer, and told whole.
-    """
-
-    by: str
-    pattern: str
-    soft: bool = False
-    objects: tuple[tuple[str, int | None], ...] = ()
-
-    @property
-    def text(self) -> str:
-        how = "purged softly" if self.soft else "purged"
-        return f"{self.by} has {how} {self.pattern}: {_told(self.objects)}"
-
-
-@frozen(kw_only=True)
-class Kicked(Event):
-    """By the control address, somebody has had tiers close connections; None where one has failed.
-
-    `by` is where he has asked from: he is no viewer, and told whole.
-    """
-
-    by: str
-    pattern: str
-    connections: tuple[tuple[str, int | None], ...] = ()
-
-    @property
-    def text(self) -> str:
-        return f"{self.by} has kicked {self.pattern}: {_told(self.connections)}"
-
-
-def _told(counts: tuple[tuple[str, int | None], ...]) -> str:
-    return ", ".join(f"{name} {'failed' if count is None else count}" for name, count in counts)
-
-
-@frozen(kw_only=True)
-class AcceptPaused(Event):
-    """No descriptor is free: accepting pauses for `seconds`; the tier lives on."""
-
-    level = "warning"
-
-    reason: str
-    seconds: float
-
-    @property
-    def text(self) -> str:
-        return f"{self.tier}: accepting pauses {self.seconds:g} s: {self.reason}"
-
-
-@frozen(kw_only=True)
-class CertificateKept(Event):
-    """A certificate file that has changed is no good: the listener goes on with the one before."""
-
-    level = "warning"
-
-    address: str
-    reason: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.tier}: {self.address} keeps its old certificate: {self.reason}"
-
-
-@frozen(kw_only=True)
-class CertificateTaken(Event):
-    """A certificate file has changed, and is shown to whoever connects from now on."""
-
-    address: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.tier}: {self.address} has taken its new certificate"
-
-
-@frozen(kw_only=True)
-class LoopBlocked(Event):
-    """The event loop stood still for `seconds` inside one step of `task`: everybody waited."""
-
-    level = "warning"
-
-    task: str
-    seconds: float
-    count: int = 1
-
-    @property
-    def text(self) -> str:
-        return (
-            f"the event loop stood still for {self.seconds * 1000:.0f} ms in {self.task}"
-            f" ({self.count} such steps): move that work to ctx.run_sync"
-        )
-
-
-@frozen(kw_only=True)
 class PluginFailed(Event):
     """A plugin has failed to load, or one of its observers raised; the others go on.
 
@@ -550,7 +355,7 @@ class PluginFailed(Event):
 
     plugin: str
     reason: str
-    peer: str = _peer("")
+    peer: str = peer_field("")
     denied: str = ""
     count: int = 1
 

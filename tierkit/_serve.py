@@ -21,7 +21,7 @@ import trio
 from ._address import Address
 from ._check import check
 from ._companion import ControlRoute, Handle
-from ._events import Event, GraphLeaving, GraphReady, GraphStopped, PluginFailed, Reread
+from ._events import Event, GraphReady, GraphStopped, PluginFailed
 from ._model import Graph, Node
 from ._net import RealNetwork
 from ._plugin import Observer, Running
@@ -29,6 +29,7 @@ from ._ports import Bound, Network
 from ._process import Process
 from ._process_figures import LoopDelay, ProcessStatistics, cpu_seconds, resident_bytes
 from ._registry import Registry
+from ._serve_signals import leave_when_done, obey
 from ._tier import LiveTier, open_doors
 from ._version import __version__
 from ._watch import LoopWatch
@@ -341,7 +342,7 @@ async def serve(
     ):
         async with trio.open_nursery() as listening:
             leave = trio.Event()
-            listening.start_soon(_obey, signals, leave, everything, handles, tell)
+            listening.start_soon(obey, signals, leave, everything, handles, tell)
             try:
                 async with open_graph(
                     graph, registry=registry, observers=observers, drain=drain, bound=bound
@@ -351,7 +352,7 @@ async def serve(
                     tell(GraphReady(version=__version__, tiers=handle.tiers, seconds=ready - began))
                     async with trio.open_nursery() as company:
                         if beside is not None:
-                            company.start_soon(_leave_when_done, beside, handle, leave)
+                            company.start_soon(leave_when_done, beside, handle, leave)
                         await leave.wait()
                         company.cancel_scope.cancel()
                 tell(GraphStopped(seconds=trio.current_time() - began))
@@ -360,33 +361,6 @@ async def serve(
             listening.cancel_scope.cancel()
     if failure is not None:
         raise failure
-
-
-async def _leave_when_done(beside: Callable[[GraphHandle], Any], handle: GraphHandle, leave: trio.Event) -> None:
-    await beside(handle)
-    leave.set()
-
-
-async def _obey(
-    signals: Any,
-    leave: trio.Event,
-    everything: trio.CancelScope,
-    handles: list[GraphHandle],
-    tell: Callable[[Event], None],
-) -> None:
-    async for number in signals:
-        if number == signal.SIGHUP:
-            for handle in handles:
-                # What is wrong with them, each tier tells as an event.
-                kept = len(handle.reload_certificates())
-                handle.reopen_logs()
-                tell(Reread(listeners=handle.listeners, kept=kept))
-            continue
-        tell(GraphLeaving(by=signal.Signals(number).name, drops=leave.is_set()))
-        if leave.is_set():
-            everything.cancel()
-        else:
-            leave.set()
 
 
 def plain(value: Any) -> Any:
