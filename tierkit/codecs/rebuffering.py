@@ -35,6 +35,8 @@ Nothing is kept but times, numbers and the hash that viewers are counted by: `MO
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .cmcd_status import PlayerStatus
 from .viewings import NEVER, Crowd, Flight, Line, Media, Pace, Viewing
 
@@ -62,6 +64,8 @@ class Rebuffering:
     def __init__(self) -> None:
         #: How often a viewer's picture has come to stand still so far.
         self.rebufferings = 0
+        #: Told of each viewing whose picture comes to stand still.
+        self.told: Callable[[Viewing], None] = lambda view: None
         self._viewings: dict[Viewing, None] = {}
         #: By identity, of those who show one.
         self._known: dict[tuple[int, Pace], Viewing] = {}
@@ -353,6 +357,7 @@ class Rebuffering:
         view.rebufferings += 1
         self.rebufferings += 1
         self._chopped[view] = None
+        self.told(view)
 
     # --- what others ask -------------------------------------------------------------------------
 
