@@ -15,8 +15,9 @@ from tests.support_http import open_server
 from tierkit import Edge, Graph, Origin
 from tierkit._serve import GraphHandle
 from tierkit.codecs.hls import MediaPlaylist, Segment
-from tierkit.codecs.viewings import Viewing
+from tierkit.codecs.viewings import Line, Viewing
 from tierkit.http import BodySink, Request, Response
+from tierkit.plugin import Connection
 from tierkit.plugins.hls import HLS
 from tierkit.testing import MemoryNetwork
 
@@ -118,15 +119,18 @@ class Bench:
     def watch(self, edge: str) -> None:
         """Write down whose picture an edge sees come to stand still."""
         ports = self.ports[edge] = set()
+        watch = self.handle.running(edge)["hls"].flow.watch  # type: ignore[attr-defined]
+        came, lines = watch.came, {}
+
+        def noted(connection: Connection) -> Line:
+            line: Line = came(connection)
+            lines[line] = connection.peer.port
+            return line
 
         def told(view: Viewing) -> None:
-            if view.line is not None and view.line.channel is not None:
-                ports.add(view.line.channel.peer.port)  # type: ignore[attr-defined]  # a connection, with its peer
+            ports.add(lines[view.line])
 
-        self.rebuffering(edge).told = told
-
-    def rebuffering(self, edge: str):  # type: ignore[no-untyped-def]
-        return self.handle.running(edge)["hls"].flow.watch.rebuffering  # type: ignore[attr-defined]
+        watch.came, watch.rebuffering.told = noted, told
 
     def add(self, edge: str, **about: object) -> Player:
         """One more, from now on."""

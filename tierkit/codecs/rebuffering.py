@@ -40,10 +40,12 @@ from collections.abc import Callable
 from .cmcd_status import PlayerStatus
 from .viewings import NEVER, Crowd, Flight, Line, Media, Pace, Viewing
 
-__all__ = ["MOST", "RECENT", "TOLERANCE", "Rebuffering"]
+__all__ = ["LOOK", "MOST", "RECENT", "TOLERANCE", "Rebuffering"]
 
 #: Seconds that media may lag behind the clock; less is what a decoder's own buffers hide.  As in `tierkit.load`.
 TOLERANCE = 1.0
+#: Seconds between two looks: one at least while a lag is still borne.
+LOOK = 0.5
 #: Seconds for which a viewer that has stood still counts as chopped.
 RECENT = 10.0
 #: Seconds without any progress of an answer after which its viewer has gone: hls.js gives up after 10 to 20.
@@ -66,6 +68,7 @@ class Rebuffering:
         self.rebufferings = 0
         #: Told of each viewing whose picture comes to stand still.
         self.told: Callable[[Viewing], None] = lambda view: None
+        self._looked = NEVER
         self._viewings: dict[Viewing, None] = {}
         #: By identity, of those who show one.
         self._known: dict[tuple[int, Pace], Viewing] = {}
@@ -154,7 +157,6 @@ class Rebuffering:
         for view in line.viewings:
             if view.flights:
                 self._see(view, now)
-            view.line = None
             if view.crowd is not None:
                 self._orphans[view.who, view.pace, view.next] = view
         line.viewings.clear()
@@ -175,15 +177,15 @@ class Rebuffering:
                 crowd.asked, crowd.listed = now, pace.next
             return None
         orphan = self._orphans.pop((who, pace, media.sequence), None)
-        if orphan is not None and orphan in self._viewings and orphan.line is None:
+        if orphan is not None and orphan in self._viewings and orphan.line.channel is None:
             return self._taken_over(orphan, line)
+        crowd = self._crowds.get((who, pace))
+        if crowd is not None and crowd.size == 1 and (one := crowd.latest) is not None and one.next == media.sequence:
+            return self._taken_over(one, line)  # by another connection, or the end of the last is yet to be heard of
         return self._begun(line, who, media, now)
 
     def _taken_over(self, view: Viewing, line: Line) -> Viewing:
-        if view.line is not None and view in view.line.viewings:
-            view.line.viewings.remove(view)
-            if view.line.last is view:
-                view.line.last = None
+        self._let_go(view)
         view.line = line
         line.viewings.append(view)
         line.last = view
@@ -197,6 +199,8 @@ class Rebuffering:
             crowd = self._crowds.setdefault((who, pace), Crowd())
             crowd.size += 1
         view = Viewing(who, pace, line, crowd, now, media.sequence)
+        if crowd is not None:
+            crowd.latest = view
         before = line.last
         if before is not None and before.who == who and before.next == media.sequence:
             # Another rendition goes on where one has ended: the player has the media of that one.
@@ -213,16 +217,21 @@ class Rebuffering:
         del self._viewings[view]
         if self._known.get((view.who, view.pace)) is view:
             del self._known[view.who, view.pace]
-        if view.line is not None and view in view.line.viewings:
-            view.line.viewings.remove(view)
-            if view.line.last is view:
-                view.line.last = None
+        self._let_go(view)
         if self._orphans.get((view.who, view.pace, view.next)) is view:
             del self._orphans[view.who, view.pace, view.next]
         if view.crowd is not None:
             view.crowd.size -= 1
+            view.crowd.latest = None
             if not view.crowd.size:
                 self._crowds.pop((view.who, view.pace), None)
+
+    def _let_go(self, view: Viewing) -> None:
+        line = view.line
+        if view in line.viewings:
+            line.viewings.remove(view)
+        if line.last is view:
+            line.last = None
 
     # --- what follows ----------------------------------------------------------------------------
 
@@ -235,11 +244,12 @@ class Rebuffering:
             self._see(view, now)
 
     def _arrived(self, view: Viewing, flight: Flight, now: float) -> None:
-        # Who does not stand still has got it in time, whenever that was.
+        if not view.stands and NEVER < view.end < min(flight.seen, now - TOLERANCE):
+            self._stands_still(view, now)  # it was still on its way when the media had ended: this is when it came
         if view.stands or view.end == NEVER:
             view.stands = False
             view.end = now + flight.duration
-        else:
+        else:  # in time, whenever that was
             view.end += flight.duration
 
     def _late(self, view: Viewing, now: float) -> None:
@@ -247,7 +257,8 @@ class Rebuffering:
         leisure, view.leisure = view.leisure, False
         if view.stands or now <= view.end + TOLERANCE:
             return
-        if leisure or view.paused or now - view.asked > view.pace.patience:
+        absent = max(0.0, now - self._looked - LOOK)  # the loop has been elsewhere, and whoever asked has waited
+        if leisure or view.paused or now - view.asked - absent > view.pace.patience:
             view.end = NEVER
         elif view.end != NEVER:
             # Nobody has looked meanwhile: the loop itself is late, and so was what it was asked for.
@@ -292,7 +303,11 @@ class Rebuffering:
     # --- looking ---------------------------------------------------------------------------------
 
     def look(self, now: float) -> None:
-        """See to those whose media has ended, as far as is known; twice a second."""
+        """See to those whose media has ended, as far as is known; every `LOOK` seconds."""
+        absent, self._looked = now - self._looked - LOOK, now
+        if LOOK < absent < FORGOTTEN:
+            for view in self._viewings:
+                view.asked += absent
         ended = [view for view in self._viewings if now > view.end]
         for view in ended:
             self._look(view, now)
@@ -317,14 +332,19 @@ class Rebuffering:
             channel = line.channel
             if channel is None:
                 self._landed(view, flight, now, arrived=until is not None and line.sent >= until)
-            elif until is not None and channel.bytes_out >= until:
+                continue
+            if until is not None and channel.bytes_out >= until:
                 left = channel.unsent()
                 if channel.bytes_out - left >= until:
-                    self._landed(view, flight, now, arrived=True)
-                elif left != flight.left:
+                    # At some time since the last look.
+                    self._landed(view, flight, now - LOOK / 2, arrived=True)
+                    continue
+                if left != flight.left:
                     flight.left, flight.moved = left, now
                 elif now - flight.moved > GIVEN_UP:
                     self._landed(view, flight, now, arrived=False)
+                    continue
+            flight.seen = now
 
     def _landed(self, view: Viewing, flight: Flight, now: float, *, arrived: bool) -> None:
         view.flights.remove(flight)
@@ -336,12 +356,12 @@ class Rebuffering:
     def _hungry(self, view: Viewing, now: float) -> bool:
         if view.paused:
             return False
-        if view.flights or (view.line is not None and view.line.busy is view.pace):
+        if view.flights or view.line.busy is view.pace:
             return True
         asked, listed, crowd = view.asked, view.listed, view.crowd
         if crowd is not None and crowd.size == 1 and crowd.asked > asked:
             asked, listed = crowd.asked, crowd.listed  # by another connection of its own
-        if view.line is None and (crowd is None or crowd.asked < asked):
+        if view.line.channel is None and (crowd is None or crowd.asked < asked):
             return False
         return now - asked <= view.pace.patience and (view.refused or view.next >= listed)
 

@@ -70,13 +70,15 @@ class Line:
 class Flight:
     """An answer on its way: `until` is where it ends among the bytes of its connection, None while that is open."""
 
-    __slots__ = ("duration", "left", "line", "moved", "sequence", "until")
+    __slots__ = ("duration", "left", "line", "moved", "seen", "sequence", "until")
 
     def __init__(self, line: Line, sequence: int, duration: float, until: int | None, now: float) -> None:
         self.line = line
         self.sequence = sequence
         self.duration = duration
         self.until = until
+        #: When it was last seen to be on its way; how much of it was left, and since when not less.
+        self.seen = now
         self.left = 0
         self.moved = now
 
@@ -84,13 +86,15 @@ class Flight:
 class Crowd:
     """Who is behind one address with one browser: how far any of them is, and when one without a viewing asked."""
 
-    __slots__ = ("asked", "listed", "newest", "size")
+    __slots__ = ("asked", "latest", "listed", "newest", "size")
 
     def __init__(self) -> None:
         self.newest = -1
         self.asked = NEVER
         self.listed = 0
         self.size = 0
+        #: The one that has come last, where it is still there.
+        self.latest: Viewing | None = None
 
 
 class Viewing:
@@ -104,7 +108,8 @@ class Viewing:
     def __init__(self, who: int, pace: Pace, line: Line, crowd: Crowd | None, now: float, following: int) -> None:
         self.who = who
         self.pace = pace
-        self.line: Line | None = line
+        #: By which it asked last; it may have ended.
+        self.line = line
         self.crowd = crowd
         #: When it asked last, and before that; the number that comes next of all that it was told of.
         self.asked = self.before = now

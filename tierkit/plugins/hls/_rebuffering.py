@@ -8,7 +8,7 @@ from functools import partial
 import trio
 
 from tierkit.codecs.cmcd_status import status_of
-from tierkit.codecs.rebuffering import Rebuffering
+from tierkit.codecs.rebuffering import LOOK, Rebuffering
 from tierkit.codecs.viewings import Flight, Line, Media
 from tierkit.http import Request, Response
 from tierkit.plugin import Connection, Entry
@@ -17,9 +17,6 @@ from ._live import Streams
 from ._objects import Meta
 
 __all__ = ["Watch"]
-
-#: Seconds between two looks: one at least while a lag is still borne (`rebuffering.TOLERANCE`).
-LOOK = 0.5
 
 
 class Watch:
