@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 from attrs import field, frozen
 
-from ._fanout_cursor import WAITING, Cursor
+from ._fanout_cursor import RECENT, WAITING, Cursor
 from ._fanout_log import FanoutPolicy, Log, Sync
 from ._ports import Connection
 
@@ -50,6 +50,9 @@ class RingStatistics:
     #: How often a slow player jumped to a newer keyframe, and the GOPs that were lost by it.
     skips: int = field(metadata={"merge": "sum"})
     skipped_gops: int = field(metadata={"merge": "sum"})
+    #: Players whose picture has stood still in the last ten seconds, and how often that has begun so far.
+    chopped: int = field(metadata={"merge": "sum"})
+    rebufferings: int = field(metadata={"merge": "sum"})
     #: Players given up for a reason.
     dropped: int = field(metadata={"merge": "sum"})
 
@@ -84,7 +87,7 @@ class Ring:
         self._prelude = prelude
         self._prelude_of: Sync | None = None
         self._prelude_bytes = b""
-        self._gone_gops = 0
+        self._gone_gops = self._gone_rebufferings = 0
         self._dropped = 0
         self._passed = trio.lowlevel.ParkingLot()
 
@@ -147,6 +150,7 @@ class Ring:
             del self.cursors[cursor]
             self.lagging.pop(cursor, None)
             self._gone_gops += cursor.skipped
+            self._gone_rebufferings += cursor.rebufferings
             self._dropped += bool(cursor.reason)
             if not self.cursors:
                 self._passed.unpark_all()
@@ -202,6 +206,23 @@ class Ring:
         """GOPs that players have lost so far, those who have left too."""
         return self._gone_gops + sum(each.skipped for each in self.cursors)
 
+    @property
+    def rebufferings(self) -> int:
+        """How often a player's picture has come to stand still so far, of those who have left too."""
+        return self._gone_rebufferings + sum(each.rebufferings for each in self.cursors)
+
+    @property
+    def chopped(self) -> int:
+        """Players whose picture has stood still a moment ago, as far as anybody has looked."""
+        since = self.log.clock() - RECENT
+        return sum(each.stood >= since for each in self.cursors)
+
+    def look(self, silence: float) -> None:
+        """See whose picture stands still; a microsecond for each player.  See `Cursor.look`."""
+        now = self.log.clock()
+        for cursor in tuple(self.cursors):
+            cursor.look(now, silence)
+
     def statistics(self) -> RingStatistics:
         """Counted when asked."""
         log, sync = self.log, self.log.sync
@@ -216,5 +237,7 @@ class Ring:
             bytes_sent=self.bytes_sent,
             skips=self.skips,
             skipped_gops=self.skipped_gops,
+            chopped=self.chopped,
+            rebufferings=self.rebufferings,
             dropped=self._dropped,
         )

@@ -18,6 +18,7 @@ That its media has ended is no rebuffering by itself.  The viewer must be *hungr
 | was refused the last segment, and goes on asking | hungry |
 | has every segment that it was told of, and goes on asking for the playlist | hungry |
 | was told of segments that it does not ask for | at leisure: paused, or its buffer is full |
+| asks for another playlist by the same connection | gone to another channel or rendition |
 | has asked for nothing for 1.5 target durations and a second | gone, or paused |
 | has taken nothing of what waits for it for `GIVEN_UP` seconds | gone, without a word |
 
@@ -56,6 +57,8 @@ FORGOTTEN = 60.0
 MOST = 100_000
 #: Segments that a jump may skip where others behind the same address have fetched them: a browser's connections.
 SHARED = 4
+#: More than any playlist lists: what who has turned to another one was told of is not asked for.
+ELSEWHERE = 1 << 62
 #: Segments that may be asked for once more without that being a seek: renditions overlap by one or two.
 AGAIN = 3
 
@@ -166,6 +169,8 @@ class Rebuffering:
     def _found(self, line: Line, who: int, media: Media, now: float) -> Viewing | None:
         """The viewing that a request belongs to, begun with its first segment."""
         pace = media.pace
+        if line.last is not None and line.last.pace is not pace:
+            line.last.listed = ELSEWHERE
         for view in line.viewings:
             if view.pace is pace and view.who == who:
                 line.last = view
@@ -247,7 +252,7 @@ class Rebuffering:
         if not view.stands and NEVER < view.end < min(flight.seen, now - TOLERANCE):
             self._stands_still(view, now)  # it was still on its way when the media had ended: this is when it came
         if view.stands or view.end == NEVER:
-            view.stands = False
+            view.stands = view.counted = False
             view.end = now + flight.duration
         else:  # in time, whenever that was
             view.end += flight.duration
@@ -283,19 +288,20 @@ class Rebuffering:
 
     def _begins_anew(self, view: Viewing, sequence: int) -> None:
         view.end = NEVER
-        view.stands = False
+        view.stands = view.counted = False
         view.flights.clear()
         view.next = sequence
 
     def _says(self, view: Viewing, told: PlayerStatus, before: float, now: float) -> None:
         """What a player says of its buffer counts for more than what was inferred since it asked `before`."""
-        if told.starved and not view.stands and view.still < before:
+        if told.starved and not view.counted and (view.stands or view.still < before):
             self._count(view, now)
         view.paused = told.paused
         if told.buffer is None:
             return
+        view.speaks = True
         if told.buffer > 0:
-            view.stands = False
+            view.stands = view.counted = False
             view.end = now + told.buffer
         elif not told.starved and not view.stands:
             view.end = NEVER  # it has begun, or has jumped
@@ -319,7 +325,7 @@ class Rebuffering:
                 return
         if not self._hungry(view, now):
             view.leisure = True
-            view.stands = False
+            view.stands = view.counted = False
             if now - view.asked > FORGOTTEN:
                 self._forget(view)
         elif view.end != NEVER and now > view.end + TOLERANCE:
@@ -366,13 +372,16 @@ class Rebuffering:
         return now - asked <= view.pace.patience and (view.refused or view.next >= listed)
 
     def _stands_still(self, view: Viewing, now: float) -> None:
-        if not view.stands:
-            view.stands = True
-            self._count(view, now)
+        view.stands = True
         view.still = now
         self._chopped[view] = None
+        # Who says how its buffer stands will say, when it asks, whether it was empty or only paused; unless it waits.
+        certain = bool(view.flights) or view.line.busy is view.pace or now > view.end + TOLERANCE + view.pace.patience
+        if not view.counted and (certain or not view.speaks):
+            self._count(view, now)
 
     def _count(self, view: Viewing, now: float) -> None:
+        view.counted = True
         view.still = now
         view.rebufferings += 1
         self.rebufferings += 1

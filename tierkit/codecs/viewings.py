@@ -101,8 +101,8 @@ class Viewing:
     """One viewer on one playlist."""
 
     __slots__ = (
-        "asked", "before", "crowd", "end", "flights", "leisure", "line", "listed", "next", "pace", "paused",
-        "rebufferings", "refused", "stands", "still", "who",
+        "asked", "before", "counted", "crowd", "end", "flights", "leisure", "line", "listed", "next", "pace", "paused",
+        "rebufferings", "refused", "speaks", "stands", "still", "who",
     )  # fmt: skip
 
     def __init__(self, who: int, pace: Pace, line: Line, crowd: Crowd | None, now: float, following: int) -> None:
@@ -119,9 +119,11 @@ class Viewing:
         #: When the media that it has will have been shown.
         self.end = NEVER
         self.flights: list[Flight] = []
-        #: Stands still now; when it was last seen to; how often it has come to.
-        self.stands = False
+        #: Stands still now, and that was counted; when it was last seen to; how often it has come to.
+        self.stands = self.counted = False
         self.still = NEVER
         self.rebufferings = 0
         #: Could have more media and does not ask for it; was refused what it asked for; says that it is paused.
         self.leisure = self.refused = self.paused = False
+        #: Has told how much media it has.
+        self.speaks = False

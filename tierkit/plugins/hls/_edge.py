@@ -117,6 +117,7 @@ class Edge(Running):
         return Figures(
             viewers=len(self._viewers),
             chopped=self.flow.watch.rebuffering.chopped(self.ctx.clock()),
+            rebufferings=self.flow.watch.rebuffering.rebufferings,
             requests=sum(counts.values()),
             hits=counts["hits"] + counts["stale"] + counts["collapsed"] + counts["stale_if_error"],
             results=dict(counts),
