@@ -39,12 +39,18 @@ class Lane(Protocol):
     policy: FanoutPolicy
     bytes_sent: int
     skips: int
+    #: GOPs that its players have lost so far, and how many of those attached wait for a sync point now.
+    skipped_gops: int
+    waiting: int
 
     def prelude_at(self, sync: Sync) -> bytes:
         """What a player is sent before it begins at `sync`."""
 
     def lags(self, cursor: Cursor) -> None:
         """A write was short: have `Cursor.catch_up` run."""
+
+    def stood_still(self, cursor: Cursor, *, begins: bool) -> None:
+        """A player's picture stands still, and has only now begun to."""
 
     def caught_up(self, cursor: Cursor) -> None:
         """A slow player is at the head again."""
@@ -78,7 +84,6 @@ class Cursor:
         "moved",
         "position",
         "reason",
-        "rebufferings",
         "ring",
         "send",
         "sent",
@@ -92,6 +97,7 @@ class Cursor:
         self.send = connection.send_nowait
         #: The next byte of the ring that leaves, or WAITING.
         self.position = WAITING
+        ring.waiting += 1
         #: Attached, and its connection is thought to live.
         self.alive = True
         #: A waiter waits until it can be written to again; the pump leaves it alone.
@@ -100,8 +106,7 @@ class Cursor:
         self.reason = ""
         #: GOPs of which it did not get all.
         self.skipped = 0
-        #: How often its picture has come to stand still, and when it last did, on the ring's clock.
-        self.rebufferings = 0
+        #: When its picture last stood still, on the ring's clock.
         self.stood = -math.inf
         #: Bytes of the ring that it was sent.
         self.sent = 0
@@ -206,13 +211,14 @@ class Cursor:
         sync = log.sync
         # A point that is not sealed yet is the next pass's; one that it has left behind is none.
         if sync is not None and sync.position < log.end and sync.ordinal > self._left:
+            self.ring.waiting -= self.position == WAITING
             self.position = sync.position
             self._prelude = self.ring.prelude_at(sync)
             self.base_bytes = log.end - sync.position
             self.base_seconds = log.at - log.sealed_at(sync.position)
             self._suffered = 0.0
             if self._left >= 0:  # that one was counted when it was left
-                self.skipped += sync.ordinal - self._left - 1
+                self._lost(sync.ordinal - self._left - 1)
                 self._left = -1
 
     def judge(self) -> None:
@@ -257,8 +263,9 @@ class Cursor:
 
     def stands_still(self, now: float) -> None:
         """Its picture does; what goes on without a break is one rebuffering."""
-        self.rebufferings += now - self.stood > 2 * STALL
+        begins = now - self.stood > 2 * STALL
         self.stood = now
+        self.ring.stood_still(self, begins=begins)
 
     def _skip(self) -> None:
         """Finish the message where it is, then go to the newest sync point, or wait for the next."""
@@ -269,12 +276,17 @@ class Cursor:
         sync = log.sync
         if sync is None or sync.position <= self.position:
             self.position = WAITING
+            self.ring.waiting += 1
             self._prelude = b""
             self._left = gop
-            self.skipped += 1
+            self._lost(1)
             return
         self.begin()
-        self.skipped += sync.ordinal - gop
+        self._lost(sync.ordinal - gop)
+
+    def _lost(self, gops: int) -> None:
+        self.skipped += gops
+        self.ring.skipped_gops += gops
 
     def _remainder(self) -> memoryview:
         log = self.ring.log
