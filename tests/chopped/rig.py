@@ -48,13 +48,15 @@ class LiveOrigin:
     uplinks: dict[str, Link] = field(factory=dict)
     #: From when to when nothing new is published.
     silences: tuple[tuple[float, float], ...] = ()
+    #: Seconds by which the playlist is old that a tier gets.
+    behind: dict[str, float] = field(factory=dict)
     _begun: float = field(factory=trio.current_time)
 
     async def __call__(self, request: Request) -> Response:
-        name = request.path.rpartition("/")[2]
+        name, via = request.path.rpartition("/")[2], request.get(b"via") or b""
         if name == "playlist.m3u8":
-            return Response(200, [(b"Content-Type", b"application/vnd.apple.mpegurl")], self.playlist())
-        via = request.get(b"via") or b""
+            old = next((each for edge, each in self.behind.items() if edge.encode() in via), 0.0)
+            return Response(200, [(b"Content-Type", b"application/vnd.apple.mpegurl")], self.playlist(old))
         link = next((each for edge, each in self.uplinks.items() if edge.encode() in via), None)
         headers = [(b"Content-Type", b"video/MP2T")]
         if link is None:
@@ -71,8 +73,8 @@ class LiveOrigin:
 
         return Response(200, headers, body, self.size)
 
-    def playlist(self) -> bytes:
-        now = trio.current_time()
+    def playlist(self, old: float = 0.0) -> bytes:
+        now = trio.current_time() - old
         lost = sum(max(0.0, min(now, end) - begin) for begin, end in self.silences if now > begin)
         newest = 100 + WINDOW + int((now - self._begun - lost) / self.target)
         first = newest - WINDOW

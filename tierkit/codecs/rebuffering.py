@@ -19,7 +19,7 @@ That its media has ended is no rebuffering by itself.  The viewer must be *hungr
 | has every segment that it was told of, and goes on asking for the playlist | hungry |
 | was told of segments that it does not ask for | at leisure: paused, or its buffer is full |
 | asks for another playlist by the same connection | gone to another channel or rendition |
-| has asked for nothing for 1.5 target durations and a second | gone, or paused |
+| has asked for nothing for a target duration and a little (`Pace.patience`) | gone, or paused |
 | has taken nothing of what waits for it for `GIVEN_UP` seconds | gone, without a word |
 
 Who asks again after leisure begins to play anew.  So does who jumps: backwards, or forwards with media in hand.  Who
@@ -49,8 +49,8 @@ TOLERANCE = 1.0
 LOOK = 0.5
 #: Seconds for which a viewer that has stood still counts as chopped.
 RECENT = 10.0
-#: Seconds without any progress of an answer after which its viewer has gone: hls.js gives up after 10 to 20.
-GIVEN_UP = 15.0
+#: Seconds without any progress of an answer after which its viewer has gone: players give up, and close, before that.
+GIVEN_UP = 30.0
 #: Seconds after which a viewing in which nothing was asked for is forgotten.
 FORGOTTEN = 60.0
 #: Viewings that are followed at once; who comes beyond that is not.
@@ -364,10 +364,13 @@ class Rebuffering:
             return False
         if view.flights or view.line.busy is view.pace:
             return True
+        channel = view.line.channel
+        if channel is not None and now - view.asked <= GIVEN_UP and channel.unsent():
+            return True  # the playlist is on its way
         asked, listed, crowd = view.asked, view.listed, view.crowd
         if crowd is not None and crowd.size == 1 and crowd.asked > asked:
             asked, listed = crowd.asked, crowd.listed  # by another connection of its own
-        if view.line.channel is None and (crowd is None or crowd.asked < asked):
+        if channel is None and (crowd is None or crowd.asked < asked):
             return False
         return now - asked <= view.pace.patience and (view.refused or view.next >= listed)
 
@@ -395,4 +398,4 @@ class Rebuffering:
         for view in [each for each in self._chopped if now - each.still > RECENT]:
             del self._chopped[view]
         # Sound and picture of one viewer are two viewings.
-        return len({view.who if view.who & 1 else id(view.line or view) for view in self._chopped})
+        return len({view.who if view.who & 1 else id(view.line) for view in self._chopped})

@@ -35,8 +35,9 @@ class Pace:
         """A version is shown: its target duration, and the number that comes next."""
         self.target = target
         self.next = following
-        # RFC 8216 section 6.3.4: a playlist is asked for again within a target duration.
-        self.patience = 1.5 * target + 1.0
+        # RFC 8216 section 6.3.4: a playlist is asked for again within a target duration, or half of one where nothing
+        # had changed.
+        self.patience = 1.1 * target + 0.5
 
 
 class Media:
