@@ -14,7 +14,7 @@ objects together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 
 from attrs import define, field, frozen
@@ -44,6 +44,8 @@ class UpstreamState:
     failures_total: int = field(metadata={"merge": "sum"})
     #: What the last failure was, for a person.
     reason: str = field(default="", metadata={"merge": "last"})
+    #: Where it is, without credentials; empty for a tier of the graph.
+    address: str = field(default="", metadata={"merge": "last"})
     #: What its source tells of it, where that tells anything: a frozen value of the source's.
     source: object | None = field(default=None, metadata={"merge": "last"})
 
@@ -66,6 +68,7 @@ class UpstreamSet(Upstreams):
         clock: seconds, monotonic.
         jitter: gives numbers in [0, 1); edges that lost an upstream together must not return together.
         chosen: told who is asked first from now on, and who has failed, where upstreams are in order.
+        addresses: of those that are no tiers, for people to see.
     """
 
     def __init__(
@@ -76,7 +79,9 @@ class UpstreamSet(Upstreams):
         clock: Callable[[], float],
         jitter: Callable[[], float],
         chosen: Callable[[str, str], None] = lambda name, instead_of: None,
+        addresses: Mapping[str, str] | None = None,
     ) -> None:
+        self._addresses = addresses or {}
         self._all = tuple(candidates)
         self._chosen = chosen
         #: Who is asked first, as far as it was told: not the one whose rest is over and that fails again.
@@ -148,6 +153,7 @@ class UpstreamSet(Upstreams):
         return tuple(
             UpstreamState(
                 name=name,
+                address=self._addresses.get(name, ""),
                 healthy=health.until <= now,
                 failures=health.failures,
                 failures_total=health.total,

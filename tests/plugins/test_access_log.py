@@ -23,7 +23,7 @@ from tierkit.plugins.hls import HLS
 from tierkit.plugins.rtmp import RTMP
 from tierkit.testing import MemoryNetwork
 
-from .edge_rig import ORIGIN, SEGMENT, FakeOrigin, plain
+from .edge_rig import ORIGIN, SEGMENT, FakeOrigin, plain, playlist
 
 BIG = b"x" * 300_000
 
@@ -275,3 +275,30 @@ async def test_what_is_pulled_for_a_player_of_flv_is_called_as_its_request(
     told = [json.loads(each) for each in path.read_text().splitlines()]
     named = {each["tier"]: each["request_id"] for each in told if each["method"] != "PUBLISH"}
     assert named == {"relay": "flv-player-1", "studio": "flv-player-1"}
+
+
+async def test_what_the_cache_made_of_a_request_has_nginxs_words(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with open_logged(tmp_path / "a.log") as logged:
+        path, etag = "/live/s/playlist.m3u8", b'"one"'
+
+        def versioned(request: Request) -> Response:
+            known = request.get(b"if-none-match") == etag
+            return plain(b"" if known else playlist(), (b"ETag", etag), status=304 if known else 200)
+
+        logged.origin.paths[path] = versioned
+        viewer = await logged.viewer("shield")
+        await viewer.ask(path)
+        await trio.sleep(10)  # it is stale by then, and its origin says that it still holds
+        await viewer.ask(path)
+        await viewer.ask(path, "Authorization: Basic eDp5")
+        assert [each["cache"] for each in await logged.lines()] == ["MISS", "REVALIDATED", "BYPASS"]
+        logged.origin.paths["/live/s/media_77.ts"] = plain(b"not listed, so not fetched ahead")
+        logged.origin.delay = 1
+
+        async def ask() -> None:
+            await (await logged.viewer("shield")).ask("/live/s/media_77.ts")
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(ask)
+        assert sorted(each["cache"] for each in await logged.lines()) == ["COLLAPSED", "COLLAPSED", "MISS"]
