@@ -32,6 +32,7 @@ LEVELS = {
     "_masking": 1,
     "_because": 1,
     "_merge": 1,
+    "_visible": 1,
     "_networks": 1,
     "_event": 1,
     "_events": 1,
@@ -101,7 +102,8 @@ ADVICE = (
 )
 
 MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
-MODEL |= {"_recipe", "_restream", "_because", "_merge", "_accesslog", "_masking", "_event", "_events_process"}
+MODEL |= {"_recipe", "_restream", "_because", "_merge", "_visible"}
+MODEL |= {"_accesslog", "_masking", "_event", "_events_process"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"access", "history", "http", "rtmp", "live", "off_air", "packaging", "websocket"}
