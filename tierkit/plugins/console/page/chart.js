@@ -176,6 +176,9 @@ class Chart {
   }
 
   swatch(colour) {
+    if (!this.stacked && (!this.filled || colour))
+      return make("svg:svg", { class: "swatch", viewBox: "0 0 16 12", "aria-hidden": "true" },
+        make("svg:path", { class: `line c${colour} d${colour}`, d: "M0,6H16" }));
     return make("svg:svg", { class: "swatch", viewBox: "0 0 16 12", "aria-hidden": "true" },
       make("svg:rect", { class: `area c${colour}`, width: 16, height: 12 }),
       PATTERNS[colour] && make("svg:rect", { fill: `url(#${this.id}-p${colour})`, width: 16, height: 12 }));

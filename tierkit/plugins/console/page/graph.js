@@ -120,7 +120,7 @@ class GraphView {
       say(part.pulls, rate(told.upstream_bits));
       part.pulls.parentElement.hidden = !(told.upstreams || []).length;
       say(part.chopped, told.chopped > 0 ? `▲ ${count(told.chopped)} chopped` : "");
-      const bad = (told.upstreams || []).filter((each) => !each.healthy);
+      const bad = (told.upstreams || []).filter(fails);
       say(part.trouble, bad.map((each) => `▲ ${each.name} fails`).join(" "));
       element.classList.toggle("bad", bad.length > 0 || told.chopped > 0 || STATES[word]?.[1] === "bad");
     }
@@ -140,7 +140,7 @@ class GraphView {
     if (each.pushed) return { bits: (told[each.to] || {}).bits_in || 0, known: each.to in told };
     const tier = told[each.to];
     if (!tier) return { bits: 0, known: false };
-    const health = (name) => ((tier.upstreams || []).find((one) => one.name === name) || { healthy: true }).healthy;
+    const health = (name) => !(tier.upstreams || []).some((one) => one.name === name && fails(one));
     const healthy = each.of.filter(health);
     // Which of several was asked nobody counts: in order it is the first that answers, by hash all alike.
     const all = tier.upstream_bits || 0;

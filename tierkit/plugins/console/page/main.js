@@ -75,6 +75,9 @@ function stale() {
   if (late) {
     say(document.getElementById("stale-for"), span(seconds));
     say(document.getElementById("stale-at"), state.now ? time(state.now.at) : "nothing yet");
+    const verdict = document.getElementById("verdict");
+    verdict.className = "";
+    if (state.now) say(verdict, "? How it is now, nobody has told.");
     document.title = `▲ stale for ${span(seconds)} – tierkit`;
     // One that is closed does not come again by itself; one that hears nothing may hang.
     const waited = (performance.now() - called) / 1000;

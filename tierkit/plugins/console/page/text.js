@@ -35,7 +35,8 @@ function rate(bits) {
   if (!Number.isFinite(bits)) return NONE;
   if (bits >= 999.5e6) return `${digits(bits / 1e9, 2)} Gbit/s`;
   if (bits >= 99.95e6) return `${digits(bits / 1e6, 0)} Mbit/s`;
-  if (bits >= 1e5 || bits === 0) return `${digits(bits / 1e6, bits === 0 ? 0 : 1)} Mbit/s`;
+  if (bits >= 999.5e3) return `${digits(bits / 1e6, 1)} Mbit/s`;
+  if (bits < 50) return "0 Mbit/s";
   return `${digits(bits / 1e3, bits < 1e4 ? 1 : 0)} kbit/s`;
 }
 

@@ -2,7 +2,7 @@
 
 function figures(pairs) {
   return make("dl", { class: "facts" }, ...pairs.map(([word, value]) =>
-    make("div", {}, make("dt", {}, word), make("dd", {}, value))));
+    make("div", { class: value.className === "long" && "span" }, make("dt", {}, word), make("dd", {}, value))));
 }
 
 function counts(caption, head, told, words = count) {
@@ -14,8 +14,8 @@ function counts(caption, head, told, words = count) {
 function upstreamTable(told) {
   const rows = (told.upstreams || []).map((each) => [
     make("a", { href: link("tier", each.name) }, named(each.name)),
-    make("span", { class: `state ${each.healthy ? "ok" : "bad"}` },
-      make("span", { "aria-hidden": "true" }, each.healthy ? "●" : "✕"), each.healthy ? " healthy" : " fails"),
+    make("span", { class: `state ${fails(each) ? "bad" : "ok"}` },
+      make("span", { "aria-hidden": "true" }, fails(each) ? "✕" : "●"), fails(each) ? " fails" : " healthy"),
     count(each.failures), count(each.failures_total), make("bdi", {}, each.reason || NONE)]);
   return rows.length ? table("Upstreams", ["upstream", "health", "failures in a row", "in all", "last reason"], rows)
     : make("p", { class: "word" }, "It pulls from nobody.");
@@ -63,7 +63,7 @@ const graphLink = () => make("a", { href: "#/" }, "‹ The graph");
 class TierPage extends Detail {
   constructor(name) {
     const charts = {
-      sent: new Chart({ title: "Traffic", words: rate, top: 1e5 }),
+      sent: new Chart({ title: "Traffic", words: rate, filled: false, top: 1e5 }),
       viewers: new Chart({ title: "Viewers", words: count, top: 4 }),
       hits: new Chart({ title: "Hit ratio", words: share, filled: false, top: 1 }),
       cpu: new Chart({ title: "Processor, share of a core", words: share, top: 0.1 }),

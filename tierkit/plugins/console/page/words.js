@@ -23,6 +23,9 @@ function stateWord(word) {
   return make("span", { class: `state ${kind}` }, make("span", { "aria-hidden": "true" }, sign), ` ${word}`);
 }
 
+// One that has not answered since it was tried last, though it may be about to be tried again.
+const fails = (upstream) => !upstream.healthy || upstream.failures > 0;
+
 const children = (name) => state.plan.nodes.filter((each) =>
   each.upstream.includes(name)).map((each) => each.name).concat(
   (state.plan.nodes.find((each) => each.name === name) || { push: [] }).push);
@@ -42,7 +45,7 @@ function troubles() {
       words: [named(name), ` is ${told.state || "unknown"}`] });
     if (told.state === "down") continue;
     for (const each of told.upstreams || [])
-      if (!each.healthy) found.push({ grave: true, words: [named(name), ": upstream ", named(each.name),
+      if (fails(each)) found.push({ grave: true, words: [named(name), ": upstream ", named(each.name),
         ` fails${each.reason ? ` (${each.reason})` : ""}`] });
     if (told.chopped > 0) found.push({ grave: true, words: [named(name),
       `: ${count(told.chopped)} of ${count(told.viewers)} viewers ${told.chopped === 1 ? "is" : "are"} chopped`] });
@@ -57,7 +60,7 @@ function verdict() {
   const viewers = tiers.reduce((sum, each) => sum + audience(each), 0);
   const bits = tiers.reduce((sum, each) => sum + (state.now.tiers[each].bits || 0), 0);
   const words = found.length === 0
-    ? [`All ${tiers.length} tiers run, no viewer is chopped.`]
+    ? [tiers.length === 1 ? "The one tier runs, " : `All ${tiers.length} tiers run, `, "no viewer is chopped."]
     : found.flatMap((each, index) => [...(index ? [" · "] : []), ...each.words]);
   const kind = found.some((each) => each.grave) ? "bad" : found.length ? "warn" : "ok";
   const fresh = make("p", {}, make("span", { "aria-hidden": "true" }, kind === "ok" ? "✓ " : "▲ "), ...words);
