@@ -150,7 +150,7 @@ class TierSeries:
         sent: dict[str, float] = {}
         traffic = told.get("traffic")
         if traffic is None:
-            traffic = [{"protocol": OTHER, "bytes_out": told.get("bytes_out")}]
+            traffic = [{"protocol": OTHER, "bytes_out": told["bytes_out"]}] if "bytes_out" in told else []
         for each in traffic:
             name = str(each.get("protocol", OTHER))
             if name not in self.sent and len(self.sent) >= PROTOCOLS:

@@ -19,7 +19,7 @@ from tierkit.plugin import Address, Companion, ConnectionLost, StreamState, hook
 from tierkit.plugins import control, rtmp
 from tierkit.plugins.console import Console
 from tierkit.plugins.console._feed import CLIENTS, SLOW, Feed
-from tierkit.plugins.console._now import STREAMS, HitRatios, now
+from tierkit.plugins.console._now import STREAMS, HitRatios, events, now
 from tierkit.plugins.rtmp import RTMP
 from tierkit.testing import MemoryNetwork
 
@@ -350,6 +350,17 @@ def test_the_processes_of_tiers_are_told_beside_the_parent() -> None:
     found = now(statistics, newest(), HitRatios())
     assert found["processes"] == {"a": {"pid": 7, "alive": True, "starts": 2, "told_ago": 0.5}}
     assert found["process"] == {"ready": False, "cpu": 0.5}
+
+
+def test_the_events_of_all_processes_are_told_together_and_bounded() -> None:
+    def process(*at: int) -> dict[str, Any]:
+        return {"events": [{"at": each, "text": str(each)} for each in at]}
+
+    statistics = {"process": {}, "processes": {"a": process(1, 4), "b": process(2, 3), "c": {}}}
+    assert [each["at"] for each in events(statistics)] == [1, 2, 3, 4]
+    many = {"process": process(*range(40)), "processes": {"a": process(*range(100, 130))}}
+    assert [each["at"] for each in events(many)] == [*range(20, 40), *range(100, 130)]
+    assert events({}) == []
 
 
 def test_streams_are_bounded_and_those_with_most_viewers_are_told() -> None:

@@ -26,7 +26,7 @@ from tierkit.history import History
 from tierkit.plugin import Companion, ControlAnswer, ControlRequest, ControlRoute, Handle, hookimpl
 
 from ._feed import CLIENTS, Feed
-from ._now import STEADY, HitRatios, now
+from ._now import STEADY, HitRatios, events, now
 from ._page import page
 
 __all__ = ["Console"]
@@ -96,7 +96,7 @@ class Console(Companion):
     def _tell(self) -> None:
         tiers = self._statistics.get("tiers", {})
         newest = self.history.as_dict(STEADY, tiers=tiers.keys())
-        self._feed.tell("events", (self._statistics.get("process") or {}).get("events", []))
+        self._feed.tell("events", events(self._statistics))
         self._feed.tell("now", now(self._statistics, newest, self._ratios))
 
     # --- answers -----------------------------------------------------------------------------------

@@ -9,10 +9,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["HitRatios", "now"]
+__all__ = ["STEADY", "HitRatios", "events", "now"]
 
 #: Streams of one tier that are told of, those with most viewers first.
 STREAMS = 50
+#: Events that are told: as many as one process remembers.
+EVENTS = 50
 #: Seconds that rates are means of: segments of HLS leave in bursts, 2 to 10 s apart.
 STEADY = 10
 #: Seconds of requests that a hit ratio is of.
@@ -81,6 +83,13 @@ def now(statistics: Mapping[str, Any], newest: Mapping[str, Any], ratios: HitRat
             for name, told in (statistics.get("tiers") or {}).items()
         },
     }
+
+
+def events(statistics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The latest events, newest last: of this process, and of each tier's where they have their own."""
+    told = [statistics.get("process") or {}, *(statistics.get("processes") or {}).values()]
+    found = [event for process in told for event in process.get("events") or ()]
+    return sorted(found, key=lambda each: float(each.get("at", 0)))[-EVENTS:]
 
 
 def _tier(told: Mapping[str, Any], newest: Mapping[str, Any], ratio: float | None) -> dict[str, Any]:

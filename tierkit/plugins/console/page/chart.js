@@ -146,6 +146,8 @@ class Chart {
         found.push(make("svg:path", { class: `area c${colour}`, d: area, "data-series": name }));
         if (PATTERNS[colour]) found.push(make("svg:path", { d: area, fill: `url(#${this.id}-p${colour})` }));
       }
+      // Of nothing a stacked line would be a second edge of what is below it.
+      if (this.stacked && !values.some((each) => each > 0)) return;
       found.push(make("svg:path", { class: `line c${colour} d${this.stacked ? 0 : colour}`, d: line }));
     });
     return found;

@@ -18,6 +18,10 @@ function depths(nodes) {
     return depth;
   };
   for (const node of nodes) deep(node.name, new Set());
+  // Whoever feeds nobody stands last, before the viewers: so the way to them passes behind no other card.
+  const last = Math.max(0, ...found.values());
+  const feeding = new Set([...feeds.values()].flat());
+  for (const node of nodes) if (!feeding.has(node.name)) found.set(node.name, last);
   return found;
 }
 
@@ -162,7 +166,8 @@ class GraphView {
     // In one column the ways to the viewers would cross all others: each card says what it sends.
     const lanes = [...new Set(this.links.filter((each) => !stacked || each.to !== VIEWERS).map((each) => each.from))];
     this.element.style.setProperty("--lanes", lanes.length);
-    this.svg.replaceChildren(...this.links.flatMap((each, index) => {
+    const words = [];
+    const paths = this.links.flatMap((each, index) => {
       if (!this.cards.has(each.from) || !this.cards.has(each.to) || (stacked && each.to === VIEWERS)) return [];
       const { bits, known, fails } = flows[index];
       const part = Math.sqrt(bits / most);
@@ -172,11 +177,12 @@ class GraphView {
       const path = stacked ? this.elbow(from, to, lanes.indexOf(each.from)) : this.curve(from, to);
       const shown = make("svg:path", { class: `link ${kind}`, d: path, "data-link": `${each.from} ${each.to}` });
       shown.style.strokeWidth = `${width.toFixed(1)}px`;
-      if (stacked || each.to === VIEWERS || !known) return [shown];
-      return [shown, make("svg:text", { class: `flow ${kind}`, x: to.left - 8, y: to.middle + (from.middle < to.middle - 8 ? width / 2 + 15 : -width / 2 - 5),
+      if (!stacked && each.to !== VIEWERS && known) words.push(make("svg:text", { class: `flow ${kind}`, x: to.left - 8, y: to.middle + (from.middle < to.middle - 8 ? width / 2 + 15 : -width / 2 - 5),
         "text-anchor": "end" },
-        fails ? "✕ fails" : rate(bits))];
-    }));
+        fails ? "✕ fails" : rate(bits)));
+      return [shown];
+    });
+    this.svg.replaceChildren(...paths, ...words);
   }
 
   curve(from, to) {

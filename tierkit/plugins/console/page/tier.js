@@ -107,7 +107,7 @@ class TierPage extends Detail {
       ["slowest player behind", told.lag === undefined ? NONE : `${digits(told.lag, 1)} s`], ["GOPs skipped", count(told.skipped_gops)],
       ["accepted", count(told.accepted)], ["refused", count(told.refused)], ["failed", count(told.failed)],
       ["up for", span(told.uptime)],
-      ...(process ? [["process", `${process.pid ?? NONE}, started ${count(process.starts)} times, told ${span(process.told_ago)} ago`]] : []),
+      ...(process ? [["process id", `${process.pid ?? NONE}, begun ${process.starts === 1 ? "once" : `${count(process.starts)} times`}`]] : []),
       ["addresses", make("bdi", { class: "long" }, (told.addresses || []).join(" "))]]));
     renew(boxes.Upstreams, upstreamTable(told));
     renew(boxes.Streams, streamTable([this.name], "Streams of this tier"));

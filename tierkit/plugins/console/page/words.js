@@ -7,6 +7,9 @@ const state = {
   heard: null,    // performance.now() of the newest message
 };
 
+// Seconds after which a tier's process, which tells once a second, is said to be silent.
+const SILENT = 5;
+
 const STATES = {
   running: ["●", "ok"], starting: ["◌", "warn"], draining: ["◐", "warn"], stopped: ["■", "bad"],
   down: ["✕", "bad"], unknown: ["?", "warn"], elsewhere: ["↗", "away"],
@@ -44,9 +47,14 @@ function troubles() {
     if (told.state !== "running") found.push({ grave: told.state !== "starting" && told.state !== "draining",
       words: [named(name), ` is ${told.state || "unknown"}`] });
     if (told.state === "down") continue;
+    const ago = (state.now.processes[name] || {}).told_ago;
+    if (ago > SILENT) found.push({ grave: true, words: [named(name), `: its process has told nothing for ${span(ago)}`] });
     for (const each of told.upstreams || [])
       if (fails(each)) found.push({ grave: true, words: [named(name), ": upstream ", named(each.name),
         ` fails${each.reason ? ` (${each.reason})` : ""}`] });
+    for (const each of told.streams || [])
+      if (!each.on_air && each.viewers > 0) found.push({ grave: false, words: [named(name), ": ", named(each.name),
+        ` is off air${each.source === "off_air" ? ", a clip is shown" : ""}, and ${count(each.viewers)} wait`] });
     if (told.chopped > 0) found.push({ grave: true, words: [named(name),
       `: ${count(told.chopped)} of ${count(told.viewers)} viewers ${told.chopped === 1 ? "is" : "are"} chopped`] });
   }
