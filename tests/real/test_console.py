@@ -329,15 +329,21 @@ async def an_upstream_that_is_gone_is_said(rig: Rig, take_it_away: Callable[[], 
     await rig.keep("upstream-gone")
 
 
-async def test_a_process_that_is_gone_is_said_and_found_again(tmp_path: Path) -> None:
+async def test_a_process_that_is_gone_is_said_and_found_again() -> None:
     port = free_port()
-    relay = Relay("relay", listen="127.0.0.1:0", serves=RTMP())
+    # Names that mean something to JavaScript, and here nothing but themselves.
+    away = Origin("toString", "rtmp://127.0.0.1:9")
+    relay = Relay("constructor", site="__proto__", upstream=away, listen="127.0.0.1:0", serves=RTMP())
     graph = Graph.of(relay, control=f"127.0.0.1:{port}")
     async with open_browser() as browser:
         async with open_graph(graph, drain=0) as handle:
             rig = Rig(handle, browser, f"http://127.0.0.1:{port}")
             await rig.open()
             assert await browser.run("return document.getElementById('stale').hidden")
+            await rig.until("return document.getElementById('verdict').className === 'ok'")
+            states = "return [...document.querySelectorAll('.card .state')].map((each) => each.textContent)"
+            assert await browser.run(states) == ["↗ elsewhere", "● running"]
+            await rig.until("return document.querySelector('main').innerText.includes('__proto__ 0 Mbit/s')")
         words = await rig.until(
             "const found = document.getElementById('stale'); return !found.hidden && found.innerText", seconds=6
         )

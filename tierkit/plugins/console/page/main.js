@@ -50,16 +50,16 @@ function call() {
   line.addEventListener("plan", (event) => {
     if (state.planText === event.data) return;
     state.planText = event.data;
-    state.plan = JSON.parse(event.data);
+    state.plan = parse(event.data);
     shown = null;
     say(document.getElementById("about"), `tierkit ${state.plan.version}. Looks only: nothing can be changed from here.`);
   });
   line.addEventListener("events", (event) => {
-    state.events = JSON.parse(event.data);
+    state.events = parse(event.data);
     view?.tell();
   });
   line.addEventListener("now", (event) => {
-    state.now = JSON.parse(event.data);
+    state.now = parse(event.data);
     state.heard = performance.now();
     stale();
     verdict();

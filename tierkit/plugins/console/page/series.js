@@ -19,7 +19,7 @@ class Past {
       const tier = this.tier === null ? "" : `&tier=${encodeURIComponent(this.tier)}`;
       const answer = await fetch(`history?seconds=${wanted}&points=${POINTS}${tier}`);
       if (!answer.ok) return;
-      const data = await answer.json();
+      const data = parse(await answer.text());
       if (this.closed || wanted !== range) return;
       this.data = data.step === 1 ? steady(data) : data;
       this.show(data);
@@ -55,7 +55,7 @@ class Past {
     all(data.site, now.site);
     all(data.process, { cpu: now.process.cpu, memory: now.process.memory });
     for (const [name, tier] of Object.entries(data.tiers)) {
-      const told = now.tiers[name] || {};
+      const told = now.tiers[name] || plain();
       for (const each of ["bits", "bits_in", "upstream_bits", "viewers", "chopped", "hit_ratio", "cpu"])
         push(tier, each, told[each]);
       push(tier, "memory", told.process_memory);

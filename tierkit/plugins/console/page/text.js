@@ -13,6 +13,11 @@ function make(kind, attributes = {}, ...children) {
   return found;
 }
 
+// Names are keys of what is told: objects without a prototype know no `constructor` but one that somebody named so.
+const plain = (entries) => Object.assign(Object.create(null), entries);
+const parse = (text) => JSON.parse(text, (_, value) =>
+  (value && typeof value === "object" && !Array.isArray(value) ? plain(value) : value));
+
 // Only what has changed is touched: screen readers and selections stay where they are.
 function say(element, text) {
   if (element.textContent !== text) element.textContent = text;

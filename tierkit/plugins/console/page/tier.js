@@ -146,12 +146,12 @@ class StreamPage extends Detail {
 
   update() {
     const told = state.now.tiers[this.name];
-    const stream = told?.streams?.find((each) => each.name === this.stream);
+    const stream = told?.streams?.find((each) => whole(each.name) === this.stream);
     renew(this.facts, stream ? figures([["state", airWord(stream)], ["viewers", count(stream.viewers)], ["sent", rate(stream.bits)]])
       : make("p", { class: "word" }, "This tier has no such stream now."));
     renew(this.boxes.Upstreams, told ? upstreamTable(told) : make("p", { class: "word" }, "Nothing is known of this tier."));
     const others = Object.entries(state.now.tiers).flatMap(([tier, each]) => (each.streams || [])
-      .filter((one) => programme(one.name) === programme(this.stream) && !(tier === this.name && one.name === this.stream))
+      .filter((one) => programme(one.name) === programme(this.stream) && !(tier === this.name && whole(one.name) === this.stream))
       .map((one) => [make("a", { href: link("stream", tier, one.name) }, named(one.name)), count(one.viewers),
         rate(one.bits), airWord(one), named(tier)]));
     renew(this.boxes["The same elsewhere"], others.length

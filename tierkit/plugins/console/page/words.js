@@ -10,10 +10,11 @@ const state = {
 // Seconds after which a tier's process, which tells once a second, is said to be silent.
 const SILENT = 5;
 
-const STATES = {
+const STATES = plain({
   running: ["●", "ok"], starting: ["◌", "warn"], draining: ["◐", "warn"], stopped: ["■", "bad"],
   down: ["✕", "bad"], unknown: ["?", "warn"], elsewhere: ["↗", "away"],
-};
+});
+const LEVELS = plain({ error: ["✕", "bad"], warning: ["▲", "warn"], info: ["·", "plain"] });
 
 function stateOf(node, told) {
   if (told) return told.state || "unknown";
@@ -80,9 +81,8 @@ function verdict() {
 
 function eventList(events, caption) {
   if (!events.length) return make("p", { class: "word" }, "None so far.");
-  const LEVEL = { error: ["✕", "bad"], warning: ["▲", "warn"], info: ["·", "plain"], debug: ["·", "plain"] };
   return make("ol", { class: "events", "aria-label": caption }, ...events.slice().reverse().map((each) => {
-    const [sign, kind] = LEVEL[each.level] || LEVEL.info;
+    const [sign, kind] = LEVELS[each.level] || LEVELS.info;
     return make("li", { class: kind }, make("time", { datetime: new Date(each.at * 1000).toISOString() }, time(each.at)),
       make("span", { class: "sign", title: each.level }, sign),
       make("span", {}, ...(each.tier ? [make("a", { href: link("tier", each.tier) }, named(each.tier)), " "] : []),
@@ -96,4 +96,6 @@ function withoutTier({ tier, text }) {
   return [": ", " "].reduce((found, each) => (found === text && text.startsWith(tier + each) ? text.slice((tier + each).length) : found), text);
 }
 
-const link = (kind, ...names) => `#/${[kind, ...names].map(encodeURIComponent).join("/")}`;
+// Half a pair of surrogates is in no address.
+const whole = (name) => name.replace(/[\ud800-\udfff]/gu, "\ufffd");
+const link = (kind, ...names) => `#/${[kind, ...names.map(whole)].map(encodeURIComponent).join("/")}`;
