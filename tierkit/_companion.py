@@ -24,6 +24,8 @@ class Handle(ABC):
 
     graph: Graph
     network: Network
+    #: Where the control address is bound; None until it is, and for a graph without one.
+    control: Address | None = None
 
     @property
     @abstractmethod

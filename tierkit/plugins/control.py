@@ -10,8 +10,9 @@
 A PATTERN is a path, a prefix ending in *, stream:NAME, or, with all=1, * for everything.  Parameters come in the
 query or as a form.  Where a tier has not done what it should, the status is 500 and the JSON names it.
 
-Other plugins add paths with the hook `tierkit_control_routes`.  What changes state needs the graph's
-`control_token` as ``Authorization: Bearer TOKEN``; a graph without a token allows no changes at all.
+Other plugins add paths with the hook `tierkit_control_routes`, companions by their own; the console's is /.  What
+changes state needs the graph's `control_token` as ``Authorization: Bearer TOKEN``; a graph without a token allows no
+changes at all.
 """
 
 from __future__ import annotations
@@ -184,12 +185,14 @@ class Control(Companion):
         )
         bound = await handle.network.listen(filled)
         desk = _Desk(handle)
+        handle.control = bound.address
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(desk.accept, bound, nursery, name="control accepts")
                 yield
                 nursery.cancel_scope.cancel()
         finally:
+            handle.control = None
             bound.close()
 
 
