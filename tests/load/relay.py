@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 
 from tierkit.codecs.rtmp_chunk import encode_message
-from tierkit.codecs.rtmp_session import ConnectRequested, PlayRequested, ServerSession
+from tierkit.codecs.rtmp_session import ConnectRequested, PlayRequested, Pong, ServerSession
 
 FRAME = 0.1
 KEYS = 20
@@ -43,9 +43,16 @@ class TinyRelay:
     starved: frozenset[int] = frozenset()
     share: float = 0.0
     starve_at: int = 15
+    #: Seconds for which everything stands still, once; it comes late, and all of it.
+    pause: float = 0.0
+    #: Ping behind every so many frames; 0 for never.
+    ping_every: int = 0
+    #: Answers by connection.
+    pongs: list[int] = field(factory=list)
     sent: int = 0
     sessions: list[ServerSession] = field(factory=list)
     connections: int = 0
+    _resumes: float | None = None
     _begun: float = field(factory=trio.current_time)
     _locks: dict[trio.SocketStream, trio.Lock] = field(factory=dict)
 
@@ -53,6 +60,7 @@ class TinyRelay:
         self.connections += 1
         session = ServerSession(b"s" * 32)
         self.sessions.append(session)
+        self.pongs.append(0)
         me = self.connections
         try:
             async with trio.open_nursery() as nursery:
@@ -60,6 +68,7 @@ class TinyRelay:
                     playing = False
                     for event in session.receive(data, trio.current_time()):
                         playing |= self.answer(session, event)
+                        self.pongs[me - 1] += isinstance(event, Pong)
                     await self._send(stream, session.data_to_send())
                     if session.closing:
                         break
@@ -94,6 +103,10 @@ class TinyRelay:
             await trio.sleep_until(self._begun + (number - number % self.batch + self.batch - 1) * FRAME + late)
             if self.frozen:
                 await trio.sleep_forever()
+            if self.pause and self._resumes is None:
+                self._resumes = trio.current_time() + self.pause
+            if self._resumes is not None:
+                await trio.sleep_until(self._resumes)
             if number >= self.end_at:
                 session.end_play(1)
                 await self._send(stream, session.data_to_send())
@@ -106,6 +119,9 @@ class TinyRelay:
             data = b"".join(encode_message(4, kind, 1, at, body, session.chunk_size) for kind, body in frames)
             await self._send(stream, data)
             self.sent += len(data)
+            if self.ping_every and number % self.ping_every == 0:
+                session.ping(trio.current_time())
+                await self._send(stream, session.data_to_send())
             first = False
             number += 1
 
