@@ -45,8 +45,8 @@ class Rings:
         self._pump = pump
         self._pinned = pinned
         self._others: dict[Encoding, Ring] = {}
-        #: Sent by rings that were let go.
-        self._gone_bytes = 0
+        #: Sent by rings that were let go, and the GOPs that their players lost.
+        self._gone_bytes = self._gone_gops = self._gone_rebufferings = 0
         #: How far the stream had come at the last `room`, and when that was.
         self._seen = (0, pump.clock())
         self.rtmp = self._ring(policy, RTMP_CHUNKS)
@@ -58,6 +58,36 @@ class Rings:
     def bytes_sent(self) -> int:
         """Bytes sent to players so far, in every encoding."""
         return self.rtmp.bytes_sent + self._gone_bytes + sum(ring.bytes_sent for ring in self._others.values())
+
+    @property
+    def skipped_gops(self) -> int:
+        """GOPs that players have lost so far, in every encoding."""
+        return self._gone_gops + sum(ring.skipped_gops for ring in self._all)
+
+    @property
+    def rebufferings(self) -> int:
+        """How often a player's picture has come to stand still so far, in every encoding."""
+        return self._gone_rebufferings + sum(ring.rebufferings for ring in self._all)
+
+    def chopped(self, silence: float) -> int:
+        """Players whose picture stands still or has a moment ago, where nothing has come for `silence` seconds."""
+        for ring in self._all:
+            ring.look(silence)
+        return sum(ring.chopped for ring in self._all)
+
+    @property
+    def bytes_kept(self) -> int:
+        """Bytes kept for players now, in every encoding."""
+        return sum(ring.log.tail - ring.log.start for ring in self._all)
+
+    @property
+    def lag(self) -> float:
+        """Seconds of media that the slowest player is behind."""
+        return max(ring.lag for ring in self._all)
+
+    @property
+    def _all(self) -> tuple[Ring, ...]:
+        return (self.rtmp, *self._others.values())
 
     # --- the publisher ---------------------------------------------------------------------------
 
@@ -119,6 +149,8 @@ class Rings:
         if self._others.get(encoding) is ring:
             del self._others[encoding]
             self._gone_bytes += ring.bytes_sent
+            self._gone_gops += ring.skipped_gops
+            self._gone_rebufferings += ring.rebufferings
 
     def statistics(self) -> tuple[EncodingStatistics, ...]:
         """The others, counted when asked."""
