@@ -5,6 +5,7 @@ Pictures are far from equal: every KEYS-th is a keyframe of ten times the size.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -54,9 +55,9 @@ class TinyRelay:
     connections: int = 0
     _resumes: float | None = None
     _begun: float = field(factory=trio.current_time)
-    _locks: dict[trio.SocketStream, trio.Lock] = field(factory=dict)
+    _locks: dict[trio.abc.Stream, trio.Lock] = field(factory=dict)
 
-    async def handle(self, stream: trio.SocketStream) -> None:
+    async def handle(self, stream: trio.abc.Stream) -> None:
         self.connections += 1
         session = ServerSession(b"s" * 32)
         self.sessions.append(session)
@@ -93,7 +94,7 @@ class TinyRelay:
                     return not self.silent
         return False
 
-    async def feed(self, stream: trio.SocketStream, session: ServerSession, me: int) -> None:
+    async def feed(self, stream: trio.abc.Stream, session: ServerSession, me: int) -> None:
         first = True
         late = 0.0
         number = int((trio.current_time() - self._begun) / FRAME) - self.back
@@ -125,7 +126,7 @@ class TinyRelay:
             first = False
             number += 1
 
-    async def _send(self, stream: trio.SocketStream, data: bytes) -> None:
+    async def _send(self, stream: trio.abc.Stream, data: bytes) -> None:
         # Media and answers come from two tasks.
         async with self._locks.setdefault(stream, trio.Lock()):
             await stream.send_all(data)
@@ -136,11 +137,18 @@ class TinyRelay:
 
 
 @asynccontextmanager
-async def relaying(relay: TinyRelay) -> AsyncIterator[TinyRelay]:
-    """The relay on a port of its own."""
+async def relaying(relay: TinyRelay, *, context: ssl.SSLContext | None = None) -> AsyncIterator[TinyRelay]:
+    """The relay on a port of its own, with TLS where there is a context."""
+
+    async def handle(stream: trio.SocketStream) -> None:
+        if context is None:
+            await relay.handle(stream)
+        else:
+            await relay.handle(trio.SSLStream(stream, context, server_side=True))
+
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     relay.port = listeners[0].socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, relay.handle, listeners)
+        nursery.start_soon(trio.serve_listeners, handle, listeners)
         yield relay
         nursery.cancel_scope.cancel()

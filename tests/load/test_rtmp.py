@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
 import pytest
 import trio
+import trustme
 from trio.testing import MockClock
 
+from tierkit import Trust
 from tierkit.errors import TierkitError
 from tierkit.load import run_rtmp
 from tierkit.load._rtmp_player import SIGN_OF_LIFE
@@ -123,6 +128,20 @@ async def test_a_hole_starves_though_it_is_no_stall(fast_clock: MockClock, pause
         nursery.start_soon(hold)
         report = await run_rtmp(relay.url, viewers=5, seconds=12, read_every=5)
     assert (report.starved_viewers, report.stalls, report.errors) == (starved, 0, {})
+
+
+async def test_what_waits_over_tls_has_come_all_the_same(fast_clock: MockClock, tmp_path: Path) -> None:
+    # 30 KB a second: less than a player that drops is woken for, for longer than makes a stall.
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with relaying(TinyRelay(starved=frozenset({5})), context=context) as relay:
+        url = relay.url.replace("rtmp:", "rtmps:")
+        report = await run_rtmp(url, viewers=4, seconds=9, read_every=4, trust=Trust(ca=str(tmp_path / "ca.pem")))
+    # The last one gets nothing from the second second on.
+    assert [each.viewer for each in report.audience if each.stalls or each.starved] == [3]
+    assert report.errors == {}
 
 
 async def test_pings_are_answered_by_all(fast_clock: MockClock) -> None:
