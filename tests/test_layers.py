@@ -88,6 +88,8 @@ LEVELS = {
     "demo.": 12,
     "load": 12,
     "load.": 12,
+    "night": 12,
+    "night.": 12,
     "reporting": 12,
     "reporting.": 12,
     "__main__": 13,

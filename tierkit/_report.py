@@ -6,6 +6,7 @@ A `Report` is a frozen value made from a history, the JSON that the console serv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,12 +25,12 @@ GRNET_2013: Mapping[str, str] = {
     "viewers": "6,000",
     "peak traffic": "3.55 Gbit/s",
     "for each viewer": "592 kbit/s, on average",
-    "viewers that stalled": "not known; the stream was chopped when a Wowza served hundreds by itself, then no more",
+    "viewers that stalled": "not known; the stream was no longer chopped",
     "clients that the origin saw": "mainly four: three Varnish, one nginx-rtmp",
     "memory of an HLS tier": "Varnish: under 1 GB for 900 Mbit/s",
     "memory of an RTMP tier": "nginx-rtmp: under 1 GB",
     "memory of all tiers": "not known",
-    "Wowza by itself": "6 GB for 500-600 Mbit/s, and chopped",
+    "Wowza by itself": "6 GB for 500-600 Mbit/s; chopped at hundreds of viewers",
 }
 #: Seconds that a peak is averaged over.
 PEAK_OVER = 60.0
@@ -63,6 +64,7 @@ class Report(Night):
             "beside": dict(self.beside),
             "broken": list(self.broken),
             "peak_over": self.peak_over,
+            "peak_from": self.peak_from,
         }
 
 
@@ -77,6 +79,7 @@ def report(
     beside: Mapping[str, str] = GRNET_2013,
     broken: Sequence[str] = (),
     peak_over: float = PEAK_OVER,
+    peak_from: float | None = None,
 ) -> Report:
     """The report of a night.
 
@@ -90,6 +93,7 @@ def report(
         beside: figures of another night to set beside; the record of 2013 unless said otherwise, {} for none.
         broken: conditions that were not held, a line each.
         peak_over: seconds that a peak is averaged over.
+        peak_from: unix time from which on, where it is known; else the best there is is looked for.
 
     Raises:
         TierkitError: what is given is no history, in one line that says what is wrong with it.
@@ -122,6 +126,7 @@ def report(
         beside=tuple(beside.items()),
         broken=tuple(broken),
         peak_over=peak_over,
+        peak_from=peak_from,
         history=history,
     )
 
@@ -137,7 +142,11 @@ def _again(saved: Mapping[str, Any]) -> Report:
         found = saved.get(name)
         return found if type(found) is int else None
 
-    history, broken, over = saved["history"], saved.get("broken"), saved.get("peak_over")
+    def real(name: str) -> float | None:
+        found = saved.get(name)
+        return float(found) if isinstance(found, (int, float)) and math.isfinite(found) else None
+
+    history, broken = saved["history"], saved.get("broken")
     if not isinstance(history, Mapping) or "history" in history:
         raise TierkitError("the report's history is none: it is what GET /history answers")
     return report(
@@ -149,7 +158,8 @@ def _again(saved: Mapping[str, Any]) -> Report:
         conditions=words("conditions"),
         beside=words("beside"),
         broken=[str(each) for each in broken] if isinstance(broken, list) else (),
-        peak_over=over if isinstance(over, (int, float)) else PEAK_OVER,
+        peak_over=real("peak_over") or PEAK_OVER,
+        peak_from=real("peak_from"),
     )
 
 

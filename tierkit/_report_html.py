@@ -109,7 +109,8 @@ def _tiles(night: Night) -> list[str]:
         "clients that the origin saw": count(night.origin_clients),
     }
     rows = [f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in tiles.items()]
-    over = f"The peak is the mean of the best {span(night.peak_width * night.step)}."
+    best = "the best" if night.peak_from is None else "the"
+    over = f"The peak is the mean of {best} {span(night.peak_width * night.step)} of it."
     return ['<dl class="tiles">', *rows, "</dl>", f'<p class="dim">{over}</p>']
 
 

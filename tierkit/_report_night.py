@@ -96,8 +96,9 @@ class Night:
     beside: tuple[tuple[str, str], ...]
     #: Conditions that were not held, a line each.
     broken: tuple[str, ...]
-    #: Seconds that a peak is averaged over.
+    #: Seconds that a peak is averaged over, and unix time from which on; None for the best there is.
     peak_over: float
+    peak_from: float | None
     #: The history that it was made from.
     history: Mapping[str, Any] = field(repr=False, eq=False)
 
@@ -118,8 +119,12 @@ class Night:
 
     @property
     def peak(self) -> tuple[float, int]:
-        """Bits per second over the best `peak_over` seconds, and the first point of them."""
-        return best(self.total.values, self.peak_width)
+        """Bits per second over the `peak_over` seconds of the peak, and the first point of them."""
+        values, width = self.total.values, self.peak_width
+        if self.peak_from is None:
+            return _best(values, width)
+        first = max(0, min(round((self.peak_from - self.began) / self.step), self.points - width))
+        return _best(values[first : first + width], width)[0], first
 
     @property
     def peak_width(self) -> int:
@@ -164,7 +169,7 @@ def _sum(name: str, several: Sequence[Series], points: int) -> Series:
     return Series(name, tuple(values))
 
 
-def best(values: Values, width: int) -> tuple[float, int]:
+def _best(values: Values, width: int) -> tuple[float, int]:
     """The highest mean of `width` points in a row, what is unknown counted as nothing, and where they begin."""
     sums = [0.0, *accumulate(each or 0.0 for each in values)]
     means = [(sums[end] - sums[end - width]) / width for end in range(width, len(sums))]
