@@ -11,5 +11,6 @@ from ._ask import Asker as Asker
 from ._history import from_file as from_file
 from ._history import from_history as from_history
 from ._prometheus import from_prometheus as from_prometheus
+from ._server import from_server as from_server
 
-__all__ = ["Asker", "from_file", "from_history", "from_prometheus"]
+__all__ = ["Asker", "from_file", "from_history", "from_prometheus", "from_server"]
