@@ -35,4 +35,11 @@ async def from_server(
         since = max(1.0, time.time() - start)
         return await from_history(where, seconds=since, trust=trust, network=network, **more)
     except NotThere:
+        pass
+    try:
         return await from_prometheus(where, start, end, step, selector=selector, trust=trust, network=network, **more)
+    except NotThere:
+        raise NotThere(
+            f"{Address.parse(where)} has neither /history nor /api/v1/query_range: give the control address of a graph, "
+            "or the URL of a Prometheus"
+        ) from None
