@@ -46,7 +46,7 @@ def report(
         float, typer.Option("--step", metavar="S", parser=duration, help="Between two points, of Prometheus.")
     ] = 15.0,
     select: Annotated[
-        str, typer.Option("--select", metavar="PROMQL", help="Which series, of Prometheus: job=\"tierkit\".")
+        str, typer.Option("--select", metavar="PROMQL", help='Which series, of Prometheus: job="tierkit".')
     ] = "",
     title: Annotated[str, typer.Option("--title", help="What to call it.")] = "",
     ca: Annotated[

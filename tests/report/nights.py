@@ -28,7 +28,9 @@ def history() -> dict[str, Any]:
             "upstream_bits": [600_000] * 10,
             "viewers": [None if each is None else round(each / 500_000) for each in bits],
             "chopped": [0, 0, None, 2, 1, 0, 0, 0, 0, 0],
-            "hit_ratio": [None] * 10 if name == "relay-a" else [None, 0.9, None, 0.99, 0.999, 0.999, 0.999, 0.999, None, None],
+            "hit_ratio": [None] * 10
+            if name == "relay-a"
+            else [None, 0.9, None, 0.99, 0.999, 0.999, 0.999, 0.999, None, None],
             "cpu": [0.0, 0.1, None, 0.2, 0.3, 0.3, 0.3, 0.1, 0.0, 0.0],
             "memory": [50e6, 60e6, None, 90e6, 120e6, 110e6, 110e6, 100e6, 90e6, 90e6],
         }

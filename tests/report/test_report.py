@@ -84,8 +84,10 @@ def test_the_text_has_all_of_it() -> None:
     text = night(conditions={"machine": "two cores"}, broken=["a viewer stalled"]).text()
     lines = [line.split() for line in text.splitlines()]
     assert text.startswith("Sitting\n2013-11-10 18:00:00 UTC, 100 s\n")
-    assert ["hls", "at", "most", "1.70", "Gbit/s"] in [[each for each in line if each[0] not in "▁▂▃▄▅▆▇█"] for line in lines]
-    tier = "edge-a1 dc-a edge 900 Mbit/s 1,800 99.90% 0.30 core 13.0 s 120 MB".split()
+    assert ["hls", "at", "most", "1.70", "Gbit/s"] in [
+        [each for each in line if each[0] not in "▁▂▃▄▅▆▇█"] for line in lines
+    ]
+    tier = ["edge-a1", "dc-a", "edge", "900", "Mbit/s", "1,800", "99.90%", "0.30", "core", "13.0", "s", "120", "MB"]
     assert tier in lines
     assert "3.55 Gbit/s" in text
     assert text.index("two cores") < text.index("a viewer stalled")

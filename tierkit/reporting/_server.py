@@ -40,6 +40,6 @@ async def from_server(
         return await from_prometheus(where, start, end, step, selector=selector, trust=trust, network=network, **more)
     except NotThere:
         raise NotThere(
-            f"{Address.parse(where)} has neither /history nor /api/v1/query_range: give the control address of a graph, "
-            "or the URL of a Prometheus"
+            f"{Address.parse(where)} has neither /history nor /api/v1/query_range: "
+            "give the control address of a graph, or the URL of a Prometheus"
         ) from None
