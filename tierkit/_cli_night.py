@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import trio
 import typer
@@ -56,7 +56,7 @@ def report(
     """Report a night: tierkit report edge.example:9000 --last 4h --out night.html."""
     if out is None and (png or json):
         raise GraphError(["--png and --json are written beside the page: give --out FILE"])
-    more = {"title": title} if title else {}
+    more: dict[str, Any] = {"title": title} if title else {}
     trust = Trust(ca=ca) if ca else None
     night = _night(source, last=last, end=end, step=step, select=select, trust=trust, more=more)
     if out is not None:
@@ -73,7 +73,7 @@ def _night(
     step: float,
     select: str,
     trust: Trust | None,
-    more: dict[str, str],
+    more: dict[str, Any],
 ) -> Report:
     from tierkit.reporting import from_file, from_server
 

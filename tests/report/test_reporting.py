@@ -82,11 +82,11 @@ def two_tiers() -> Prometheus:
         viewers=[({"tier": "edge"}, [10, 20, 30, 40]), ({"tier": "relay"}, [5, 5, 5])],
         hit_ratio=[({"tier": "edge"}, [0.5, 0.9, 0.99, float("nan")])],
         cpu=[
-            ({"process": "", "instance": "one:9000"}, [0.1] * 4),
+            (one, [0.1] * 4),
             ({"process": "relay", "instance": "two:9000"}, [0.2] * 4),
         ],
         memory=[
-            ({"process": "", "instance": "one:9000"}, [9e7] * 4),
+            (one, [9e7] * 4),
             ({"process": "", "instance": "three"}, [1e9] * 4),
         ],
     )
