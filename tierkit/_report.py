@@ -165,5 +165,5 @@ def _again(saved: Mapping[str, Any]) -> Report:
 
 def _series(found: Mapping[str, Values]) -> tuple[Series, ...]:
     """What has carried anything, the most first, so that it lies at the bottom of a stack."""
-    made = [Series(name, values) for name, values in found.items()]
+    made = [Series(name or "(none)", values) for name, values in found.items()]
     return tuple(sorted((each for each in made if each.peak), key=lambda each: (-each.mean, each.name)))

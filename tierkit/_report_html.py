@@ -109,8 +109,8 @@ def _tiles(night: Night) -> list[str]:
         "clients that the origin saw": count(night.origin_clients),
     }
     rows = [f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in tiles.items()]
-    best = "the best" if night.peak_from is None else "the"
-    over = f"The peak is the mean of {best} {span(night.peak_width * night.step)} of it."
+    lasted = span(night.peak_width * night.step)
+    over = f"The peak is the mean of the {f'best {lasted}' if night.peak_from is None else f'{lasted} that it lasted'}."
     return ['<dl class="tiles">', *rows, "</dl>", f'<p class="dim">{over}</p>']
 
 
@@ -131,7 +131,7 @@ def _picture(night: Night, title: str, several: Sequence[Series]) -> list[str]:
         "<figure>",
         graph(night, several, WIDE, title),
         graph(night, several, PHONE, title),
-        f'<figcaption class="dim">Delivered to viewers; along the bottom, {hours}.</figcaption>',
+        f'<figcaption class="dim">Sent by all tiers; along the bottom, {hours}.</figcaption>',
         "</figure>",
         '<table class="figures">',
         f"<caption>In the order of the graph; each point is the mean of {span(night.drawn_step)}.</caption>",

@@ -15,7 +15,7 @@ __all__ = ["png"]
 
 #: Inches and dots for each: 1,600 pixels are sharp on a slide and in a mail.
 _SIZE, _DPI = (10.0, 9.0), 160
-_TICKS = 7
+_TICKS = 6
 
 
 def png(night: Night) -> bytes:

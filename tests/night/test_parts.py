@@ -183,6 +183,11 @@ def test_a_night_that_went_well() -> None:
         ({"loads": dict.fromkeys(TIERS, SHARE) | {"edge-b1": {}}}, "got 0.270 Gbit/s, and not the 0.355"),
         ({"players": {"player-1": {"video": Played(90, 0, 1)}}}, "there are 1 gaps"),
         ({"players": {"player-1": {"audio": Played(0, 0, 0)}}}, "player-1 differs from the source"),
+        ({"loads": loads(edge_a1=SHARE | {"starved_viewers": 7})}, "7 viewers of edge-a1 had less than 95 %"),
+        (
+            {"loads": loads(edge_a1=SHARE | {"self_check": {"evidence": ["it took 0.97 of a core"]}})},
+            "the load of edge-a1 was too slow itself, so its figures are its own: it took 0.97 of a core",
+        ),
         ({"clients": 5}, "the origin saw 5 clients"),
         ({"failed": ["the load of edge-a1 has failed: x"]}, "the load of edge-a1 has failed"),
     ],

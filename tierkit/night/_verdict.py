@@ -56,6 +56,10 @@ def _viewers(plan: Plan, outcome: Outcome) -> Iterator[str]:
     for name, told in outcome.loads.items():
         if told.get("stalled_viewers"):
             yield f"{told['stalled_viewers']} viewers of {name} stalled, {told.get('stalls')} times in all"
+        if told.get("starved_viewers"):
+            yield f"{told['starved_viewers']} viewers of {name} had less than 95 % of some 5 s of the stream"
+        for evidence in (told.get("self_check") or {}).get("evidence", ()):
+            yield f"the load of {name} was too slow itself, so its figures are its own: {evidence}"
         if errors := told.get("errors"):
             yield f"viewers of {name} met {', '.join(f'{count} x {kind}' for kind, count in errors.items())}"
     if outcome.bits < plan.nominal:
