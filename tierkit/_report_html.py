@@ -40,7 +40,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 caption { text-align: left; font-size: 0.9rem; padding-bottom: 0.25rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.6rem 0.3rem 0; border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; }
-.figures th:not(:first-child), .figures td { text-align: right; white-space: nowrap; }
+.figures th, .figures td { white-space: nowrap; }
+.figures th:not(:first-child), .figures td { text-align: right; }
 .figures td.word, .figures th.word:not(:first-child) { text-align: left; }
 .swatch { display: inline-block; width: 0.8rem; height: 0.8rem; margin-right: 0.4rem; border-radius: 0.15rem; }
 .bad { color: var(--bad); }
