@@ -184,7 +184,10 @@ async def test_a_control_address_is_asked_for_its_history(autojump_clock: MockCl
 
     async with answering(answer) as network:
         found = await from_history("127.0.0.1:9000", seconds=7200, network=network, peak_over=30.0)
-    assert asked == ["/history?seconds=7200"]
+        await from_history(AT, seconds=1e9, network=network)
+        await from_history(AT, seconds=0.2, network=network)
+    # No more than a console has, and no less than it takes for a number.
+    assert asked == [f"/history?seconds={each}" for each in (7200, 172800, 1)]
     assert found == report(history(), peak_over=30.0)
 
 

@@ -15,6 +15,8 @@ from ._ask import Asker, NotThere
 
 __all__ = ["from_file", "from_history"]
 
+#: Seconds that a history goes back, and more than which it is not asked for.
+_HELD = 48 * 3600
 #: Bytes of a file.
 _LONGEST = 64 << 20
 
@@ -31,7 +33,7 @@ async def from_history(
 
     Args:
         source: a history, or a control address, which is asked for one.
-        seconds: how far back, where an address is asked.
+        seconds: how far back, where an address is asked; two days at most.
         trust: how its certificate is verified.
         network: to dial on; by default this machine's sockets.
         more: what `tierkit.report` takes besides: title, conditions, beside, ...
@@ -43,7 +45,7 @@ async def from_history(
         return report(source, **more)
     with Asker(source, trust=trust, network=network) as asker:
         try:
-            found = await asker.json(f"/history?seconds={seconds:.0f}")
+            found = await asker.json(f"/history?seconds={max(1, min(round(seconds), _HELD))}")
         except NotThere as error:
             raise NotThere(f"{error} A graph that keeps a history is asked at its control address") from None
     return report(found, **more)
