@@ -73,6 +73,7 @@ LEVELS = {
     "_serve": 6,
     "_background": 7,
     "_log": 7,
+    "_report": 7,
     "_run": 7,
     "": 8,  # tierkit/__init__.py
     "access": 9,
@@ -94,6 +95,10 @@ LEVELS = {
     "demo.": 12,
     "load": 12,
     "load.": 12,
+    "night": 12,
+    "night.": 12,
+    "reporting": 12,
+    "reporting.": 12,
     "__main__": 13,
 }
 ADVICE = (
@@ -119,6 +124,7 @@ ALLOWED = {
     "_registry": {"attrs", "pluggy"},
     "machinery": {"attrs", "trio", "outcome"},
     "_log": {"attrs", "structlog"},
+    "_report_png": {"attrs", "matplotlib"},
     "kit": {"attrs", "trio", "h11", "av", "wsproto"},
 }
 #: The standard library's ways to the outside world, to the clock and to chance.
@@ -353,7 +359,7 @@ def test_nothing_but_the_command_line_prints(module: str) -> None:
 
 
 def test_the_library_alone_brings_no_extra() -> None:
-    extras = ("av", "cattrs", "m3u8", "rich", "structlog", "typer", "wsproto")
+    extras = ("av", "cattrs", "m3u8", "matplotlib", "rich", "structlog", "typer", "wsproto")
     look = f"import sys, tierkit, tierkit.plugin; print(*[each for each in {extras} if each in sys.modules])"
     found = subprocess.run([sys.executable, "-c", look], cwd=ROOT.parent, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
