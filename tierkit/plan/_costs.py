@@ -1,0 +1,80 @@
+"""What tiers of each kind cost: the constants of the arithmetic, and the CPU that they mean.
+
+Two shapes.  What is fetched by *requests* (HLS) costs CPU for each request and for each bit.  What is a *stream* (RTMP,
+FLV) leaves in passes of the pump, whose pace depends on what a pass costs (`tierkit.plugin.pass_delay`): a send to
+each player in each pass, and the bits of it.  So the cost of a bit falls as the audience grows, until passes are as
+rare as they get.  All CPU is in seconds of one core, all rates are of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import field, frozen, validators
+
+from tierkit.plugin import pass_delay
+
+__all__ = ["GBIT", "Costs", "Players", "pump_cpu"]
+
+GBIT = 1e9
+#: Messages of a stream a second: 25 pictures and 43 frames of AAC.  There are no more passes than that.
+MESSAGES = 68.0
+#: Longest time that a relay holds media: the default of its option `batch`.
+BATCH = 0.3
+#: Rounds of the search for the pace; each is nearer, and 20 are exact to a thousandth.
+ROUNDS = 60
+
+
+def _cost() -> Any:
+    return field(default=0.0, validator=[validators.instance_of((int, float)), validators.ge(0), validators.lt(1e15)])
+
+
+@frozen(kw_only=True)
+class Costs:
+    """Of one kind of tier."""
+
+    #: Share of a core without viewers, and more for each stream that comes in, and for each viewer.
+    base_cpu: float = _cost()
+    stream_cpu: float = _cost()
+    viewer_cpu: float = _cost()
+    #: CPU-seconds of one request, of one send of the pump, and of one Gbit that is sent.
+    request_cpu: float = _cost()
+    send_cpu: float = _cost()
+    gbit_cpu: float = _cost()
+    #: Bytes of the process without viewers; of each viewer; and in the kernel for its socket while it keeps up.
+    base_bytes: float = _cost()
+    viewer_bytes: float = _cost()
+    socket_bytes: float = _cost()
+    #: Bytes in the kernel of a viewer that takes nothing.
+    stalled_bytes: float = _cost()
+    #: Where these numbers are from, for people.
+    source: str = field(default="", validator=validators.instance_of(str))
+
+
+@frozen
+class Players:
+    """Players of one kind on a pump: how many, at how many bit/s each."""
+
+    count: float
+    rate: float
+    costs: Costs
+
+    def pass_cpu(self, interval: float) -> float:
+        """CPU-seconds of their sends in one pass, with so many seconds between two."""
+        return self.count * (self.costs.send_cpu + self.rate * interval / GBIT * self.costs.gbit_cpu)
+
+
+def pump_cpu(everybody: Sequence[Players], cap: float = BATCH) -> float:
+    """The share of a core that a pump takes for these players; more than 1 means that it cannot.
+
+    The pace is where both hold: a pass costs its sends and the bits of the time between two, and that time follows
+    from the cost.  It is looked for from below, where each round can only lengthen it.
+    """
+    if not any(each.count for each in everybody):
+        return 0.0
+    interval = 1 / MESSAGES
+    for _ in range(ROUNDS):
+        cost = sum(each.pass_cpu(interval) for each in everybody)
+        interval = max(interval, pass_delay(cost, cap))
+    return sum(each.pass_cpu(interval) for each in everybody) / interval
