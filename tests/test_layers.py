@@ -28,6 +28,8 @@ LEVELS = {
     "codecs.": 1,
     "_address": 1,
     "_authorise": 1,
+    "_because": 1,
+    "_merge": 1,
     "_networks": 1,
     "_events": 1,
     "_ports": 1,
@@ -55,6 +57,8 @@ LEVELS = {
     "_reasons": 3,
     "_sockets": 3,
     "_tls": 3,
+    "_notable": 2,
+    "_traffic": 2,
     "_process": 4,
     "_sources": 4,
     "_watch": 4,
@@ -90,7 +94,7 @@ ADVICE = (
 )
 
 MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
-MODEL |= {"_recipe", "_restream"}
+MODEL |= {"_recipe", "_restream", "_because", "_merge"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"access", "http", "rtmp", "live", "off_air", "packaging", "websocket"}

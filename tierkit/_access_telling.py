@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import define
 
 from ._authorise import Attempt
+from ._because import Because
 from ._events import PluginFailed, Refused
 from ._plugin import Context
 
@@ -58,7 +59,7 @@ class Telling:
     def _tell_refused(self, name: str, kind: _Kind) -> None:
         attempt = kind.attempt
         assert attempt is not None
-        reason = f"may not {attempt.action} {attempt.path}: {name}: {kind.reason}"
+        reason = Because(f"may not {attempt.action} {attempt.path}: {name}: {kind.reason}", word="denied")
         self._ctx.emit(Refused(peer=str(attempt.peer), stream=attempt.path, reason=reason, count=kind.count))
 
     def _tell_failed(self, name: str, kind: _Kind) -> None:

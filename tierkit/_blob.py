@@ -63,6 +63,7 @@ class GrowingBlob(Blob):
             view = memoryview(data)
             while view:
                 view = view[os.write(self._fd, view) :]
+            self._descriptors.memfd_bytes += pages(self.size + len(data)) - pages(self.size)
         else:
             assert isinstance(self._bytes, bytearray)
             self._bytes += data
@@ -116,6 +117,7 @@ class GrowingBlob(Blob):
         if self._fd >= 0:
             os.close(self._fd)
             self._descriptors.memfds -= 1
+            self._descriptors.memfd_bytes -= pages(self.size)
             self._fd = -1
 
     def _move(self) -> None:
@@ -124,6 +126,7 @@ class GrowingBlob(Blob):
         except OSError:
             return  # out of descriptors after all: bytes are dearer, not wrong
         self._descriptors.memfds += 1
+        self._descriptors.memfd_bytes += pages(self.size)
         view = memoryview(self._bytes)
         while view:
             view = view[os.write(self._fd, view) :]

@@ -132,12 +132,13 @@ class Reports(Handle):
         self._order = order
         self._orders = 0
         self._children = {node.name: _Child() for node in graph.running}
+        self._companions = registry.companions()
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[None]:
         """Run the companions for as long as the block lasts.  Raises what they raise, ListenError for one."""
         async with AsyncExitStack() as stack:
-            for companion in self._registry.companions():
+            for companion in self._companions:
                 await stack.enter_async_context(companion.open(self))
             yield
 
@@ -245,8 +246,9 @@ class Reports(Handle):
             child.done.pop(number, None)
 
     def control_routes(self) -> tuple[ControlRoute, ...]:
-        """The control routes that the loaded plugins bring."""
-        return tuple(self._registry.control_routes())
+        """The control routes that the loaded plugins and the companions bring."""
+        brought = [route for companion in self._companions for route in companion.routes()]
+        return (*self._registry.control_routes(), *brought)
 
     def emit(self, event: Event) -> None:
         """Tell an event; there are few here."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import frozen
 
@@ -16,7 +16,7 @@ from ._plugin import Running
 from ._ports import Network
 from ._purge import Pattern
 
-__all__ = ["Companion", "ControlAnswer", "ControlRequest", "ControlRoute", "Handle"]
+__all__ = ["Companion", "ControlAnswer", "ControlRequest", "ControlRoute", "Handle", "Sink"]
 
 
 class Handle(ABC):
@@ -85,6 +85,10 @@ class Handle(ABC):
 class Companion(ABC):
     """Something that a process runs once, beside the graph."""
 
+    def routes(self) -> Sequence[ControlRoute]:
+        """What it answers at the control address; asked once, before it is opened."""
+        return ()
+
     @abstractmethod
     def open(self, handle: Handle) -> AbstractAsyncContextManager[None]:
         """Run beside `handle`; left when the graph has drained."""
@@ -101,13 +105,26 @@ class ControlRequest:
     body: bytes = b""
 
 
+class Sink(Protocol):
+    """Where a body goes that is written bit by bit."""
+
+    async def write(self, data: bytes) -> None:
+        """Send some of it.  Raises ConnectionLost where whoever asked has gone or takes nothing."""
+
+
 @frozen
 class ControlAnswer:
-    """What a control route answers."""
+    """What a control route answers.
+
+    A body that is an async function is given a `Sink` and writes for as long as it likes; once the graph drains it is
+    cancelled.
+    """
 
     status: int = 200
-    body: bytes = b""
+    body: bytes | Callable[[Sink], Awaitable[None]] = b""
     content_type: str = "text/plain; charset=utf-8"
+    #: Further fields, names and values.
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 @frozen

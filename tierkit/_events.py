@@ -8,6 +8,8 @@ What happens more often is counted in plain ints and read by whoever scrapes.
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 from attrs import frozen
 
 from ._address import Address
@@ -45,6 +47,9 @@ __all__ = [
 class Event:
     """The root of all events.  `tier` is the tier's name, empty for what concerns the whole process."""
 
+    #: How urgent it is: "warning" is for the morning, "error" for the night.
+    level: ClassVar[Literal["info", "warning", "error"]] = "info"
+
     tier: str = ""
 
     @property
@@ -78,6 +83,8 @@ class TierStopped(Event):
 @frozen(kw_only=True)
 class TierFailed(Event):
     """A tier itself has failed; its supervisor decides what becomes of the process."""
+
+    level = "error"
 
     reason: str
 
@@ -174,6 +181,8 @@ class StreamEnded(Event):
 class StreamFault(Event):
     """Something went wrong inside one stream that did not end it: a packager that had to start again."""
 
+    level = "warning"
+
     stream: str
     reason: str
 
@@ -203,6 +212,8 @@ class RecordingFailed(Event):
     0 stands for a folder that was not there at the start: it is tried when a stream begins.
     """
 
+    level = "warning"
+
     stream: str
     file: str
     reason: str
@@ -217,6 +228,8 @@ class RecordingFailed(Event):
 @frozen(kw_only=True)
 class RecordingLeft(Event):
     """A file that nobody finishes: whoever wrote it has ended in the middle.  It plays as it is."""
+
+    level = "warning"
 
     file: str
     bytes: int
@@ -233,6 +246,8 @@ class RecordingLeft(Event):
 class ConnectionFailed(_OfConnection):
     """One connection has ended with an error; all others go on."""
 
+    level = "warning"
+
     reason: str
 
     @property
@@ -243,6 +258,8 @@ class ConnectionFailed(_OfConnection):
 @frozen(kw_only=True)
 class Refused(_OfConnection):
     """Somebody was turned away by a bound or an authoriser; `count` of them since the last such event."""
+
+    level = "warning"
 
     reason: str
     count: int = 1
@@ -257,6 +274,8 @@ class Refused(_OfConnection):
 class Dropped(_OfConnection):
     """A viewer or publisher was closed by us for `reason` (too slow, stalled, kicked)."""
 
+    level = "warning"
+
     reason: str
 
     @property
@@ -267,6 +286,8 @@ class Dropped(_OfConnection):
 @frozen(kw_only=True)
 class UpstreamLost(Event):
     """An upstream has failed; it is tried again in `retry_in` seconds."""
+
+    level = "warning"
 
     upstream: str
     reason: str
@@ -304,6 +325,8 @@ class UpstreamFound(Event):
 class AcceptPaused(Event):
     """No descriptor is free: accepting pauses for `seconds`; the tier lives on."""
 
+    level = "warning"
+
     reason: str
     seconds: float
 
@@ -328,6 +351,8 @@ class CertificateKept(Event):
 class LoopBlocked(Event):
     """The event loop stood still for `seconds` inside one step of `task`: everybody waited."""
 
+    level = "warning"
+
     task: str
     seconds: float
     count: int = 1
@@ -343,6 +368,8 @@ class LoopBlocked(Event):
 @frozen(kw_only=True)
 class PluginFailed(Event):
     """A plugin has failed to load, or one of its observers raised; the others go on."""
+
+    level = "error"
 
     plugin: str
     reason: str

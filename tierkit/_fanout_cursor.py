@@ -12,6 +12,7 @@ from typing import Protocol
 
 import trio
 
+from ._because import Because
 from ._fanout_log import FanoutPolicy, Log, Sync
 from ._ports import Connection
 from .errors import ConnectionLost
@@ -116,7 +117,7 @@ class Cursor:
         self._own.append(data)
         self._own_bytes += len(data)
         if self._own_bytes > MAX_REPLIES:
-            self.end(f"asks for more answers than it reads: {self._own_bytes} bytes wait")
+            self.end(Because(f"asks for more answers than it reads: {self._own_bytes} bytes wait", word="greedy"))
         elif not self.blocked:
             self.push()
 
@@ -204,7 +205,7 @@ class Cursor:
         """Apply the bounds; for cursors that lag, once a pass."""
         ring, log, policy = self.ring, self.ring.log, self.ring.policy
         if log.at - self.moved > policy.hard_seconds:
-            self.end(f"too slow: took nothing for {policy.hard_seconds:g} s")
+            self.end(Because(f"too slow: took nothing for {policy.hard_seconds:g} s", word="slow"))
             return
         if self.position == WAITING:
             return

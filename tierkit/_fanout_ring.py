@@ -190,6 +190,18 @@ class Ring:
                 keep = min(keep, cursor.position)
         self.log.forget(keep)
 
+    @property
+    def lag(self) -> float:
+        """Seconds of media that the slowest player is behind the head, of those that are still sent to."""
+        log = self.log
+        positions = [each.position for each in self.lagging if each.position != WAITING]
+        return max(0.0, log.at - log.sealed_at(min(positions))) if positions else 0.0
+
+    @property
+    def skipped_gops(self) -> int:
+        """GOPs that players have lost so far, those who have left too."""
+        return self._gone_gops + sum(each.skipped for each in self.cursors)
+
     def statistics(self) -> RingStatistics:
         """Counted when asked."""
         log, sync = self.log, self.log.sync
@@ -203,6 +215,6 @@ class Ring:
             bytes_in=log.tail,
             bytes_sent=self.bytes_sent,
             skips=self.skips,
-            skipped_gops=self._gone_gops + sum(each.skipped for each in self.cursors),
+            skipped_gops=self.skipped_gops,
             dropped=self._dropped,
         )

@@ -10,6 +10,7 @@ from http import HTTPStatus
 import trio
 from attrs import define, field
 
+from ._because import Because
 from ._ports import RECV_BYTES, Blob, Connection
 from .codecs.http1 import render_head
 from .errors import ConnectionLost, GivenUp
@@ -115,7 +116,7 @@ async def writable(connection: Connection, stall: float) -> None:
         await connection.wait_writable()
     if scope.cancelled_caught:
         connection.abort()
-        raise GivenUp(f"the viewer took nothing for {stall:g} s")
+        raise GivenUp(Because(f"the viewer took nothing for {stall:g} s", word="slow"))
 
 
 async def send(connection: Connection, data: bytes | memoryview, stall: float, *, more: bool = False) -> None:

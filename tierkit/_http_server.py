@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import trio
 from attrs import define, field, frozen
 
+from ._because import Because
 from ._http_body import MAX_DRAINED_BODY, BodyReader
 from ._http_heads import Head, parse_head
 from ._http_park import Park, Quick, turn
@@ -191,7 +192,7 @@ class _Loop:
                     sent = ready.send_nowait(self.connection, sent)
             if scope.cancelled_caught:
                 self.connection.abort()
-                raise GivenUp(f"the viewer took more than {self.timeouts.answer:g} s for one answer")
+                raise self.too_long()
         finally:
             unsent.release()
 
@@ -268,7 +269,10 @@ class _Loop:
             return await self.respond(request, response, keep=keep)
         assert scope.cancelled_caught
         self.connection.abort()
-        raise GivenUp(f"the viewer took more than {self.timeouts.answer:g} s for one answer")
+        raise self.too_long()
+
+    def too_long(self) -> GivenUp:
+        return GivenUp(Because(f"the viewer took more than {self.timeouts.answer:g} s for one answer", word="slow"))
 
     async def respond(self, request: Request, response: Response, *, keep: bool) -> bool:
         """Send a response; returns whether the connection can carry another."""

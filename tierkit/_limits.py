@@ -14,6 +14,7 @@ from ipaddress import AddressValueError, IPv6Address
 
 import trio
 
+from ._because import Because
 from ._model import Limits
 from ._ports import Bound, Connection
 from ._reasons import OUT_OF_DESCRIPTORS
@@ -49,9 +50,11 @@ class Admission:
         limits, key = self.limits, _key(host)
         there = self._by_address.get(key, 0)
         if self.connections >= limits.connections:
-            reason = f"the tier is full: {limits.connections} connections (limits.connections)"
+            full = f"the tier is full: {limits.connections} connections (limits.connections)"
+            reason = Because(full, word="full")
         elif there >= limits.per_address and host != "unix":
-            reason = f"{limits.per_address} connections from one address already (limits.per_address)"
+            many = f"{limits.per_address} connections from one address already (limits.per_address)"
+            reason = Because(many, word="address")
         else:
             self.connections += 1
             self._by_address[key] = there + 1

@@ -45,8 +45,8 @@ class Rings:
         self._pump = pump
         self._pinned = pinned
         self._others: dict[Encoding, Ring] = {}
-        #: Sent by rings that were let go.
-        self._gone_bytes = 0
+        #: Sent by rings that were let go, and the GOPs that their players lost.
+        self._gone_bytes = self._gone_gops = 0
         #: How far the stream had come at the last `room`, and when that was.
         self._seen = (0, pump.clock())
         self.rtmp = self._ring(policy, RTMP_CHUNKS)
@@ -58,6 +58,25 @@ class Rings:
     def bytes_sent(self) -> int:
         """Bytes sent to players so far, in every encoding."""
         return self.rtmp.bytes_sent + self._gone_bytes + sum(ring.bytes_sent for ring in self._others.values())
+
+    @property
+    def skipped_gops(self) -> int:
+        """GOPs that players have lost so far, in every encoding."""
+        return self._gone_gops + sum(ring.skipped_gops for ring in self._all)
+
+    @property
+    def bytes_kept(self) -> int:
+        """Bytes kept for players now, in every encoding."""
+        return sum(ring.log.tail - ring.log.start for ring in self._all)
+
+    @property
+    def lag(self) -> float:
+        """Seconds of media that the slowest player is behind."""
+        return max(ring.lag for ring in self._all)
+
+    @property
+    def _all(self) -> tuple[Ring, ...]:
+        return (self.rtmp, *self._others.values())
 
     # --- the publisher ---------------------------------------------------------------------------
 
@@ -119,6 +138,7 @@ class Rings:
         if self._others.get(encoding) is ring:
             del self._others[encoding]
             self._gone_bytes += ring.bytes_sent
+            self._gone_gops += ring.skipped_gops
 
     def statistics(self) -> tuple[EncodingStatistics, ...]:
         """The others, counted when asked."""

@@ -26,18 +26,6 @@ WINDOW = 1.0
 #: Kinds of repeats remembered at once; beyond it the oldest is told and forgotten.
 REMEMBERED = 1024
 
-_ERRORS = (events.TierFailed, events.PluginFailed)
-_WARNINGS = (
-    events.AcceptPaused,
-    events.ConnectionFailed,
-    events.Dropped,
-    events.LoopBlocked,
-    events.RecordingFailed,
-    events.RecordingLeft,
-    events.Refused,
-    events.StreamFault,
-    events.UpstreamLost,
-)
 #: Streams are few, and each of their events matters; viewers are many, and told by tier.
 _BY_STREAM = (
     events.PublisherJoined,
@@ -132,15 +120,10 @@ def log_observer(
 
     def write(event: events.Event, times: int) -> None:
         more = {"times": times} if times > 1 else {}
-        log = getattr(logger, level(event))
+        log = getattr(logger, event.level)
         log(type(event).__name__, text=event.text, **fields(event), **more)
 
     return LogObserver(write, clock)
-
-
-def level(event: events.Event) -> str:
-    """ "error", "warning" or "info"; what a plugin's own events are is for it to say in their text."""
-    return "error" if isinstance(event, _ERRORS) else "warning" if isinstance(event, _WARNINGS) else "info"
 
 
 def _key(event: events.Event) -> tuple[object, ...]:

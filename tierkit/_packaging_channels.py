@@ -127,6 +127,11 @@ class Channels:
     def __len__(self) -> int:
         return len(self._channels)
 
+    @property
+    def bytes_kept(self) -> int:
+        """Bytes of all segments that are kept now."""
+        return sum(each.packager.window.bytes for each in self)
+
     def statistics(self) -> tuple[tuple[Stream, PackagerStatistics], ...]:
         """Each stream that is packaged, and what became of it."""
         return tuple((each.stream, each.packager.statistics()) for each in self)

@@ -73,13 +73,26 @@ class StreamState:
 class Figures:
     """The few numbers that every service can tell, whatever it speaks: what tables and graphs show."""
 
-    #: Players and clients served now.
+    #: Players and clients served now, and those of them whose picture stands still.
     viewers: int = field(default=0, metadata={"merge": "sum"})
+    chopped: int = field(default=0, metadata={"merge": "sum"})
     #: Requests answered so far, and those of them that needed nothing from upstream.
     requests: int = field(default=0, metadata={"merge": "sum"})
     hits: int = field(default=0, metadata={"merge": "sum"})
-    #: Connections to upstreams open now.
+    #: The same requests by what became of them, in the service's own few words: "hits", "misses", "errors".
+    results: Mapping[str, int] = field(factory=dict, metadata={"merge": "sum"})
+    #: Connections to upstreams open now; failures there and bytes received over them so far.
     upstream_connections: int = field(default=0, metadata={"merge": "sum"})
+    upstream_errors: int = field(default=0, metadata={"merge": "sum"})
+    upstream_bytes: int = field(default=0, metadata={"merge": "sum"})
+    #: Seconds of media that the slowest player which is still served is behind.
+    lag: float = field(default=0.0, metadata={"merge": "max"})
+    #: GOPs that slow players have lost so far.
+    skipped_gops: int = field(default=0, metadata={"merge": "sum"})
+    #: Viewers and publishers that we have closed so far, by a word for the reason: "slow", "silent", "kicked".
+    drops: Mapping[str, int] = field(factory=dict, metadata={"merge": "sum"})
+    #: Bytes of media held now, by where: "store", "ring", "window".
+    memory: Mapping[str, int] = field(factory=dict, metadata={"merge": "sum"})
 
 
 class Running(ABC):

@@ -189,6 +189,10 @@ class Connection(ABC):
     def unsent(self) -> int:
         """Bytes accepted by `send_nowait` that the peer has not acknowledged yet (SIOCOUTQ, TLS buffers)."""
 
+    def kernel_bytes(self) -> int:
+        """Memory that the kernel holds for it, bytes: what waits either way, and what is set aside for more."""
+        return 0
+
     @abstractmethod
     def end_input(self) -> None:
         """Half-close for reading: a reader that waits gets b"" now.  What was accepted still goes out.
@@ -265,6 +269,8 @@ class Descriptors:
     reserve: int = 64
     connections: int = 0
     memfds: int = 0
+    #: Memory in those memfds, bytes in whole pages: no resident size shows it.
+    memfd_bytes: int = 0
 
     @property
     def memfds_free(self) -> int:

@@ -17,6 +17,7 @@ from attrs import evolve
 from ._address import Address
 from ._events import Event, PluginFailed
 from ._model import Graph, Node
+from ._notable import Notable, Tally
 from ._plugin import Candidate, Context, Observer, Shared, Upstreams
 from ._ports import Network
 
@@ -61,12 +62,14 @@ class Process:
         self.started_at = time.time()
         self.background: trio.Nursery | None = None
         self._observers = list(observers)
+        self._notable = Notable()
         self._bound: dict[str, tuple[Address, ...]] = {n: tuple(a) for n, a in (elsewhere or {}).items()}
         self._shared: dict[type[Shared], Shared] = {}
         self._limiter = trio.CapacityLimiter(THREADS) if threads else None
 
     def emit(self, event: Event) -> None:
         """Tell every observer; one that raises is told to the others, and stays."""
+        self._notable.note(event, time.time())
         for observer in self._observers:
             try:
                 observer(event)
@@ -75,6 +78,14 @@ class Process:
                     continue  # its report of a report's failure would never end
                 name = getattr(observer, "__qualname__", None) or type(observer).__qualname__
                 self.emit(PluginFailed(plugin=f"observer {name}", reason=f"{type(error).__name__}: {error}"))
+
+    def tally(self, tier: str) -> Tally:
+        """How many a tier has closed and refused so far, and why."""
+        return self._notable.tally(tier)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The last events that are not viewers coming and going, newest last, as plain values."""
+        return self._notable.events()
 
     def bound(self, name: str, addresses: Sequence[Address]) -> None:
         """Note what a tier is really bound to, in a form that can be dialled."""

@@ -11,6 +11,7 @@ import trio
 
 from ._access_chain import Access
 from ._authorise import Attempt
+from ._because import Because
 from ._fanout import Cursor, Pump
 from ._plugin import Context
 from .codecs.rtmp_session import ConnectRequested
@@ -156,7 +157,8 @@ class Sweeper:
             rate = publication.bitrate(now)
             if rate is not None and rate > self.max_bitrate:
                 self.too_fast += 1
-                served.stop(f"it sends {rate / 1e6:.1f} Mbit/s; max_bitrate is {self.max_bitrate / 1e6:g}")
+                much = f"it sends {rate / 1e6:.1f} Mbit/s; max_bitrate is {self.max_bitrate / 1e6:g}"
+                served.stop(Because(much, word="too_fast"))
 
     def draining(self) -> None:
         """Let nobody new begin, and tell all that can go elsewhere to do so."""
@@ -170,7 +172,7 @@ class Sweeper:
         count = 0
         for served in self:
             if any(_matches(each, wanted) for each in served.names()):
-                served.stop(reason)
+                served.stop(Because(reason, word="kicked"))
                 count += 1
         return count
 

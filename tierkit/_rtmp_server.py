@@ -20,6 +20,7 @@ from contextlib import contextmanager
 import trio
 
 from ._authorise import Attempt
+from ._because import Because
 from ._events import Dropped, ViewerJoined, ViewerLeft
 from ._fanout import Cursor, Pump
 from ._ports import Connection
@@ -224,7 +225,8 @@ class _Served:
             self._passes.end(event.stream_id)
             self.session.reject_publish(event.stream_id, error.code, str(error))
         else:
-            publication.on_end = lambda: self.stop("another publisher has taken its name over")
+            taken = Because("another publisher has taken its name over", word="taken_over")
+            publication.on_end = lambda: self.stop(taken)
             self.publications[event.stream_id] = publication
             self._idle_since = None
             self.session.accept_publish(event.stream_id)
@@ -351,7 +353,7 @@ class _Served:
         if self.cursor is not None:
             self.cursor.reply(data)
         elif self.connection.send_nowait(data) < len(data):
-            self.stop("it takes nothing")
+            self.stop(Because("it takes nothing", word="slow"))
 
     def say_farewell(self) -> None:
         """End it in order: the tier is about to stop."""
@@ -373,16 +375,16 @@ class _Served:
         """Ping it, or drop it."""
         if self.publications:
             if now - self._heard > SILENCE:
-                self.stop(f"it sent nothing for {SILENCE:g} s")
+                self.stop(Because(f"it sent nothing for {SILENCE:g} s", word="silent"))
         elif self.cursor is not None:
             if now - self._heard > SILENCE:
-                self.stop(f"it has not answered pings for {SILENCE:g} s")
+                self.stop(Because(f"it has not answered pings for {SILENCE:g} s", word="silent"))
             elif now - max(self._pinged, self._heard) > PING_EVERY:
                 self._pinged = now
                 self.session.ping(now)
                 self.cursor.reply(self.session.data_to_send())
         elif self._stream is None and self._idle_since is not None and now - self._idle_since > IDLE:
-            self.stop(f"it has asked for nothing for {IDLE:g} s")
+            self.stop(Because(f"it has asked for nothing for {IDLE:g} s", word="idle"))
 
     def look_at_wait(self, now: float) -> None:
         """Refuse it where its stream has not come on air in time."""

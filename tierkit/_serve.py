@@ -27,6 +27,7 @@ from ._net import RealNetwork
 from ._plugin import Observer, Running
 from ._ports import Bound, Network
 from ._process import Process
+from ._process_figures import LoopDelay, ProcessStatistics, cpu_seconds, resident_bytes
 from ._registry import Registry
 from ._tier import LiveTier, open_doors
 from ._watch import LoopWatch
@@ -42,13 +43,23 @@ DRAIN_SECONDS = 20.0
 class GraphHandle(Handle):
     """A graph at work in this process; `open_graph` yields it."""
 
-    def __init__(self, process: Process, tiers: Mapping[str, LiveTier], registry: Registry, watch: LoopWatch) -> None:
+    def __init__(
+        self,
+        process: Process,
+        tiers: Mapping[str, LiveTier],
+        registry: Registry,
+        watch: LoopWatch,
+        delay: LoopDelay,
+        routes: Sequence[ControlRoute] = (),
+    ) -> None:
         self.graph = process.graph
         self.network = process.network
         self._process = process
         self._tiers = dict(tiers)
         self._registry = registry
         self._watch = watch
+        self._delay = delay
+        self._routes = tuple(routes)
 
     @property
     def ready(self) -> bool:
@@ -77,19 +88,12 @@ class GraphHandle(Handle):
 
     def statistics(self) -> dict[str, Any]:
         """Every `statistics()` of this process as plain values that JSON can carry."""
-        process = self._process
+        tiers = {name: tier.statistics() for name, tier in self._tiers.items()}
         return {
-            "process": {
-                "started_at": process.started_at,
-                "uptime": process.clock() - process.started,
-                "ready": self.ready,
-                "descriptors": plain(process.network.descriptors),
-                "long_steps": self._watch.long_steps,
-                "longest_step": self._watch.longest,
-            },
+            "process": plain(self._figures(sum(each.socket_bytes for each in tiers.values()))),
             "tiers": {
                 name: {
-                    **plain(tier.statistics()),
+                    **plain(tiers[name]),
                     "figures": plain(tier.figures()),
                     "services": {key: plain(running.statistics()) for key, running in tier.running.items()},
                     # Services of one tier share its streams: what several tell alike is told once.
@@ -102,9 +106,26 @@ class GraphHandle(Handle):
             },
         }
 
+    def _figures(self, socket_bytes: int) -> ProcessStatistics:
+        process = self._process
+        return ProcessStatistics(
+            started_at=process.started_at,
+            uptime=process.clock() - process.started,
+            ready=self.ready,
+            descriptors=process.network.descriptors,
+            long_steps=self._watch.long_steps,
+            longest_step=self._watch.longest,
+            loop_delay=self._delay.statistics(),
+            cpu_seconds=cpu_seconds(),
+            resident_bytes=resident_bytes(),
+            memfd_bytes=process.network.descriptors.memfd_bytes,
+            socket_bytes=socket_bytes,
+            events=process.events(),
+        )
+
     def control_routes(self) -> tuple[ControlRoute, ...]:
-        """The control routes that the loaded plugins bring."""
-        return tuple(self._registry.control_routes())
+        """The control routes that the loaded plugins and the companions bring."""
+        return (*self._registry.control_routes(), *self._routes)
 
     def emit(self, event: Event) -> None:
         """Tell the observers; never blocks, never raises."""
@@ -195,8 +216,9 @@ async def open_graph(
         process.emit(PluginFailed(plugin=each.plugin, reason=each.reason))
     doors = await _open_all(process, known)
     tiers = {node.name: LiveTier(process, node, doors[node.name], drain=drain) for node in graph.running}
-    watch = LoopWatch(process.emit)
-    handle = GraphHandle(process, tiers, registry, watch)
+    watch, delay = LoopWatch(process.emit), LoopDelay()
+    routes = [route for companion in companions for route in companion.routes()]
+    handle = GraphHandle(process, tiers, registry, watch, delay, routes)
     # A failure to start, and the caller's own, are raised from outside the nurseries, so that they come out
     # as themselves; that of a running tier comes in the groups that it has passed through.
     failure: Exception | None = None
@@ -204,6 +226,7 @@ async def open_graph(
     try:
         async with trio.open_nursery() as background:
             process.background = background
+            background.start_soon(delay.run, name="how late the event loop is")
             async with trio.open_nursery() as running, AsyncExitStack() as stack:
                 try:
                     for tier in tiers.values():

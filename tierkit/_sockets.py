@@ -37,6 +37,11 @@ __all__ = ["SocketConnection", "peer_of", "prepare"]
 _CLOSED = "closed by ourselves"
 # struct linger {1, 0}: close() then sends RST instead of FIN (socket(7)).
 _RESET = struct.pack("ii", 1, 0)
+# struct sk_meminfo as getsockopt gives it (linux/sock_diag.h, SK_MEMINFO_*): nine 32-bit numbers, of which these are
+# held: received, allocated ahead, queued for sending, options, backlog.  What `ss -m` shows as r, f, w, o and bl.
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("=9I")
+_HELD = (0, 4, 5, 6, 7)
 # On close, at most this much of what the peer sent is read away: two rounds of the largest receive buffer
 # that Linux grows to by default (tcp_rmem 6 MB) would be a denial of service by itself; 1 MiB is a request
 # body in flight on any line that such a peer has.
@@ -239,6 +244,15 @@ class SocketConnection(Connection):
         # SIOCOUTQ and TIOCOUTQ are one number (linux/sockios.h): bytes in the send queue, not yet
         # acknowledged by the peer's kernel; on a unix socket, memory that the peer has not read.
         return 0 if self._closed else self._ask(termios.TIOCOUTQ)
+
+    def kernel_bytes(self) -> int:
+        if self._closed or self._sock.family == socket.AF_UNIX:
+            return 0
+        try:
+            told = _MEMINFO.unpack(self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))
+        except (OSError, struct.error):  # a kernel before 4.12 does not tell
+            return 0
+        return sum(told[index] for index in _HELD)
 
     def end_output(self) -> None:
         if not self._closed:

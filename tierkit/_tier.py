@@ -14,12 +14,12 @@ Life and death:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 import trio
-from attrs import field, fields, frozen
+from attrs import field, frozen
 
 from ._address import Address
 from ._check import listen_address
@@ -36,11 +36,13 @@ from ._events import (
     TierStopped,
 )
 from ._limits import Admission, accept_loop
+from ._merge import merged
 from ._model import Node
 from ._plugin import Figures, Running, Service
 from ._ports import Bound, Connection
 from ._process import Process, TierContext
 from ._sources import open_candidate
+from ._traffic import Ledger, Traffic
 from ._upstream import UpstreamSet, UpstreamState
 from .errors import ConnectionLost, GivenUp, ListenError, TierkitError
 
@@ -48,7 +50,6 @@ __all__ = ["LiveTier", "TierStatistics", "open_doors"]
 
 #: Seconds between looks at connections that may have become idle while a tier drains.
 DRAIN_LOOK = 0.05
-_FIGURES = tuple(each.name for each in fields(Figures))
 
 
 @frozen(kw_only=True)
@@ -75,6 +76,13 @@ class TierStatistics:
     #: Bytes received from and sent to those who connected, so far.
     bytes_in: int = field(metadata={"merge": "sum"})
     bytes_out: int = field(metadata={"merge": "sum"})
+    #: Memory that the kernel holds for them, bytes, at most five seconds old.
+    socket_bytes: int = field(metadata={"merge": "sum"})
+    #: The same connections and bytes by protocol.
+    traffic: tuple[Traffic, ...] = field(metadata={"merge": "last"})
+    #: Those turned away so far, connections and attempts to play or publish, by a word for the reason: "full",
+    #: "address", "denied".
+    refusals: Mapping[str, int] = field(metadata={"merge": "sum"})
     #: How its upstreams fare.
     upstreams: tuple[UpstreamState, ...] = field(metadata={"merge": "last"})
 
@@ -131,11 +139,14 @@ class LiveTier:
         self.stopped = trio.Event()
         self._leave = trio.Event()
         self._admission = Admission(node.limits)
-        self._connections: set[Connection] = set()
+        self._ledger = Ledger()
+        for listener in node.listen:
+            scheme = node.scheme_of(listener)
+            if (service := node.service_for(scheme)) is not None:
+                self._ledger.expect(service.name, scheme)
         self._upstreams: UpstreamSet | None = None
         self._since = process.clock()
         self._accepted = self._refused = self._failed = 0
-        self._bytes_in = self._bytes_out = 0
         self._dropped = 0
         self._deadline = math.inf
 
@@ -164,6 +175,7 @@ class LiveTier:
 
     def statistics(self) -> TierStatistics:
         """The tier as a whole; each service has its own beside it."""
+        traffic = self._ledger.statistics()
         return TierStatistics(
             name=self.node.name,
             role=self.node.role,
@@ -171,19 +183,22 @@ class LiveTier:
             state=self.state,
             addresses=tuple(str(address) for address in self.process.addresses(self.node.name)),
             uptime=self.process.clock() - self._since,
-            connections=len(self._connections),
+            connections=len(self._ledger),
             accepted=self._accepted,
             refused=self._refused,
             failed=self._failed,
-            bytes_in=self._bytes_in + sum(each.bytes_in for each in self._connections),
-            bytes_out=self._bytes_out + sum(each.bytes_out for each in self._connections),
+            bytes_in=sum(each.bytes_in for each in traffic),
+            bytes_out=sum(each.bytes_out for each in traffic),
+            socket_bytes=self._ledger.kernel_bytes(self.process.clock()),
+            traffic=traffic,
+            refusals=dict(self.process.tally(self.node.name).refusals),
             upstreams=() if self._upstreams is None else self._upstreams.statistics(),
         )
 
     def figures(self) -> Figures:
         """The figures of all its services together."""
-        each = [running.figures() for running in self.running.values()]
-        return Figures(**{name: sum(getattr(one, name) for one in each) for name in _FIGURES})
+        drops = Figures(drops=dict(self.process.tally(self.node.name).drops))
+        return merged(Figures, [*(running.figures() for running in self.running.values()), drops])
 
     # --- upstreams -------------------------------------------------------------------------------
 
@@ -222,23 +237,23 @@ class LiveTier:
 
     async def _drained(self, scope: trio.CancelScope) -> None:
         self.state = "draining"
-        if self._connections:
+        if self._ledger:
             left = self._deadline - trio.current_time()
             # For a person: the tiers that leave first have all of it, whatever the scheduling took.
             seconds = self._drain if left > 0.9 * self._drain else max(0.0, round(left, 1))
-            self.process.emit(Draining(tier=self.node.name, seconds=seconds, connections=len(self._connections)))
+            self.process.emit(Draining(tier=self.node.name, seconds=seconds, connections=len(self._ledger)))
         for name, running in self.running.items():
             try:
                 running.draining()
             except Exception as error:  # those who watch are not to pay for it
                 self.process.emit(PluginFailed(tier=self.node.name, plugin=name, reason=_reason(error)))
         with trio.move_on_at(self._deadline):
-            while self._connections:
-                for connection in self._connections:
+            while self._ledger:
+                for connection in self._ledger:
                     if connection.idle:
                         connection.end_input()
                 await trio.sleep(DRAIN_LOOK)
-        self._dropped = len(self._connections)
+        self._dropped = len(self._ledger)
         scope.cancel()
 
     async def _accept(self, door: Bound, connections: trio.Nursery) -> None:
@@ -252,7 +267,7 @@ class LiveTier:
                 connection.abort()
                 return
             self._accepted += 1
-            self._connections.add(connection)
+            self._ledger.came(connection, service.name)
             connections.start_soon(self._guard, connection, service, host, name=f"{self.node.name} {service.name}")
 
         def pause(reason: str, seconds: float) -> None:
@@ -307,9 +322,7 @@ class LiveTier:
                 self.process.emit(ConnectionFailed(tier=self.node.name, peer=peer, reason=failure))
             elif given_up:
                 self.process.emit(Dropped(tier=self.node.name, peer=str(connection.peer), reason=given_up))
-            self._connections.discard(connection)
-            self._bytes_in += connection.bytes_in
-            self._bytes_out += connection.bytes_out
+            self._ledger.left(connection, service.name)
             if host:
                 self._admission.release(host)
             connection.close()
@@ -324,7 +337,7 @@ def _failure(error: Exception) -> str:
 
 def _given_up(error: Exception) -> str:
     """Why we have ended a connection whose peer was too slow; empty where it was not so."""
-    return next((str(leaf) for leaf in _leaves(error) if isinstance(leaf, GivenUp)), "")
+    return next((leaf.reason for leaf in _leaves(error) if isinstance(leaf, GivenUp)), "")
 
 
 def _leaves(error: BaseException) -> Any:

@@ -304,6 +304,9 @@ class TLSConnection(Connection):
     def unsent(self) -> int:
         return self._inner.unsent() + len(self._rest)
 
+    def kernel_bytes(self) -> int:
+        return self._inner.kernel_bytes()
+
     def end_output(self) -> None:
         if self._closed:
             return

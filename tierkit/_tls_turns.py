@@ -25,6 +25,7 @@ import outcome
 import trio
 from attrs import define
 
+from ._because import Because
 from .errors import GivenUp
 
 __all__ = ["BUDGET", "PATIENCE", "HandshakeTurns"]
@@ -86,9 +87,8 @@ class HandshakeTurns:
     def knock(self) -> None:
         """For a newcomer at the door.  Raises GivenUp where the queue is longer than its patience."""
         if (expected := self._newcomers * self._apart) > self.patience:
-            raise GivenUp(
-                f"{self._newcomers} TLS handshakes wait already, {expected:.1f} s of work: more joins than this CPU has"
-            )
+            many = f"{self._newcomers} TLS handshakes wait already, {expected:.1f} s of work"
+            raise GivenUp(Because(f"{many}: more joins than this CPU has", word="overload"))
 
     async def take(self, shake: Shake, *, begun: bool) -> bool:
         """Compute a step of a handshake when its turn has come; returns, or raises, what it does.
@@ -172,7 +172,7 @@ class HandshakeTurns:
         assert task is not None
         if late:
             reason = f"waited {self.patience:g} s for its TLS handshake: more joins than this CPU has"
-            trio.lowlevel.reschedule(task, outcome.Error(GivenUp(reason)))
+            trio.lowlevel.reschedule(task, outcome.Error(GivenUp(Because(reason, word="overload"))))
         else:
             trio.lowlevel.reschedule(task, outcome.capture(self._compute, waiting.shake))
 

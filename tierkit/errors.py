@@ -91,7 +91,14 @@ class GivenUp(ConnectionLost):
     """We have ended the connection because its peer was too slow: it took nothing, or too long for the whole.
 
     For whoever serves it an end like any other; its guard tells observers, as `Dropped`.
+
+    Attributes:
+        reason: why, as it was given: a `Because` keeps the word that it is counted by.
     """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class ProtocolError(TierkitError):

@@ -32,7 +32,7 @@ from ._live_takeover import TAKEOVER_HELP as TAKEOVER_HELP
 from ._live_takeover import TAKEOVERS as TAKEOVERS
 from ._live_takeover import takeover_of as takeover_of
 from ._live_watch import Watchers
-from ._plugin import Context, StreamState
+from ._plugin import Context, Figures, StreamState
 from ._ports import Connection
 
 __all__ = [
@@ -316,6 +316,9 @@ class Streams:
         self.standing: frozenset[str] = frozenset()
         #: Who fetches streams that are asked for; None where there are those alone that publishers bring.
         self.provider: Provider | None = None
+        #: Bytes that streams which are forgotten have brought, and the GOPs that their players lost: totals never go
+        #: back.
+        self._gone_bytes = self._gone_gops = 0
         self._streams: dict[str, Stream] = {}
 
     def __iter__(self) -> Iterator[Stream]:
@@ -358,6 +361,8 @@ class Streams:
 
     def _forget(self, stream: Stream) -> None:
         del self._streams[stream.name]
+        self._gone_bytes += stream.bytes_in
+        self._gone_gops += stream.rings.skipped_gops
         if stream.slate is not None:
             stream.slate.end("its stream is forgotten")
 
@@ -367,6 +372,20 @@ class Streams:
         It is called synchronously and must not block.  A takeover is a going and a coming.  Returns how to end it.
         """
         return self.watchers.add(watcher)
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes of media that have come so far, for whatever stream."""
+        return self._gone_bytes + sum(stream.bytes_in for stream in self)
+
+    def figures(self) -> Figures:
+        """What the rings can tell; for the one service of a tier that brings its streams."""
+        rings = [stream.rings for stream in self]
+        return Figures(
+            lag=max((each.lag for each in rings), default=0.0),
+            skipped_gops=self._gone_gops + sum(each.skipped_gops for each in rings),
+            memory={"ring": sum(each.bytes_kept for each in rings)},
+        )
 
     def states(self) -> list[StreamState]:
         """Every stream for `Running.streams`."""

@@ -15,11 +15,13 @@ from ._authorise import LiveAuthoriser as LiveAuthoriser
 from ._authorise import Rewritten as Rewritten
 from ._authorise import Verdict as Verdict
 from ._authorise import Visit as Visit
+from ._because import Because as Because
 from ._companion import Companion as Companion
 from ._companion import ControlAnswer as ControlAnswer
 from ._companion import ControlRequest as ControlRequest
 from ._companion import ControlRoute as ControlRoute
 from ._companion import Handle as Handle
+from ._companion import Sink as Sink
 from ._fanout import Cursor as Cursor
 from ._fanout import FanoutPolicy as FanoutPolicy
 from ._fanout import Pump as Pump

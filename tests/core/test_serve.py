@@ -24,6 +24,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import tierkit
 from tierkit import Graph, GraphError, ListenError, Origin, UpstreamError
 from tierkit._process import Process, TierContext
+from tierkit._process_figures import ProcessStatistics
 from tierkit._registry import Registry
 from tierkit._serve import GraphHandle, open_tier, plain
 from tierkit.events import PluginFailed, TierFailed, TierStarted, TierStopped
@@ -32,6 +33,7 @@ from tierkit.plugin import (
     Candidate,
     Companion,
     Context,
+    Figures,
     Handle,
     Listener,
     Network,
@@ -378,11 +380,25 @@ class TestStatistics:
             assert leaf["services"] == {"echo": {"lines": 1}}
             assert leaf["addresses"] == ["http://127.0.0.1:8081"]
             assert [each["name"] for each in leaf["upstreams"]] == ["shield", "o"]
-            assert leaf["figures"] == {"viewers": 0, "requests": 0, "hits": 0, "upstream_connections": 0}
+            assert leaf["figures"] == plain(Figures())
+            assert leaf["traffic"] == [
+                {
+                    "protocol": "echo",
+                    "scheme": "http",
+                    "connections": 1,
+                    "accepted": 1,
+                    "bytes_in": 6,
+                    "bytes_out": 6,
+                }
+            ]
+            assert (leaf["bytes_in"], leaf["bytes_out"], leaf["connections"]) == (6, 6, 1)
             assert leaf["streams"] == []
             assert found["tiers"]["shield"]["site"] == "dc-a"
             assert found["process"]["ready"] is True
-            assert set(found["process"]) >= {"started_at", "uptime", "descriptors", "long_steps", "longest_step"}
+            assert set(found["process"]) == {each.name for each in attrs.fields(ProcessStatistics)}
+            assert found["process"]["cpu_seconds"] > 0
+            assert found["process"]["resident_bytes"] > 10e6
+            assert [each["kind"] for each in found["process"]["events"]] == ["TierStarted", "TierStarted"]
 
     def test_plain(self) -> None:
         @attrs.frozen

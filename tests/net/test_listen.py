@@ -121,8 +121,11 @@ async def test_a_stalled_viewer_parks_little_in_the_kernel() -> None:
         pass
     # Its receive window, and not more than about the low-water mark beyond that.
     assert far.unsent() < 1 << 20
+    # What it costs the kernel is more than the bytes: each packet has its own overhead.
+    assert far.unsent() < far.kernel_bytes() < 4 * far.unsent() + 65536
     near.abort()
     far.abort()
+    assert far.kernel_bytes() == 0
     bound.close()
 
 

@@ -13,7 +13,16 @@ from trio.testing import MockClock
 
 from tierkit import Graph, GraphHandle, ListenError, Registry, Relay, open_graph
 from tierkit.http import HttpClient
-from tierkit.plugin import Address, ControlAnswer, ControlRequest, ControlRoute, hookimpl
+from tierkit.plugin import (
+    Address,
+    Companion,
+    ControlAnswer,
+    ControlRequest,
+    ControlRoute,
+    Handle,
+    Sink,
+    hookimpl,
+)
 from tierkit.plugins import control, rtmp
 from tierkit.plugins.rtmp import RTMP
 from tierkit.testing import MemoryNetwork
@@ -28,12 +37,38 @@ def tierkit_control_routes() -> Sequence[ControlRoute]:
     return [ControlRoute("POST", "/forget", _purge, changes=True)]
 
 
+class Told(Companion):
+    """Says something every second, and keeps how it ended."""
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def routes(self) -> Sequence[ControlRoute]:
+        return [ControlRoute("GET", "/told", self._answer)]
+
+    async def _answer(self, request: ControlRequest) -> ControlAnswer:
+        return ControlAnswer(body=self._tell, content_type="text/event-stream", headers=[(b"X-Told", b"yes")])
+
+    async def _tell(self, sink: Sink) -> None:
+        try:
+            while True:
+                await sink.write(b"data: told\n\n")
+                await trio.sleep(1)
+        finally:
+            self.ended = True
+
+    @asynccontextmanager
+    async def open(self, handle: Handle) -> AsyncIterator[None]:
+        yield
+
+
 CONTROL = Address.parse("http://127.0.0.1:9000")
 
 
 @asynccontextmanager
-async def opened(token: str = "") -> AsyncIterator[tuple[MemoryNetwork, GraphHandle]]:
+async def opened(token: str = "", *companions: Companion) -> AsyncIterator[tuple[MemoryNetwork, GraphHandle]]:
     registry = Registry()
+    registry.add("told", SimpleNamespace(tierkit_companions=hookimpl(lambda: companions)))
     registry.add("control", control)
     registry.add("rtmp", rtmp)
     registry.add("purger", SimpleNamespace(tierkit_control_routes=tierkit_control_routes))
@@ -95,6 +130,26 @@ async def test_it_answers_while_the_tiers_drain(autojump_clock: MockClock) -> No
 
             nursery.start_soon(look)
         viewer.close()
+
+
+async def test_a_companion_brings_routes_and_may_go_on_telling(autojump_clock: MockClock) -> None:
+    told = Told()
+    async with opened("", told) as (network, _):
+        client = HttpClient(network, trio.current_time)
+        async with client.request("GET", CONTROL.with_(path="/told")) as response:
+            assert dict(response.headers)[b"x-told"] == b"yes"
+            assert dict(response.headers)[b"content-type"] == b"text/event-stream"
+            assert [await response.read_some() for _ in range(3)] == [b"data: told\n\n"] * 3
+        client.close()
+        await trio.sleep(3)
+        assert told.ended  # whoever has gone is not told for ever
+        told.ended = False
+        stays = await network.connect(CONTROL)
+        await stays.send_all(b"GET /told HTTP/1.1\r\nHost: h\r\n\r\n")
+        await stays.recv()
+        assert not told.ended
+    assert told.ended  # and nobody holds the end up
+    stays.close()
 
 
 async def test_what_is_not_there_says_what_is(autojump_clock: MockClock) -> None:

@@ -610,6 +610,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert all(entry.blob.cost <= entry.charged for entry in kept)
         assert {entry for entry, _ in self.held} <= kept
         assert store.descriptors.memfds == sum(entry.blob.in_kernel for entry in kept) <= self.descriptors.limit // 4
+        assert store.descriptors.memfd_bytes == sum(entry.blob.cost for entry in kept if entry.blob.in_kernel)
         assert all(entry.readers or not entry.gone for entry in kept)
 
     def teardown(self) -> None:

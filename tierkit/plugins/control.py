@@ -247,7 +247,7 @@ class _Desk:
             answer = await route.answer(ControlRequest(self.handle, request.method, request.path, query, body))
         except _Refused as refused:
             return text_response(refused.status, str(refused))
-        fields = [(b"Content-Type", answer.content_type.encode()), (b"Cache-Control", b"no-store")]
+        fields = [(b"Content-Type", answer.content_type.encode()), (b"Cache-Control", b"no-store"), *answer.headers]
         return Response(answer.status, fields, answer.body)
 
     def refuse(self, request: Request) -> Response | None:

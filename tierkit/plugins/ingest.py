@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from typing import ClassVar
 
 import trio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tierkit.access import Access, AccessStatistics, authorise_option, decide_within_option, open_access
 from tierkit.codecs.rtmp_session import ConnectRequested
@@ -248,8 +248,16 @@ class _Origin(Running, RTMPHost):
 
     def figures(self) -> Figures:
         # An origin has no upstream to miss at: every request is a hit.
-        viewers, requests = self.sweeper.players + self.hls.connections, self.hls.requests
-        return Figures(viewers=viewers, requests=requests, hits=requests)
+        requests, missing = self.hls.requests, self.hls.not_found
+        figures = self.live.figures()
+        return evolve(
+            figures,
+            viewers=self.sweeper.players + self.hls.connections,
+            requests=requests,
+            hits=requests,
+            results={"hits": requests - missing, "errors": missing},
+            memory={**figures.memory, "window": self.hls.bytes_kept},
+        )
 
     def streams(self) -> Sequence[StreamState]:
         return self.live.states()

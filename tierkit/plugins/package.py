@@ -163,7 +163,14 @@ class _Packaging(Running):
 
     def figures(self) -> Figures:
         # What it answers comes from streams that are here already.
-        return Figures(viewers=self.hls.connections, requests=self.hls.requests, hits=self.hls.requests)
+        requests, missing = self.hls.requests, self.hls.not_found
+        return Figures(
+            viewers=self.hls.connections,
+            requests=requests,
+            hits=requests,
+            results={"hits": requests - missing, "errors": missing},
+            memory={"window": self.hls.bytes_kept},
+        )
 
     def draining(self) -> None:
         self.hls.wake()

@@ -66,7 +66,7 @@ class Door(Running):
         #: Players now over WebSocket, and requests refused.
         self.websockets = 0
         self.refused = 0
-        self._requests = self._hits = 0
+        self._requests = self._hits = self._misses = 0
 
     def adopt(self, bounds: Bounds) -> None:
         """Work by these bounds from now on."""
@@ -94,7 +94,13 @@ class Door(Running):
         )
 
     def figures(self) -> Figures:
-        return Figures(viewers=self.sweeper.players, requests=self._requests, hits=self._hits)
+        # A stream that had to be fetched is the other service's to tell: the rings are its own.
+        return Figures(
+            viewers=self.sweeper.players,
+            requests=self._requests,
+            hits=self._hits,
+            results={"hits": self._hits, "misses": self._misses, "errors": self.refused},
+        )
 
     def streams(self) -> Sequence[StreamState]:
         return self.live.states()
@@ -154,6 +160,7 @@ class Door(Running):
                 return self.refuse(_STATUS.get(error.code, _MAY_NOT), str(error), *cors)
             until_it_plays.pop_all()
         self._hits += stream.on_air
+        self._misses += not stream.on_air
         allowed.timestamp = lambda: stream.last_timestamp
         status, headers = (200, _media_headers(cors)) if socket is None else (101, socket.headers)
         release = allowed.end if allowed.live else None

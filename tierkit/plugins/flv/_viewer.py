@@ -16,7 +16,7 @@ from tierkit.codecs.websocket import binary_frame
 from tierkit.events import Dropped, ViewerJoined, ViewerLeft
 from tierkit.http import Response, response_head
 from tierkit.live import Encoding, Provider, Publication, Stream
-from tierkit.plugin import Connection, Context, Cursor
+from tierkit.plugin import Because, Connection, Context, Cursor
 from tierkit.rtmp import Sweeper
 from tierkit.websocket import GOING_AWAY, NORMAL, WebSocket
 
@@ -158,7 +158,7 @@ class Viewer:
     def _hear(self, data: bytes) -> None:
         self._said += len(data)
         if self._said > SAY + SAY_EACH_SECOND * (self._ctx.clock() - self._since):
-            self.stop(f"it says more than a player has to: {self._said} bytes")
+            self.stop(Because(f"it says more than a player has to: {self._said} bytes", word="greedy"))
         elif self._socket is not None and (answers := self._socket.receive(data)):
             if self.cursor is not None:
                 self.cursor.reply(answers)

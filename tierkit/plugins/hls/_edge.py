@@ -111,7 +111,11 @@ class Edge(Running):
             viewers=len(self._viewers),
             requests=sum(counts.values()),
             hits=counts["hits"] + counts["stale"] + counts["collapsed"] + counts["stale_if_error"],
+            results=dict(counts),
             upstream_connections=self.client.connections,
+            upstream_errors=self.flow.fetcher.asker.errors,
+            upstream_bytes=self.client.bytes_in,
+            memory={"store": self.store.statistics().used},
         )
 
     def streams(self) -> Sequence[StreamState]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from secrets import token_hex
 
 import trio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tierkit.access import Access, AccessStatistics
 from tierkit.codecs.rtmp_session import ConnectRequested
@@ -123,7 +123,7 @@ class Relay(Running, RTMPHost):
         self._down: set[str] = set()
         self._pulls: dict[str, Pull] = {}
         self._pushes: dict[tuple[str, str], Push] = {}
-        self._requests = self._refused = self._hits = 0
+        self._requests = self._refused = self._hits = self._misses = 0
 
     def adopt(self, policy: FanoutPolicy, bounds: Bounds) -> None:
         """Work by these bounds from now on."""
@@ -164,11 +164,15 @@ class Relay(Running, RTMPHost):
 
     def figures(self) -> Figures:
         connected = sum(each.connected for each in self._pulls.values())
-        return Figures(
+        return evolve(
+            self.live.figures(),
             viewers=self.sweeper.players,
             requests=self._requests,
             hits=self._hits,
+            results={"hits": self._hits, "misses": self._misses, "errors": self._refused},
             upstream_connections=connected,
+            upstream_errors=self.pull_failures,
+            upstream_bytes=self.live.bytes_in if self.ctx.upstream.names else 0,
         )
 
     def streams(self) -> Sequence[StreamState]:
@@ -204,6 +208,7 @@ class Relay(Running, RTMPHost):
             self._refused += 1
             raise
         self._hits += hit
+        self._misses += not hit
         return stream
 
     async def want(self, path: str) -> Stream:
