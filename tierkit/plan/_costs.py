@@ -8,7 +8,8 @@ rare as they get.  All CPU is in seconds of one core, all rates are of a second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from attrs import field, frozen, validators
@@ -24,10 +25,19 @@ MESSAGES = 68.0
 BATCH = 0.3
 #: Rounds of the search for the pace; each is nearer, and 20 are exact to a thousandth.
 ROUNDS = 60
+_MOST = 1e15
 
 
 def _cost() -> Any:
-    return field(default=0.0, validator=[validators.instance_of((int, float)), validators.ge(0), validators.lt(1e15)])
+    return field(default=0.0, validator=[validators.instance_of((int, float)), validators.ge(0), validators.lt(_MOST)])
+
+
+def _points(value: Iterable[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    found = tuple((float(at), float(cost)) for at, cost in value)
+    for (at, cost), (later, more) in pairwise(((0.0, 0.0), *found)):
+        if not (at < later < _MOST and cost <= more < _MOST):
+            raise ValueError("the points of a curve rise")
+    return found
 
 
 @frozen(kw_only=True)
@@ -38,10 +48,15 @@ class Costs:
     base_cpu: float = _cost()
     stream_cpu: float = _cost()
     viewer_cpu: float = _cost()
-    #: CPU-seconds of one request, of one send of the pump, and of one Gbit that is sent.
-    request_cpu: float = _cost()
+    #: CPU-seconds of one pass of the pump, of one send in it, and of one Gbit that is sent.
+    pass_cpu: float = _cost()
     send_cpu: float = _cost()
     gbit_cpu: float = _cost()
+    #: Requests a second, and the share of a core that so many took, bits left out: rising.  Requests that come
+    #: together share a wake-up, so each is cheaper the more there are.
+    curve: tuple[tuple[float, float], ...] = field(default=(), converter=_points)
+    #: CPU-seconds of each request beyond the last of these.
+    request_cpu: float = _cost()
     #: Bytes of the process without viewers; of each viewer; and in the kernel for its socket while it keeps up.
     base_bytes: float = _cost()
     viewer_bytes: float = _cost()
@@ -50,6 +65,15 @@ class Costs:
     stalled_bytes: float = _cost()
     #: Where these numbers are from, for people.
     source: str = field(default="", validator=validators.instance_of(str))
+
+    def requests(self, rate: float) -> float:
+        """The share of a core for so many requests a second, without their bits."""
+        before, share = 0.0, 0.0
+        for at, cost in self.curve:
+            if rate <= at:
+                return share + (cost - share) * (rate - before) / (at - before)
+            before, share = at, cost
+        return share + (rate - before) * self.request_cpu
 
 
 @frozen
@@ -60,7 +84,7 @@ class Players:
     rate: float
     costs: Costs
 
-    def pass_cpu(self, interval: float) -> float:
+    def sends_cpu(self, interval: float) -> float:
         """CPU-seconds of their sends in one pass, with so many seconds between two."""
         return self.count * (self.costs.send_cpu + self.rate * interval / GBIT * self.costs.gbit_cpu)
 
@@ -75,6 +99,8 @@ def pump_cpu(everybody: Sequence[Players], cap: float = BATCH) -> float:
         return 0.0
     interval = 1 / MESSAGES
     for _ in range(ROUNDS):
-        cost = sum(each.pass_cpu(interval) for each in everybody)
+        cost = sum(each.sends_cpu(interval) for each in everybody)
         interval = max(interval, pass_delay(cost, cap))
-    return sum(each.pass_cpu(interval) for each in everybody) / interval
+    # A process has one pump, whoever plays there: what a pass costs besides its sends is there once.
+    besides = max(each.costs.pass_cpu for each in everybody if each.count)
+    return (sum(each.sends_cpu(interval) for each in everybody) + besides) / interval

@@ -251,14 +251,14 @@ def _readers(house: _House, node: Node) -> Iterator[_Reader]:
 def _serving(node: Node, readers: list[_Reader]) -> float:
     """The share of a core for all readers of one copy."""
     cap = next((float(s.batch) for s in node.serves if hasattr(s, "batch")), BATCH)
-    fetching = sum(
-        r.requests * r.costs.request_cpu + r.bits / GBIT * r.costs.gbit_cpu + r.count * r.costs.viewer_cpu
-        for r in readers
-        if r.by_request
-    )
+    fetching = [r for r in readers if r.by_request]
+    share = sum(r.bits / GBIT * r.costs.gbit_cpu for r in fetching)
+    # Requests at several doors share wake-ups, and the cost of a door is that of all of them at it.
+    total = sum(r.requests for r in fetching)
+    share += sum(r.costs.requests(total) * r.requests / total for r in fetching if r.requests)
     players = [r for r in readers if not r.by_request]
     pump = pump_cpu([Players(r.count, r.bits / r.count if r.count else 0.0, r.costs) for r in players], cap)
-    return fetching + pump + sum(r.count * r.costs.viewer_cpu for r in players)
+    return share + pump + sum(r.count * r.costs.viewer_cpu for r in readers)
 
 
 def _kind(by_request: bool, scheme: str) -> str:
