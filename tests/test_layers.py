@@ -86,6 +86,8 @@ LEVELS = {
     "demo.": 12,
     "load": 12,
     "load.": 12,
+    "plan": 12,
+    "plan.": 12,
     "__main__": 13,
 }
 ADVICE = (

@@ -9,6 +9,7 @@
 from ._audience import Audience as Audience
 from ._audience import Seat as Seat
 from ._bounds import LinkLoad as LinkLoad
+from ._calibrate import calibrate as calibrate
 from ._costs import Costs as Costs
 from ._demand import Flow as Flow
 from ._demand import TierLoad as TierLoad

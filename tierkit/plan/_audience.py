@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tierkit import Graph, GraphError, Node
 from tierkit.plugin import Service
@@ -83,14 +83,28 @@ def share_out(graph: Graph, audience: Audience, copies: Mapping[str, int]) -> li
     if not takers:
         raise GraphError(["nobody can watch: no tier of this graph has a door for viewers"])
     if not audience.split:
-        return _spread(audience, takers, audience.viewers, {node.name: _doors(node, "") for node in takers}, copies)
+        seats = _spread(audience, takers, audience.viewers, {node.name: _doors(node, "") for node in takers})
+        return list(_by_copies(seats, audience, copies))
     total = sum(audience.split.values())
     seats = []
     for key, weight in audience.split.items():
         doors = {node.name: found for node in takers if (found := _doors(node, key))}
         mine = [node for node in takers if node.name in doors]
-        seats += _spread(audience, mine, audience.viewers * weight / total, doors, copies)
-    return seats
+        seats += _spread(audience, mine, audience.viewers * weight / total, doors)
+    return list(_by_copies(seats, audience, copies))
+
+
+def _by_copies(seats: Sequence[Seat], audience: Audience, copies: Mapping[str, int]) -> Iterator[Seat]:
+    """The same where some tiers have copies: viewers of a protocol stay with it, and go where there are more tiers."""
+
+    def pool(seat: Seat) -> object:
+        return seat.service.name, seat.scheme, seat.tier if seat.tier in audience.share else None
+
+    for seat in seats:
+        mine = [each for each in seats if pool(each) == pool(seat)]
+        viewers = sum(each.viewers for each in mine)
+        part = copies.get(seat.tier, 1) / sum(copies.get(each.tier, 1) for each in mine)
+        yield evolve(seat, viewers=viewers * part if len(mine) > 1 else seat.viewers)
 
 
 def _takers(graph: Graph, audience: Audience) -> list[Node]:
@@ -113,20 +127,16 @@ def _doors(node: Node, key: str) -> list[tuple[Service, str]]:
 
 
 def _spread(
-    audience: Audience,
-    tiers: Sequence[Node],
-    viewers: float,
-    doors: Mapping[str, list[tuple[Service, str]]],
-    copies: Mapping[str, int],
+    audience: Audience, tiers: Sequence[Node], viewers: float, doors: Mapping[str, list[tuple[Service, str]]]
 ) -> list[Seat]:
     said = {node.name: audience.share[node.name] for node in tiers if node.name in audience.share}
-    free = sum(copies.get(node.name, 1) for node in tiers if node.name not in said)
+    free = len(tiers) - len(said)
     rest = max(0.0, 1 - sum(said.values()))
     # Where every tier's share is said and they do not make a whole, they are weights.
     whole = 1.0 if free else sum(said.values()) or 1.0
     seats = []
     for node in tiers:
-        part = said[node.name] / whole if node.name in said else rest * copies.get(node.name, 1) / free
+        part = said[node.name] / whole if node.name in said else rest / free
         for service, scheme in doors[node.name]:
             seats.append(Seat(node.name, service, scheme, viewers * part / len(doors[node.name])))
     return seats
@@ -142,13 +152,9 @@ def _share_problems(graph: Graph, audience: Audience) -> Iterable[str]:
 
 
 def _split_problems(audience: Audience, takers: Sequence[Node]) -> Iterable[str]:
-    known = {key for node in takers for service, _ in _doors(node, "") for key in (service.name, *_schemes(node))}
+    known = {key for node in takers for service, _ in _doors(node, "") for key in (service.name, *node.schemes)}
     for key in audience.split:
         if not any(_doors(node, key) for node in takers):
             yield f"split {key!r}: no tier that takes viewers serves it: there are {', '.join(sorted(known)) or 'none'}"
     if audience.split and not sum(audience.split.values()):
         yield "split: all parts are 0: give one of them some viewers"
-
-
-def _schemes(node: Node) -> tuple[str, ...]:
-    return node.schemes

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tierkit import TierkitError, __version__
 
@@ -35,7 +35,7 @@ __all__ = ["ORIGIN", "calibrate", "publishing"]
 #: Viewers of each audience: a relay's pace changes between 100 and 400, and requests share wake-ups beyond that.
 SIZES = (20, 200, 800)
 #: Bit/s of the two streams' pictures; a tone of 96 kbit/s comes on top.
-LOW, HIGH = 400_000, 1_600_000
+LOW, HIGH = 400_000, 2_400_000
 GOP = 2.0
 #: Seconds over which an audience comes, and behind that until it is in step: a player begins with three segments.
 RAMP, SETTLE = 2.0, 3.0
@@ -84,7 +84,9 @@ async def calibrate(
         graph = ORIGIN + "".join(_TIERS[kind] for kind in kinds)
         async with open_rig(graph, folder, trusted=trusted[0] if trusted else None) as rig:
             costs = await _Calibration(rig, kinds, sizes, seconds, tell).costs()
-    return Profile(costs=costs, about=_about(seconds, sizes), made_at=time.time())
+    about = _about(seconds, sizes)
+    costs = {kind: evolve(each, source=f"calibration of {about['machine']}") for kind, each in costs.items()}
+    return Profile(costs=costs, about=about, made_at=time.time())
 
 
 @frozen

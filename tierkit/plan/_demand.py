@@ -29,8 +29,9 @@ RESERVE = 64
 GOPS = 1.5
 #: Playlists that an edge asks for in a segment's time: it holds one fresh for half of it.
 LOOKS = 2
-#: Connections that an edge holds to an upstream for each playlist: one asks for that, one for segments.
-FETCHES = 2
+#: Connections that an edge holds to an upstream for each playlist, at the most: for it, for segments and for those
+#: that are fetched ahead.
+FETCHES = 4
 
 
 @frozen(kw_only=True)

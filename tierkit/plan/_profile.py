@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, evolve, field, fields_dict, frozen
+from attrs import asdict, field, fields_dict, frozen
 
 from tierkit.errors import TierkitError
 
@@ -30,25 +30,25 @@ MB, KIB = 1e6, 1024
 MEASURED: Mapping[str, Costs] = {
     # 9,130 segments of 6 Mbit and 70,800 playlists a CPU-second, 500 clients.
     "edge/http": Costs(
-        base_cpu=0.01, stream_cpu=0.004, request_cpu=14e-6, gbit_cpu=0.016,
+        base_cpu=0.002, stream_cpu=0.006, request_cpu=14e-6, gbit_cpu=0.016,
         base_bytes=64 * MB, viewer_bytes=9.23 * KIB, stalled_bytes=130 * KIB, source=_TABLE,
     ),
     # 1,910 segments a CPU-second by TLS; OpenSSL keeps 29 KiB a connection.
     "edge/https": Costs(
-        base_cpu=0.01, stream_cpu=0.004, request_cpu=20e-6, gbit_cpu=0.085,
+        base_cpu=0.002, stream_cpu=0.006, request_cpu=20e-6, gbit_cpu=0.085,
         base_bytes=64 * MB, viewer_bytes=28.9 * KIB, stalled_bytes=130 * KIB, source=_TABLE,
     ),
     # 500 to 6,000 players of 1.1 Mbit/s: 0.0516 to 0.0611 CPU-seconds a Gbit, 76 to 133 MB; 150 stalled: 38 MB.
     "relay/rtmp": Costs(
-        base_cpu=0.01, stream_cpu=0.004, send_cpu=11e-6, gbit_cpu=0.016,
+        base_cpu=0.002, stream_cpu=0.009, pass_cpu=0.0005, send_cpu=11e-6, gbit_cpu=0.016,
         base_bytes=71 * MB, viewer_bytes=10.4e3, stalled_bytes=0.26 * MB, source=_TABLE,
     ),
     # 500 players by TLS: 0.177.
     "relay/rtmps": Costs(
-        base_cpu=0.01, stream_cpu=0.004, send_cpu=11e-6, gbit_cpu=0.147,
+        base_cpu=0.002, stream_cpu=0.009, pass_cpu=0.0005, send_cpu=11e-6, gbit_cpu=0.147,
         base_bytes=71 * MB, viewer_bytes=28.7 * KIB, stalled_bytes=0.26 * MB, source=_TABLE,
     ),
-    "origin": Costs(base_cpu=0.01, stream_cpu=0.015, base_bytes=80 * MB, source="docs/explanation/capacity.md"),
+    "origin": Costs(base_cpu=0.003, stream_cpu=0.016, base_bytes=80 * MB, source="docs/explanation/capacity.md"),
 }  # fmt: skip
 
 
@@ -97,10 +97,6 @@ class Profile:
             return cls(costs=costs, about=about, made_at=float(told["made_at"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise TierkitError(f"{path}: is no calibration: make one with tierkit plan --calibrate") from None
-
-    def sourced(self, source: str) -> Profile:
-        """The same, with the calibration named as the source."""
-        return evolve(self, costs={kind: evolve(costs, source=source) for kind, costs in self.costs.items()})
 
 
 def _costs(values: Mapping[str, Any]) -> Costs:
