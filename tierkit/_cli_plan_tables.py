@@ -157,7 +157,7 @@ def _sources(plan: Plan, profile: Profile, now: float) -> Iterable[str]:
         yield "this machine is not calibrated: tierkit plan --calibrate measures it"
         return
     about = profile.about
-    shown = {"processor": "{}", "python": "Python {}", "tierkit": "tierkit {}", "load": "load average {}"}
+    shown = {"processor": "{}", "python": "Python {}", "tierkit": "tierkit {}", "to spare": "{} of it to spare"}
     told = ", ".join(form.format(about[key]) for key, form in shown.items() if key in about)
     age = _time(max(0.0, now - profile.made_at))
     yield f"calibration: {age} old, of {about.get('machine', 'a machine')} ({told})"

@@ -30,7 +30,7 @@ from ._profile import Profile
 from ._rig import Crowd, Rig, open_rig, self_signed
 from ._samples import Rates, Sample, rates
 
-__all__ = ["ORIGIN", "calibrate", "publishing"]
+__all__ = ["ORIGIN", "TO_SPARE", "calibrate", "publishing"]
 
 #: Viewers of each audience: a relay's pace changes between 100 and 400, and requests share wake-ups beyond that.
 SIZES = (20, 200, 800)
@@ -41,10 +41,12 @@ GOP = 2.0
 RAMP, SETTLE = 2.0, 3.0
 #: Viewers of each kind up to which all kinds are measured at once.
 TOGETHER = 300
+#: The share of the cores that must be left over while we measure; less is told.
+TO_SPARE = 0.25
 #: Of what each of a small audience gets: less than this to each of a large one is told.
 SERVED = 0.95
 #: Seconds of a measurement without viewers.
-IDLE = 4.0
+IDLE = 3.5
 #: Seconds until the origin has listed three segments of a stream.
 FIRST_SEGMENTS = 7.0
 
@@ -75,7 +77,7 @@ async def calibrate(
 
     Raises TierkitError where something does not run; ImportError without PyAV, which makes the signal.
     """
-    with tempfile.TemporaryDirectory(prefix="tierkit-plan-") as name, awake():
+    with tempfile.TemporaryDirectory(prefix="tierkit-plan-") as name, awake() as spare:
         folder = Path(name)
         trusted = await self_signed(folder) if "edge/https" in kinds else None
         if "edge/https" in kinds and trusted is None:
@@ -84,7 +86,10 @@ async def calibrate(
         graph = ORIGIN + "".join(_TIERS[kind] for kind in kinds)
         async with open_rig(graph, folder, trusted=trusted[0] if trusted else None) as rig:
             costs = await _Calibration(rig, kinds, sizes, seconds, tell).costs()
-    about = _about(seconds, sizes)
+        share = spare.share()
+    if share < TO_SPARE:
+        tell(f"only {share:.0%} of this machine was to spare meanwhile: it does too much else for costs to be sure")
+    about = _about(seconds, sizes) | {"to spare": f"{share:.0%}"}
     costs = {kind: evolve(each, source=f"calibration of {about['machine']}") for kind, each in costs.items()}
     return Profile(costs=costs, about=about, made_at=time.time())
 
@@ -174,7 +179,6 @@ def _about(seconds: float, sizes: tuple[int, ...]) -> dict[str, str]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "tierkit": __version__,
-        "load": f"{os.getloadavg()[0]:.1f}",
         "measured": f"{seconds:g} s each with {', '.join(map(str, sizes))} viewers",
     }
 

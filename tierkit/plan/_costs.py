@@ -23,8 +23,8 @@ GBIT = 1e9
 MESSAGES = 68.0
 #: Longest time that a relay holds media: the default of its option `batch`.
 BATCH = 0.3
-#: Rounds of the search for the pace; each is nearer, and 20 are exact to a thousandth.
-ROUNDS = 60
+#: Of the search for the pace: exact to a millionth.
+HALVINGS = 20
 _MOST = 1e15
 
 
@@ -93,14 +93,22 @@ def pump_cpu(everybody: Sequence[Players], cap: float = BATCH) -> float:
     """The share of a core that a pump takes for these players; more than 1 means that it cannot.
 
     The pace is where both hold: a pass costs its sends and the bits of the time between two, and that time follows
-    from the cost.  It is looked for from below, where each round can only lengthen it.
+    from the cost.  There are no more passes than messages.
     """
     if not any(each.count for each in everybody):
         return 0.0
-    interval = 1 / MESSAGES
-    for _ in range(ROUNDS):
-        cost = sum(each.sends_cpu(interval) for each in everybody)
-        interval = max(interval, pass_delay(cost, cap))
+    interval, longest = 1 / MESSAGES, cap
+    if pass_delay(_sends(everybody, interval), cap) > interval:
+        for _ in range(HALVINGS):
+            middle = (interval + longest) / 2
+            if pass_delay(_sends(everybody, middle), cap) > middle:
+                interval = middle
+            else:
+                longest = middle
     # A process has one pump, whoever plays there: what a pass costs besides its sends is there once.
     besides = max(each.costs.pass_cpu for each in everybody if each.count)
-    return (sum(each.sends_cpu(interval) for each in everybody) + besides) / interval
+    return (_sends(everybody, interval) + besides) / interval
+
+
+def _sends(everybody: Sequence[Players], interval: float) -> float:
+    return sum(each.sends_cpu(interval) for each in everybody)

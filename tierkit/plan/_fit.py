@@ -9,6 +9,8 @@ __all__ = ["fit"]
 
 #: Below this a pivot is noise: two columns say the same.
 _SINGULAR = 1e-9
+#: A value smaller than this part of the largest weighs no more than one of that size.
+_FAINT = 0.01
 
 
 def fit(rows: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]:
@@ -18,8 +20,12 @@ def fit(rows: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]
     others at zero, and the best that needs no negative one is taken.  Meant for a handful of unknowns.
     """
     width = len(rows[0])
-    scaled = [_weigh(row, value) for row, value in zip(rows, values, strict=True)]
-    found, least = [0.0] * width, _miss(scaled, [0.0] * width)
+    least = max(values) * _FAINT
+    if least <= 0:
+        return [0.0] * width
+    scaled = [_weigh(row, value, least) for row, value in zip(rows, values, strict=True)]
+    found = [0.0] * width
+    nearest = _miss(scaled, found)
     for size in range(1, width + 1):
         for columns in combinations(range(width), size):
             solved = _solve(scaled, columns)
@@ -28,14 +34,14 @@ def fit(rows: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]
             candidate = [0.0] * width
             for column, value in zip(columns, solved, strict=True):
                 candidate[column] = value
-            if (miss := _miss(scaled, candidate)) < least:
-                found, least = candidate, miss
+            if (miss := _miss(scaled, candidate)) < nearest:
+                found, nearest = candidate, miss
     return found
 
 
-def _weigh(row: Sequence[float], value: float) -> tuple[list[float], float]:
+def _weigh(row: Sequence[float], value: float, least: float) -> tuple[list[float], float]:
     # By relative error: 10 % off a small audience counts as much as 10 % off a large one.
-    weight = 1 / value if value > 0 else 0.0
+    weight = 1 / max(value, least)
     return [each * weight for each in row], value * weight
 
 
@@ -48,7 +54,7 @@ def _solve(rows: Sequence[tuple[list[float], float]], columns: Sequence[int]) ->
     size = len(columns)
     # Columns differ by many powers of ten (a request and a Gbit): each is brought to length one first.
     lengths = [sum(row[c] ** 2 for row, _ in rows) ** 0.5 for c in columns]
-    if min(lengths) == 0:
+    if min(lengths) < 1e-100:
         return None
     units = [([row[c] / length for c, length in zip(columns, lengths, strict=True)], value) for row, value in rows]
     matrix = [

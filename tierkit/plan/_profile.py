@@ -40,12 +40,12 @@ MEASURED: Mapping[str, Costs] = {
     ),
     # 500 to 6,000 players of 1.1 Mbit/s: 0.0516 to 0.0611 CPU-seconds a Gbit, 76 to 133 MB; 150 stalled: 38 MB.
     "relay/rtmp": Costs(
-        base_cpu=0.002, stream_cpu=0.009, pass_cpu=0.0005, send_cpu=11e-6, gbit_cpu=0.016,
+        base_cpu=0.002, stream_cpu=0.003, pass_cpu=0.0005, send_cpu=11e-6, gbit_cpu=0.016,
         base_bytes=71 * MB, viewer_bytes=10.4e3, stalled_bytes=0.26 * MB, source=_TABLE,
     ),
     # 500 players by TLS: 0.177.
     "relay/rtmps": Costs(
-        base_cpu=0.002, stream_cpu=0.009, pass_cpu=0.0005, send_cpu=11e-6, gbit_cpu=0.147,
+        base_cpu=0.002, stream_cpu=0.003, pass_cpu=0.0005, send_cpu=11e-6, gbit_cpu=0.147,
         base_bytes=71 * MB, viewer_bytes=28.7 * KIB, stalled_bytes=0.26 * MB, source=_TABLE,
     ),
     "origin": Costs(base_cpu=0.003, stream_cpu=0.016, base_bytes=80 * MB, source="docs/explanation/capacity.md"),
@@ -58,7 +58,7 @@ class Profile:
 
     #: By kind; of one that is not here, `MEASURED` has the cost.
     costs: Mapping[str, Costs] = field(factory=dict)
-    #: The machine's name, processor, cores, kernel and versions, and the load that it was under: for people.
+    #: The machine's name, processor, cores, kernel and versions, and how much of it was to spare: for people.
     about: Mapping[str, str] = field(factory=dict)
     #: Unix time of the calibration; 0 where there was none.
     made_at: float = 0.0
