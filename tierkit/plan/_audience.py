@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve, field, frozen
@@ -100,11 +101,14 @@ def _by_copies(seats: Sequence[Seat], audience: Audience, copies: Mapping[str, i
     def pool(seat: Seat) -> object:
         return seat.service.name, seat.scheme, seat.tier if seat.tier in audience.share else None
 
+    viewers: dict[object, float] = defaultdict(float)
+    tiers: dict[object, int] = defaultdict(int)
     for seat in seats:
-        mine = [each for each in seats if pool(each) == pool(seat)]
-        viewers = sum(each.viewers for each in mine)
-        part = copies.get(seat.tier, 1) / sum(copies.get(each.tier, 1) for each in mine)
-        yield evolve(seat, viewers=viewers * part if len(mine) > 1 else seat.viewers)
+        viewers[pool(seat)] += seat.viewers
+        tiers[pool(seat)] += copies.get(seat.tier, 1)
+    for seat in seats:
+        mine = pool(seat)
+        yield evolve(seat, viewers=viewers[mine] * copies.get(seat.tier, 1) / tiers[mine]) if copies else seat
 
 
 def _takers(graph: Graph, audience: Audience) -> list[Node]:

@@ -120,10 +120,11 @@ def _site(graph: Graph, demand: Demand, site: str) -> tuple[float, float]:
 def bounds(graph: Graph, demand: Demand, machines: Machines) -> list[Bound]:
     """Everything that is bounded, of one copy of each tier."""
     found = [bound for node in graph.running for bound in _of_tier(node, demand.tiers[node.name], machines)]
-    for name, machine in _machines(graph, demand, machines).items():
+    on = _machines(graph, demand, machines)
+    for name, machine in on.items():
         found += _of_machine(name, machine, machines)
     for link in link_loads(graph, demand, machines):
-        found += _of_link(graph, link, machines)
+        found += _of_link(link, on, machines)
     return found
 
 
@@ -149,7 +150,7 @@ def _of_machine(name: str, machine: _Machine, machines: Machines) -> Iterator[Bo
         yield Bound(name=name, what="cores", used=used, most=machines.cores, tiers=tiers)
 
 
-def _of_link(graph: Graph, link: LinkLoad, machines: Machines) -> Iterator[Bound]:
+def _of_link(link: LinkLoad, on: Mapping[str, _Machine], machines: Machines) -> Iterator[Bound]:
     if link.speed is None:
         return
     if link.kind == "pull":
@@ -158,6 +159,6 @@ def _of_link(graph: Graph, link: LinkLoad, machines: Machines) -> Iterator[Bound
     tiers: tuple[str, ...] = ()
     if link.kind == "interface" and not machines.one:
         # What a server elsewhere sends grows with the tiers: more of them do not help it.
-        tiers = tuple(node.name for node in graph if node.runs and machine_of(node) == link.name)
+        tiers = tuple(load.name for load in on[link.name].loads if load.runs)
     yield Bound(name=link.name, what="out", used=link.out, most=link.speed, tiers=tiers)
     yield Bound(name=link.name, what="in", used=link.back, most=link.speed)

@@ -26,8 +26,8 @@ __all__ = ["Breaking", "Plan", "plan"]
 MOST = 1e9
 #: Rounds of adding tiers, and how many of one there may be: what wants more does not grow by tiers.
 ROUNDS, MOST_COPIES = 64, 10_000
-#: A cost that changes by less than a hundred-thousandth is the same.
-_SAME = 1e-5
+#: How near the audience at which something breaks is looked for: viewers, and parts of them all.
+_NEAR, _SAME = 1e-3, 1e-9
 
 
 @frozen(kw_only=True)
@@ -166,11 +166,11 @@ def _reach(share: Callable[[float], float], fill: float) -> float | None:
     if share(MOST) <= fill:
         return None
     low, high = 0.0, MOST
-    while high - low > max(0.5, _SAME * high):
+    while high - low > max(_NEAR, _SAME * high):
         # By ratio while they are far apart: an audience of a thousand is as likely as one of a million.
         middle = math.sqrt(low * high) if low >= 1 and high > 4 * low else (low + high) / 2 if low >= 1 else high / 1000
         low, high = (middle, high) if share(middle) <= fill else (low, middle)
-    return math.floor(low + 0.5)
+    return math.floor(low + 2 * _NEAR)
 
 
 # --- more tiers ----------------------------------------------------------------------------------
