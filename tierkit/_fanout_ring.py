@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 from attrs import field, frozen
 
-from ._fanout_cursor import WAITING, Cursor
+from ._fanout_cursor import RECENT, WAITING, Cursor
 from ._fanout_log import FanoutPolicy, Log, Sync
 from ._ports import Connection
 
@@ -50,6 +50,9 @@ class RingStatistics:
     #: How often a slow player jumped to a newer keyframe, and the GOPs that were lost by it.
     skips: int = field(metadata={"merge": "sum"})
     skipped_gops: int = field(metadata={"merge": "sum"})
+    #: Players whose picture has stood still in the last ten seconds, and how often that has begun so far.
+    chopped: int = field(metadata={"merge": "sum"})
+    rebufferings: int = field(metadata={"merge": "sum"})
     #: Players given up for a reason.
     dropped: int = field(metadata={"merge": "sum"})
 
@@ -77,15 +80,16 @@ class Ring:
         #: Those with a waiter.
         self.lagging: dict[Cursor, None] = {}
         self.bytes_sent = 0
-        self.skips = 0
+        self.skips = self.skipped_gops = self.rebufferings = self.waiting = 0
         #: Called when the last player has left.
         self.when_empty: Callable[[], None] | None = None
         self._pump = pump
         self._prelude = prelude
         self._prelude_of: Sync | None = None
         self._prelude_bytes = b""
-        self._gone_gops = 0
         self._dropped = 0
+        # Whose picture has stood still of late.
+        self._stood: dict[Cursor, None] = {}
         self._passed = trio.lowlevel.ParkingLot()
 
     # --- the writer ------------------------------------------------------------------------------
@@ -146,7 +150,8 @@ class Ring:
         if cursor in self.cursors:
             del self.cursors[cursor]
             self.lagging.pop(cursor, None)
-            self._gone_gops += cursor.skipped
+            self.waiting -= cursor.position == WAITING
+            self._stood.pop(cursor, None)
             self._dropped += bool(cursor.reason)
             if not self.cursors:
                 self._passed.unpark_all()
@@ -166,6 +171,11 @@ class Ring:
         """A write was short."""
         self.lagging[cursor] = None
         self._pump.wait_for(cursor)
+
+    def stood_still(self, cursor: Cursor, *, begins: bool) -> None:
+        """A player's picture stands still, and has only now begun to."""
+        self.rebufferings += begins
+        self._stood[cursor] = None
 
     def caught_up(self, cursor: Cursor) -> None:
         """A slow player is at the head again."""
@@ -198,9 +208,18 @@ class Ring:
         return max(0.0, log.at - log.sealed_at(min(positions))) if positions else 0.0
 
     @property
-    def skipped_gops(self) -> int:
-        """GOPs that players have lost so far, those who have left too."""
-        return self._gone_gops + sum(each.skipped for each in self.cursors)
+    def chopped(self) -> int:
+        """Players whose picture has stood still in the last seconds, as far as anybody has looked."""
+        since = self.log.clock() - RECENT
+        for cursor in [each for each in self._stood if each.stood < since]:
+            del self._stood[cursor]
+        return len(self._stood)
+
+    def look(self, silence: float) -> None:
+        """See whose picture stands still; half a microsecond for each player.  See `Cursor.look`."""
+        now = self.log.clock()
+        for cursor in tuple(self.cursors):
+            cursor.look(now, silence)
 
     def statistics(self) -> RingStatistics:
         """Counted when asked."""
@@ -208,7 +227,7 @@ class Ring:
         return RingStatistics(
             cursors=len(self.cursors),
             lagging=len(self.lagging),
-            waiting=sum(each.position == WAITING for each in self.cursors),
+            waiting=self.waiting,
             bytes_kept=log.tail - log.start,
             bytes_gop=0 if sync is None else log.tail - sync.position,
             messages=log.messages,
@@ -216,5 +235,7 @@ class Ring:
             bytes_sent=self.bytes_sent,
             skips=self.skips,
             skipped_gops=self.skipped_gops,
+            chopped=self.chopped,
+            rebufferings=self.rebufferings,
             dropped=self._dropped,
         )

@@ -37,7 +37,7 @@ from ._events import (
 )
 from ._limits import Admission, accept_loop
 from ._merge import merged
-from ._model import Node
+from ._model import Node, Origin
 from ._plugin import Figures, Running, Service
 from ._ports import Bound, Connection
 from ._process import Process, TierContext
@@ -76,7 +76,7 @@ class TierStatistics:
     #: Bytes received from and sent to those who connected, so far.
     bytes_in: int = field(metadata={"merge": "sum"})
     bytes_out: int = field(metadata={"merge": "sum"})
-    #: Memory that the kernel holds for them, bytes, at most five seconds old.
+    #: Memory that the kernel holds for them, bytes, at most a quarter of a minute old.
     socket_bytes: int = field(metadata={"merge": "sum"})
     #: The same connections and bytes by protocol.
     traffic: tuple[Traffic, ...] = field(metadata={"merge": "last"})
@@ -212,6 +212,11 @@ class LiveTier:
             policy=getattr(self.node, "policy", "ordered"),
             clock=self.process.clock,
             jitter=self.process.jitter,
+            addresses={
+                each.name: str(each.address)
+                for each in self.node.upstreams
+                if isinstance(each, Origin) and each.address is not None
+            },
         )
         ctx.upstream = self._upstreams
         ctx.push = tuple(found[node.name] for node in self.node.targets)

@@ -11,6 +11,7 @@ from tierkit.http import HttpClient, Park, ServerTimeouts, serve_http
 from tierkit.plugin import Connection, Figures, NotServed, Pattern, Running, StoreStatistics, StreamState
 
 from ._flow import Flow
+from ._live import Programme
 from ._places import Refused, folder_of
 
 __all__ = ["Edge", "HLSStatistics"]
@@ -46,6 +47,10 @@ class HLSStatistics:
     #: Viewers in the last half minute, by token, CMCD session, or address and user agent: see `tierkit.codecs.audience`
     #: for what each of these cannot tell apart.
     audience: int = field(metadata={"merge": "sum"})
+    #: Viewers whose picture has stood still in the last ten seconds, and how often that has begun so far: inferred, see
+    #: the page on chopped pictures.
+    chopped: int = field(metadata={"merge": "sum"})
+    rebufferings: int = field(metadata={"merge": "sum"})
     #: Connections to upstreams open now, opened so far, and bytes received over them.
     upstream_connections: int = field(metadata={"merge": "sum"})
     upstream_connected: int = field(metadata={"merge": "sum"})
@@ -78,10 +83,11 @@ class Edge(Running):
                 connection,
                 self.flow.answer,
                 self._timeouts,
-                quick=partial(self.flow.quick, connection),
+                quick=partial(self.flow.quick, connection, self.flow.watch.came(connection)),
                 park=self._park,
             )
         finally:
+            self.flow.watch.left(connection)
             self._viewers.discard(connection)
             self._bytes_out += connection.bytes_out
 
@@ -98,6 +104,8 @@ class Edge(Running):
             held_back=self.flow.fetcher.streams.held_back,
             restarts=self.flow.fetcher.streams.restarts,
             audience=self.flow.audience.count(self.ctx.clock()),
+            chopped=self.flow.watch.rebuffering.chopped(self.ctx.clock()),
+            rebufferings=self.flow.watch.rebuffering.rebufferings,
             upstream_connections=self.client.connections,
             upstream_connected=self.client.connected,
             upstream_bytes=self.client.bytes_in,
@@ -109,6 +117,8 @@ class Edge(Running):
         counts = self.flow.counts
         return Figures(
             viewers=len(self._viewers),
+            chopped=self.flow.watch.rebuffering.chopped(self.ctx.clock()),
+            rebufferings=self.flow.watch.rebuffering.rebufferings,
             requests=sum(counts.values()),
             hits=counts["hits"] + counts["stale"] + counts["collapsed"] + counts["stale_if_error"],
             results=dict(counts),
@@ -119,16 +129,25 @@ class Edge(Running):
         )
 
     def streams(self) -> Sequence[StreamState]:
-        now = self.ctx.clock()
-        return [
-            StreamState(
-                name=each.track.path,
-                on_air=(on_air := not each.facts.ended and now - each.at < 3 * each.facts.pace),
-                source="live" if on_air else "",
-                viewers=self.flow.audience.count(now, folder_of(self.flow.gate.name(each.track.path))),
-            )
-            for each in self.flow.fetcher.streams.values()
-        ]
+        found: dict[str, StreamState] = {}
+        for each in self.flow.fetcher.streams.values():
+            state = self._stream(each)
+            # Renditions in one folder are one stream, on air while one of them is.
+            if state.name not in found or (state.on_air and not found[state.name].on_air):
+                found[state.name] = state
+        return list(found.values())
+
+    def _stream(self, programme: Programme) -> StreamState:
+        now, folder = self.ctx.clock(), folder_of(self.flow.gate.name(programme.track.path))
+        on_air = not programme.facts.ended and now - programme.at < 3 * programme.facts.pace
+        return StreamState(
+            name=folder.strip("/"),
+            path=programme.track.path,
+            on_air=on_air,
+            source="live" if on_air else "",
+            viewers=self.flow.audience.count(now, folder),
+            bytes_out=self.flow.audience.bytes(folder),
+        )
 
     def draining(self) -> None:
         """From now on each answer ends its connection, so that players go where somebody stays."""
