@@ -64,7 +64,7 @@ LEVELS = {
     "_reasons": 3,
     "_sockets": 3,
     "_tls": 3,
-    "_notable": 2,
+    "_notable": 1,
     "_traffic": 2,
     "_process": 4,
     "_sources": 4,
@@ -110,7 +110,7 @@ ADVICE = (
 
 MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
 MODEL |= {"_recipe", "_restream", "_because", "_merge", "_visible"}
-MODEL |= {"_accesslog", "_masking", "_event", "_events_process"}
+MODEL |= {"_accesslog", "_notable", "_masking", "_event", "_events_process"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"access", "history", "http", "rtmp", "live", "off_air", "packaging", "websocket"}

@@ -7,13 +7,14 @@ contract, so counting here costs nobody anything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from attrs import define, field
 
 from ._because import word_of
 from ._events import Dropped, Event, Refused, ViewerJoined, ViewerLeft
+from ._masking import mask
 
 __all__ = ["Notable", "Tally"]
 
@@ -63,8 +64,9 @@ class Notable:
         if len(self._told) > KEPT:
             del self._told[next(iter(self._told))]
 
-    def events(self, show: Callable[[str], str]) -> list[dict[str, Any]]:
-        """What is remembered, newest last, as plain values; `show` says how much of an address is told."""
+    def events(self, addresses: str) -> list[dict[str, Any]]:
+        """What is remembered, newest last, as plain values; `addresses` says how much of one is told (see `mask`)."""
+        show = partial(mask, how=addresses)
         return [
             {
                 "at": each.at,
