@@ -105,6 +105,8 @@ class ControlRequest:
     path: str
     query: Mapping[str, str]
     body: bytes = b""
+    #: Who asks: an address, or "unix".
+    peer: str = ""
 
 
 class Sink(Protocol):

@@ -28,7 +28,7 @@ from urllib.parse import parse_qsl
 import trio
 from attrs import frozen
 
-from tierkit.events import ConnectionFailed
+from tierkit.events import ConnectionFailed, Kicked, Purged
 from tierkit.http import Request, Response, serve_http, text_response
 from tierkit.plugin import (
     Bound,
@@ -71,12 +71,16 @@ async def _statistics(request: ControlRequest) -> ControlAnswer:
 
 async def _purge(request: ControlRequest) -> ControlAnswer:
     wish = _Wish.of(request, "soft")
-    return _done("purged", await request.handle.purge(wish.pattern, soft=wish.soft, tiers=wish.tiers))
+    found = await request.handle.purge(wish.pattern, soft=wish.soft, tiers=wish.tiers)
+    request.handle.emit(Purged(by=request.peer, pattern=wish.pattern, soft=wish.soft, objects=tuple(found.items())))
+    return _done("purged", found)
 
 
 async def _kick(request: ControlRequest) -> ControlAnswer:
     wish = _Wish.of(request)
-    return _done("kicked", await request.handle.kick(wish.pattern, tiers=wish.tiers))
+    found = await request.handle.kick(wish.pattern, tiers=wish.tiers)
+    request.handle.emit(Kicked(by=request.peer, pattern=wish.pattern, connections=tuple(found.items())))
+    return _done("kicked", found)
 
 
 def _done(what: str, found: dict[str, int | None]) -> ControlAnswer:
@@ -247,11 +251,15 @@ class _Desk:
         body = await request.read_body()
         try:
             query = _parsed(request.query)
-            answer = await route.answer(ControlRequest(self.handle, request.method, request.path, query, body))
+            answer = await route.answer(self.asked(request, query, body))
         except _Refused as refused:
             return text_response(refused.status, str(refused))
         fields = [(b"Content-Type", answer.content_type.encode()), (b"Cache-Control", b"no-store"), *answer.headers]
         return Response(answer.status, fields, answer.body)
+
+    def asked(self, request: Request, query: dict[str, str], body: bytes) -> ControlRequest:
+        peer = str(request.connection.peer)
+        return ControlRequest(self.handle, request.method, request.path, query, body, peer)
 
     def refuse(self, request: Request) -> Response | None:
         token = self.handle.graph.control_token
