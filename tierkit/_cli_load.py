@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import trio
 import typer
@@ -17,12 +17,7 @@ from tierkit import Trust
 
 from ._cli_common import duration, told
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
-    from tierkit.load import Live, Report
-
-__all__ = ["load"]
+__all__ = ["described", "load"]
 
 load = typer.Typer(
     name="load",
@@ -124,9 +119,10 @@ def _trust(ca: str | None) -> Trust | None:
 
 
 def _tell(run: Callable[..., Any], *, json: bool, progress: Progress, viewers_out: Path | None) -> None:
-    from tierkit.load import write_viewers
+    from tierkit.load import spare_collections, write_viewers
 
-    report: Report = _watched(run, progress)
+    spare_collections()
+    report = _watched(run, progress)
     if viewers_out is not None:
         write_viewers(viewers_out, report.audience)
     typer.echo(jsonlib.dumps(report.as_dict()) if json else report.text())
@@ -140,18 +136,18 @@ def _watched(run: Callable[..., Any], progress: Progress) -> Any:
     with _bar() as bar:
         task = bar.add_task("", total=None)
 
-        def show(live: Live) -> None:
+        def show(live: Any) -> None:
             bar.update(task, total=live.total, completed=min(live.elapsed, live.total), description=described(live))
             bar.refresh()
 
         return trio.run(partial(run, watching=show))
 
 
-def _say(live: Live) -> None:
+def _say(live: Any) -> None:
     print(jsonlib.dumps(live.as_dict()), file=sys.stderr, flush=True)
 
 
-def _bar() -> Bar:
+def _bar() -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -160,8 +156,8 @@ def _bar() -> Bar:
     return Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False, expand=True)
 
 
-def described(live: Live) -> str:
-    """A line for a person who waits: what comes, and what went wrong so far."""
+def described(live: Any) -> str:
+    """Of a `tierkit.load.Live`, for a person who waits: what comes, and what went wrong so far."""
     words = [f"{live.viewers}/{live.expected} viewers", f"{live.gbit_per_s:.3f} Gbit/s", f"{live.stalls} stalls"]
     if live.starved_viewers:
         words.append(f"{live.starved_viewers} starved")

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from attrs import field, frozen
 
+from ._accesslog import AccessRecorder
 from ._address import Address, Trust
 from ._events import Event
 from ._ports import Connection, Network
@@ -56,8 +57,10 @@ Observer = Callable[[Event], None]
 class StreamState:
     """One stream as a tier sees it now."""
 
-    #: ``app/name`` in RTMP, the playlist's path in HLS.
+    #: ``app/name``: in HLS the folder of its playlists, so that a programme has one name whatever it is watched by.
     name: str = field(metadata={"merge": "last"})
+    #: The path that it is watched by, where the name does not say it: a media playlist's.
+    path: str = field(default="", metadata={"merge": "last"})
     #: Whether media arrives for it.
     on_air: bool = field(default=True, metadata={"merge": "max"})
     #: What is shown: "live", "off_air" for a clip that stands in for it, or nothing.
@@ -374,6 +377,8 @@ class Context(ABC):
     streams: MutableMapping[str, Any]
     #: Where to push streams on to, for a tier that pushes.
     push: tuple[Candidate, ...]
+    #: Where to note what viewers have asked for; None where the graph has no access log.
+    access_log: AccessRecorder | None = None
 
     @abstractmethod
     def shared(self, kind: type[SharedT]) -> SharedT:

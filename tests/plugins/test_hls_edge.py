@@ -53,7 +53,9 @@ async def test_what_goes_upstream_is_made_anew() -> None:
         (request,) = rig.origin.asked
         assert (request.method, request.path, request.query) == ("GET", SEGMENT, "token=x")
         assert request.host == "origin.example"
-        assert [name for name, _ in request.headers] == [b"host", b"accept", b"accept-encoding", b"user-agent", b"via"]
+        assert [name for name, _ in request.headers] == [
+            *(b"host", b"accept", b"accept-encoding", b"user-agent", b"via", b"x-request-id")
+        ]
         assert request.get(b"accept-encoding") == b"identity"
         assert request.get(b"via") == b"1.0 cdn, 1.1 tierkit-edge"
 
@@ -777,7 +779,7 @@ async def test_streams_are_known_by_their_playlists(autojump_clock: MockClock) -
     async with open_edge() as rig:
         await rig.get(PLAYLIST)
         (stream,) = rig.handle.running("edge")["hls"].streams()
-        assert (stream.name, stream.on_air) == (PLAYLIST, True)
+        assert (stream.name, stream.path, stream.on_air) == (PLAYLIST.rpartition("/")[0].strip("/"), PLAYLIST, True)
         await trio.sleep(4 * TD)
         (stream,) = rig.handle.running("edge")["hls"].streams()
         assert not stream.on_air

@@ -13,8 +13,20 @@ from ._playback import Playback as Playback
 from ._report import Quantiles as Quantiles
 from ._report import Report as Report
 from ._rtmp import run_rtmp as run_rtmp
+from ._run import spare_collections as spare_collections
 from ._self_check import SelfCheck as SelfCheck
 from ._watched import Watched as Watched
 from ._watched import write_viewers as write_viewers
 
-__all__ = ["Live", "Playback", "Quantiles", "Report", "SelfCheck", "Watched", "run_hls", "run_rtmp", "write_viewers"]
+__all__ = [
+    "Live",
+    "Playback",
+    "Quantiles",
+    "Report",
+    "SelfCheck",
+    "Watched",
+    "run_hls",
+    "run_rtmp",
+    "spare_collections",
+    "write_viewers",
+]

@@ -32,6 +32,8 @@ class Track:
     bandwidth: int = 0
     #: URL of the initialisation section that it has.
     init: str = ""
+    #: Bytes of the segment that was fetched last.
+    size: int = 0
     #: Seconds of media that were fetched.
     media: float = 0.0
     #: Whether what is fetched next has only just been listed: before we came, it is as old as it must be.

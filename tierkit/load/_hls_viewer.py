@@ -104,7 +104,8 @@ class HlsViewer:
             track.listed(known or await self._media_playlist(track.url))
 
     def look(self, now: float) -> None:
-        """Give up what has been silent for too long."""
+        """Give up what has been silent for too long, and see a stall while it lasts."""
+        self._playback.check(now)
         for each in self._connections.values():
             each.look(now)
 
@@ -211,6 +212,7 @@ class HlsViewer:
         self._estimate.downloaded(answer.size, now - asked)
         self._seen = True
         track.media += part.duration
+        track.size = answer.size
         if not index and len(self._variants) > 1:
             self._tally.variants[track.bandwidth] += 1
         self._play(now)
@@ -269,7 +271,7 @@ class HlsViewer:
                 target = with_query(target, keys)
             elif keys is not None:
                 fields = in_fields(keys)
-            answer = await connection.get(target, keep=keep, fields=fields)
+            answer = await connection.get(target, keep=keep, fields=fields, likely=track.size if track else 0)
             if answer.status in _REDIRECTS and answer.location:
                 url = join(url, answer.location)
                 continue

@@ -84,8 +84,11 @@ class HttpConnection:
             self._wire.close()
             self._wire = None
 
-    async def get(self, path: str, *, keep: bool, fields: str = "") -> Answer:
+    async def get(self, path: str, *, keep: bool, fields: str = "", likely: int = 0) -> Answer:
         """One GET; `keep` says whether the body is wanted, `fields` are more of the head, each with its CRLF.
+
+        `likely` is how many bytes the answer will have, as far as can be said: of a large one that is dropped even
+        the head is not looked at before half of it is there.
 
         Raises OSError, trio.TooSlowError after PATIENCE seconds without a byte (where somebody calls `look`),
         ConnectionLost where the answer breaks off and RemoteProtocolError for no HTTP.  The connection is then
@@ -94,7 +97,7 @@ class HttpConnection:
         request = f"GET {path}{self._fields}{fields}\r\n".encode("ascii")
         self._since, self._noticed, self._busy = trio.current_time(), self._came, True
         try:
-            return await self._exchange(request, keep)
+            return await self._exchange(request, keep, 1 if keep else max(1, likely // 2))
         except trio.ClosedResourceError:  # by `look`
             self.close()
             raise trio.TooSlowError from None
@@ -117,8 +120,10 @@ class HttpConnection:
             self._noticed, self._since = came, now
         elif now - self._since >= PATIENCE:
             self._wire.interrupt()
+        else:
+            self._wire.nudge()
 
-    async def _exchange(self, request: bytes, keep: bool) -> Answer:
+    async def _exchange(self, request: bytes, keep: bool, wake_at: int) -> Answer:
         # Servers close what is idle: that is no failure.  One that closes just as we ask is counted as one.
         if self._wire is not None and not self._wire.idle():
             self.close()
@@ -128,7 +133,7 @@ class HttpConnection:
             self.local.append(self._wire.local)
         wire = self._wire
         await wire.send(request)
-        head, rest = await self._head(wire, _READ if keep else _HEAD_READ)
+        head, rest = await self._head(wire, _READ if keep else _HEAD_READ, wake_at)
         body: list[bytes] | None = [] if keep else None
         if head.chunked:
             size = await self._chunked(wire, rest, body)
@@ -140,7 +145,7 @@ class HttpConnection:
             self.close()
         return Answer(head.status, head.location, b"".join(body or ()), size)
 
-    async def _head(self, wire: Wire, size: int) -> tuple[_Head, bytes]:
+    async def _head(self, wire: Wire, size: int, wake_at: int) -> tuple[_Head, bytes]:
         buffer = b""
         while True:
             end = find_head_end(buffer)
@@ -150,9 +155,10 @@ class HttpConnection:
                 if head.status >= 200:
                     return head, buffer
                 continue  # 100 Continue and the like come before the answer
-            data = await wire.receive(size)
+            data = await wire.receive(size, wake_at=wake_at)
             if not data:
                 raise ConnectionLost("the connection ended before an answer")
+            wake_at = 1
             self._came += len(data)
             buffer += data
 

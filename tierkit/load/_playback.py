@@ -89,6 +89,10 @@ class Playback:
         """Seconds until the picture freezes, as a player counts its buffer; 0 while it stands still."""
         return self.media if self._show is None else max(0.0, self.media - (now - self._show))
 
+    def fine(self, now: float) -> bool:
+        """Whether nothing is wrong by what is known: the picture moves, and the media does not lag."""
+        return self._show is not None and now < self._show + self.media and self.ahead(now) >= -TOLERANCE
+
     def check(self, now: float) -> None:
         """Nothing has come until now."""
         self._stalled(now)
@@ -97,11 +101,11 @@ class Playback:
     def noticed(self, now: float, seconds: float) -> None:
         """So many more seconds have come at some time until now, which nobody saw; see whether they were enough."""
         if self._counted and seconds > 0:
-            self.received(now, seconds)
-        else:
-            self.media += seconds
-            self._play(now)
-            self._begin(now)
+            self._base = now - self.media
+            self._resume(now)
+        self.media += seconds
+        self._play(now)
+        self._begin(now)
         self._stalled(now)
 
     def suppose(self, now: float) -> None:

@@ -40,6 +40,11 @@ _LEAP = 1000
 #: Milliseconds that a server may send a second time to who comes again: the longest GOP that is believed.
 _OVERLAP = 30_000
 _DROP = 1 << 20
+#: How a ping looks whose chunk header is whole (type 0): length 6, type 4, message stream 0, event 6; four bytes of
+#: timestamp follow.  Servers send control messages so, as nothing came before on their chunk stream to refer to.
+_PING = b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x06"
+#: Seconds that a ping waits at most for a player that drops, where a stream has less than LOW_WATER in them.
+_PATIENT = 2.0
 #: Seconds of media that a player gathers before its picture moves, where it does not get them at once: VLC's
 #: network-caching.
 _BEGINS_WITH = 1.0
@@ -51,6 +56,8 @@ class House(Protocol):
     tally: Tally
     timeline: Timeline
     target: Target | None
+    #: Whether the server pings, as a player that reads has seen.
+    pings: bool
     #: Wall time, and the machine's monotonic clock, at zero of the event loop's clock.
     wall: float
     monotonic: float
@@ -87,6 +94,8 @@ class RtmpPlayer:
         self._newest: dict[int, int] = {}  # timestamp by type
         self._head = 0  # the newest timestamp of all, unwrapped
         self._dropped: int | None = None  # None until it drops
+        self._nudged = 0.0
+        self._tail = b""  # of what was looked at for pings
         self._base: float | None = None  # position in the timeline: of a reader's byte 0, or of where it began to drop
 
     async def watch(self) -> None:
@@ -111,9 +120,12 @@ class RtmpPlayer:
         return self._wire.neglected() if self._wire is not None else 0
 
     def look(self, now: float) -> None:
-        """Whether a player that drops has stalled, or is starved."""
+        """Whether a player that drops has stalled, or is starved; and have it look for pings."""
+        if self._house.pings and self._wire is not None and now >= self._nudged + _PATIENT:
+            self._nudged = now
+            self._wire.nudge()
         # What nobody has noticed yet only makes it better, so many need no look.
-        if self._dropped is not None and self._playback.buffered(now) <= 0:
+        if self._dropped is not None and not self._playback.fine(now):
             self._settle(now)
 
     def leave(self, now: float) -> Watched:
@@ -170,11 +182,32 @@ class RtmpPlayer:
         assert self._dropped is not None
         end = self._dropped + enough
         while self._dropped < end:
-            count = await wire.discard(_DROP, wake_at=enough)
+            if self._house.pings:
+                data = await wire.receive(wake_at=enough)
+                count = len(data)
+                pongs = self._pongs(data)
+            else:
+                count, pongs = await wire.discard(_DROP, wake_at=enough), b""
             if not count:
                 raise ConnectionLost("the server has closed the connection")
             self._tally.bytes += count
             self._dropped += count
+            if pongs:
+                await wire.send(pongs)
+
+    def _pongs(self, data: bytes) -> bytes:
+        """Answers to the pings in there: looked for by their looks, as nobody here knows where a message begins."""
+        data = self._tail + data
+        pongs = b""
+        at = data.find(_PING)
+        while 0 <= at <= len(data) - len(_PING) - 4:
+            stamp = int.from_bytes(data[at + len(_PING) : at + len(_PING) + 4], "big")
+            payload = m.UserControl(m.PING_RESPONSE, stamp).payload()
+            pongs += encode_message(m.CSID_CONTROL, m.USER_CONTROL, 0, 0, payload)
+            at = data.find(_PING, at + len(_PING) + 4)
+        # The beginning of one may be in there, and no whole one.
+        self._tail = data[-len(_PING) - 3 :]
+        return pongs
 
     def _settle(self, now: float) -> None:
         """Give playback the media that the dropped bytes are worth."""
@@ -217,6 +250,8 @@ class RtmpPlayer:
         for event in self._session.receive(data, now):
             self._event(event, now)
         self._tally.bytes += self._session.bytes_received - before
+        if self._session.pinged:
+            self._house.pings = True
         if answer := self._session.data_to_send():
             await self._wire.send(answer)
 

@@ -178,6 +178,10 @@ class Wire:
         """Have who waits for it get trio.ClosedResourceError."""
         trio.lowlevel.notify_closing(self._fd)
 
+    def nudge(self) -> None:
+        """Wake who waits for more than there is, if anything is there."""
+        self._wake_at(1)
+
     def session(self) -> ssl.SSLSession | None:
         """To come again with; None where there is none."""
         return self._sock.session if isinstance(self._sock, ssl.SSLSocket) else None
@@ -208,9 +212,12 @@ class Wire:
         # An answer takes a moment: look for it when the event loop says so.
         self._dry = not isinstance(self._sock, ssl.SSLSocket) or not self._sock.pending()
 
-    async def receive(self, limit: int = 65536) -> bytes:
-        """Something, at most `limit` bytes; empty at the end.  Raises OSError."""
-        await self._ready(1)
+    async def receive(self, limit: int = 65536, *, wake_at: int = 1) -> bytes:
+        """Something, at most `limit` bytes; empty at the end.  Raises OSError.
+
+        Where nothing is there it sleeps until `wake_at` bytes are, or LOW_WATER, or until somebody calls `nudge`.
+        """
+        await self._ready(min(wake_at, LOW_WATER))
         while True:
             try:
                 data = self._sock.recv(limit)
@@ -261,8 +268,13 @@ class Wire:
         return limit - left
 
     def waiting(self) -> int:
-        """Bytes that have come and were not taken; 0 over TLS, where nobody knows before they are decrypted."""
-        return 0 if self._secure else self.raw_waiting()
+        """Bytes that have come and were not taken.
+
+        Over TLS nobody knows before they are decrypted: then it is a little less than what the kernel has, by what
+        records of 1.4 KB, a packet, would add to what is in them.
+        """
+        raw = self.raw_waiting()
+        return raw - raw // 64 if self._secure else raw
 
     def raw_waiting(self) -> int:
         """The same as the kernel has it, encrypted or not."""

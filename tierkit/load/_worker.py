@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import gc
 import json
 import os
 import pickle
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -16,55 +16,48 @@ from tierkit.errors import TierkitError
 
 from ._hls import attend_hls
 from ._job import Job
-from ._live import Live
 from ._rtmp import attend_rtmp
+from ._run import spare_collections
 
-__all__ = ["main", "spare_collections"]
-
-#: Objects between two collections.  Viewers are many and live long, and leave no cycles behind; at 700, the default,
-#: looking for some took a fifth of the time.
-_COLLECT = 100_000
-
-
-def spare_collections() -> None:
-    """Have this process collect rarely: for a process that does nothing but put load on something."""
-    gc.freeze()
-    gc.set_threshold(_COLLECT)
+__all__ = ["main"]
 
 
 def main() -> None:
     """Read the job, say that we are ready, read when it begins, and do it."""
-    # Whoever started us keeps the pipe open as long as it lives.
+    # Whoever started us keeps the pipe open as long as it lives, and reads nothing from ours but what is told here.
+    tell = _teller()
     job: Job = pickle.loads(base64.b64decode(sys.stdin.buffer.readline()))
-    _say({"ready": True})
+    tell({"ready": True})
     line = sys.stdin.buffer.readline()
     if not line:
         return
     spare_collections()
-    trio.run(_work, job, float(line))
+    trio.run(_work, job, float(line), tell)
 
 
-async def _work(job: Job, start: float) -> None:
+async def _work(job: Job, start: float, tell: Callable[[dict[str, Any]], None]) -> None:
     attend = attend_hls if job.kind == "hls" else attend_rtmp
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_until_orphaned)
         try:
-            tally, lasted = await attend(job, watching=_show, start=start)
+            tally, lasted = await attend(job, watching=lambda live: tell({"live": live.as_dict()}), start=start)
         except TierkitError as error:
-            _say({"failed": str(error)})
+            tell({"failed": str(error)})
         else:
-            _say({"tally": tally.as_dict(), "lasted": lasted})
+            tell({"tally": tally.as_dict(), "lasted": lasted})
         nursery.cancel_scope.cancel()
 
 
-def _show(live: Live) -> None:
-    _say({"live": live.as_dict()})
+def _teller() -> Callable[[dict[str, Any]], None]:
+    pipe = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
 
+    def tell(told: dict[str, Any]) -> None:
+        # A line a second: the pipe holds more than a minute of them before this blocks.
+        pipe.write(json.dumps(told).encode() + b"\n")
+        pipe.flush()
 
-def _say(told: dict[str, Any]) -> None:
-    # A line a second: the pipe holds more than a minute of them before this blocks.
-    sys.stdout.write(json.dumps(told) + "\n")
-    sys.stdout.flush()
+    return tell
 
 
 async def _until_orphaned() -> None:
