@@ -21,7 +21,7 @@ import trio.testing
 from tierkit import Address, Edge, Graph, Origin, Registry, open_graph
 from tierkit._cli_reports import EVERY, LINE, Orders, Reports, report_to
 from tierkit.errors import LocalProtocolError
-from tierkit.events import Event, PluginFailed
+from tierkit.events import Event, PluginFailed, ProcessEnded
 from tierkit.testing import MemoryNetwork
 
 from ..core.fakes import Echo
