@@ -103,6 +103,8 @@ class ControlRequest:
     path: str
     query: Mapping[str, str]
     body: bytes = b""
+    #: Names in lower case; several fields of one name are one, with commas.
+    headers: Mapping[str, str] = {}
 
 
 class Sink(Protocol):

@@ -114,6 +114,16 @@ def _parameters(request: ControlRequest, known: frozenset[str]) -> dict[str, str
     return said
 
 
+def _fields(request: Request) -> dict[str, str]:
+    """The request's fields as a route gets them, without what has let it in."""
+    found: dict[str, str] = {}
+    for name, value in request.headers:
+        if name not in (b"authorization", b"proxy-authorization"):
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
 def _parsed(form: str) -> dict[str, str]:
     try:
         return dict(parse_qsl(form, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
@@ -243,8 +253,10 @@ class _Desk:
             return refusal
         body = await request.read_body()
         try:
-            query = _parsed(request.query)
-            answer = await route.answer(ControlRequest(self.handle, request.method, request.path, query, body))
+            asked = ControlRequest(
+                self.handle, request.method, request.path, _parsed(request.query), body, _fields(request)
+            )
+            answer = await route.answer(asked)
         except _Refused as refused:
             return text_response(refused.status, str(refused))
         fields = [(b"Content-Type", answer.content_type.encode()), (b"Cache-Control", b"no-store"), *answer.headers]
