@@ -69,6 +69,7 @@ LEVELS = {
     "_run": 7,
     "": 8,  # tierkit/__init__.py
     "access": 9,
+    "history": 9,
     "http": 9,
     "rtmp": 9,
     "live": 9,
@@ -97,7 +98,7 @@ MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", 
 MODEL |= {"_recipe", "_restream", "_because", "_merge"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
-KITS = {"access", "http", "rtmp", "live", "off_air", "packaging", "websocket"}
+KITS = {"access", "history", "http", "rtmp", "live", "off_air", "packaging", "websocket"}
 #: Modules that gather public names from everywhere below `tierkit` itself and hold no logic.
 REEXPORTS = {"", "plugin", "events"}
 #: What a plugin may import of tierkit besides the kits and the codecs.
