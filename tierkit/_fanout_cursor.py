@@ -34,6 +34,9 @@ class Lane(Protocol):
     policy: FanoutPolicy
     bytes_sent: int
     skips: int
+    #: GOPs that its players have lost so far, and how many of those attached wait for a sync point now.
+    skipped_gops: int
+    waiting: int
 
     def prelude_at(self, sync: Sync) -> bytes:
         """What a player is sent before it begins at `sync`."""
@@ -84,6 +87,7 @@ class Cursor:
         self.send = connection.send_nowait
         #: The next byte of the ring that leaves, or WAITING.
         self.position = WAITING
+        ring.waiting += 1
         #: Attached, and its connection is thought to live.
         self.alive = True
         #: A waiter waits until it can be written to again; the pump leaves it alone.
@@ -193,12 +197,13 @@ class Cursor:
         sync = log.sync
         # A point that is not sealed yet is the next pass's; one that it has left behind is none.
         if sync is not None and sync.position < log.end and sync.ordinal > self._left:
+            self.ring.waiting -= self.position == WAITING
             self.position = sync.position
             self._prelude = self.ring.prelude_at(sync)
             self.base_bytes = log.end - sync.position
             self.base_seconds = log.at - log.sealed_at(sync.position)
             if self._left >= 0:  # that one was counted when it was left
-                self.skipped += sync.ordinal - self._left - 1
+                self._lost(sync.ordinal - self._left - 1)
                 self._left = -1
 
     def judge(self) -> None:
@@ -224,12 +229,17 @@ class Cursor:
         sync = log.sync
         if sync is None or sync.position <= self.position:
             self.position = WAITING
+            self.ring.waiting += 1
             self._prelude = b""
             self._left = gop
-            self.skipped += 1
+            self._lost(1)
             return
         self.begin()
-        self.skipped += sync.ordinal - gop
+        self._lost(sync.ordinal - gop)
+
+    def _lost(self, gops: int) -> None:
+        self.skipped += gops
+        self.ring.skipped_gops += gops
 
     def _remainder(self) -> memoryview:
         log = self.ring.log

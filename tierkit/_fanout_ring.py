@@ -77,14 +77,13 @@ class Ring:
         #: Those with a waiter.
         self.lagging: dict[Cursor, None] = {}
         self.bytes_sent = 0
-        self.skips = 0
+        self.skips = self.skipped_gops = self.waiting = 0
         #: Called when the last player has left.
         self.when_empty: Callable[[], None] | None = None
         self._pump = pump
         self._prelude = prelude
         self._prelude_of: Sync | None = None
         self._prelude_bytes = b""
-        self._gone_gops = 0
         self._dropped = 0
         self._passed = trio.lowlevel.ParkingLot()
 
@@ -146,7 +145,7 @@ class Ring:
         if cursor in self.cursors:
             del self.cursors[cursor]
             self.lagging.pop(cursor, None)
-            self._gone_gops += cursor.skipped
+            self.waiting -= cursor.position == WAITING
             self._dropped += bool(cursor.reason)
             if not self.cursors:
                 self._passed.unpark_all()
@@ -197,18 +196,13 @@ class Ring:
         positions = [each.position for each in self.lagging if each.position != WAITING]
         return max(0.0, log.at - log.sealed_at(min(positions))) if positions else 0.0
 
-    @property
-    def skipped_gops(self) -> int:
-        """GOPs that players have lost so far, those who have left too."""
-        return self._gone_gops + sum(each.skipped for each in self.cursors)
-
     def statistics(self) -> RingStatistics:
         """Counted when asked."""
         log, sync = self.log, self.log.sync
         return RingStatistics(
             cursors=len(self.cursors),
             lagging=len(self.lagging),
-            waiting=sum(each.position == WAITING for each in self.cursors),
+            waiting=self.waiting,
             bytes_kept=log.tail - log.start,
             bytes_gop=0 if sync is None else log.tail - sync.position,
             messages=log.messages,

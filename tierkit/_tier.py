@@ -77,7 +77,7 @@ class TierStatistics:
     #: Bytes received from and sent to those who connected, so far.
     bytes_in: int = field(metadata={"merge": "sum"})
     bytes_out: int = field(metadata={"merge": "sum"})
-    #: Memory that the kernel holds for them, bytes, at most five seconds old.
+    #: Memory that the kernel holds for them, bytes, at most a quarter of a minute old.
     socket_bytes: int = field(metadata={"merge": "sum"})
     #: The same connections and bytes by protocol.
     traffic: tuple[Traffic, ...] = field(metadata={"merge": "last"})

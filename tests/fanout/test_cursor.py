@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tierkit._fanout import MAX_REPLIES, FanoutPolicy
+from tierkit._fanout_cursor import WAITING
 
 from .support import Part, bench, check_legal, message, parse
 
@@ -355,6 +356,8 @@ def test_any_pattern_of_writability_gives_whole_messages_in_a_legal_order(
                         cursors[index].reply(message("R", replies[index], value))
                         replies[index] += 1
                 await trio.sleep(0.5)
+                assert b.ring.waiting == sum(each.position == WAITING for each in b.ring.cursors)
+                assert b.ring.skipped_gops == sum(each.skipped for each in cursors)
             for tap, _ in players:
                 tap.open(None)
             await trio.sleep(1)
