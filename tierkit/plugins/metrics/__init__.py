@@ -4,7 +4,8 @@ Everything is read from `handle.statistics()` when somebody scrapes, so that it 
 services of strangers and for tiers in processes of their own.  Which metrics there are stands in `_table`, what bounds
 their number in `_bounded`.
 
-``tierkit metrics rules`` writes what comes with them: recording and alerting rules.
+``tierkit metrics dashboard`` and ``tierkit metrics rules`` write what comes with them: a Grafana dashboard, and
+recording and alerting rules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`tierkit metrics`: writes the rules that come with the metrics."""
+"""`tierkit metrics`: writes the dashboard and the rules that come with the metrics."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ __all__ = ["metrics"]
 #: Where the runbooks are, in the project itself.
 RUNBOOKS = "docs/how-to/prometheus.md"
 
-metrics = typer.Typer(name="metrics", help="What goes with /metrics: rules for Prometheus.", no_args_is_help=True)
+metrics = typer.Typer(
+    name="metrics", help="What goes with /metrics: a Grafana dashboard and Prometheus rules.", no_args_is_help=True
+)
 
 
 def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-@metrics.callback()
-def _metrics() -> None:
-    pass
+@metrics.command()
+def dashboard() -> None:
+    """Write the Grafana dashboard to standard output, as JSON."""
+    typer.echo(_file("dashboard.json"), nl=False)
 
 
 @metrics.command()
