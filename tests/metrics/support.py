@@ -58,8 +58,8 @@ def edge(name: str = "edge-a1", **changes: Any) -> dict[str, Any]:
         "failures": {"protocol": 2},
         "certificates": [{"address": "https://a1:443", "file": "/etc/a1.pem", "not_after": 1_800_000_000.0}],
         "upstreams": [
-            {"name": "wowza", "healthy": True, "failures": 0, "failures_total": 6},
-            {"name": "spare", "healthy": False, "failures": 3, "failures_total": 3},
+            {"name": "wowza", "healthy": True, "failures": 0, "failures_total": 6, "clients": 4},
+            {"name": "spare", "healthy": False, "failures": 3, "failures_total": 3, "clients": None},
         ],
         "figures": {**figures, "drops": {"slow": 8}},
         "figures_by_service": {"hls": figures},

@@ -47,6 +47,8 @@ def collect(told: dict[str, Any]) -> dict[str, dict[tuple[str, ...], Any]]:
         ("upstream_errors_total", {(*A, "hls"): 4, (*B, "rtmp"): 0}),
         ("upstream_received_bytes_total", {(*A, "hls"): 1000, (*B, "rtmp"): 500}),
         ("upstream_up", {(*A, "wowza"): 1, (*A, "spare"): 0, (*B, "wowza"): 1}),
+        # Nobody asks the other ones.
+        ("upstream_clients", {(*A, "wowza"): 4}),
         ("upstream_failures_total", {(*A, "wowza"): 6, (*A, "spare"): 3, (*B, "wowza"): 0}),
         ("certificate_expiry_timestamp_seconds", {(*A, "https://a1:443", "/etc/a1.pem"): 1_800_000_000}),
         ("streams", {A: 2, B: 1}),

@@ -83,6 +83,7 @@ def test_the_dashboard_names_metrics_that_there_are_and_leaves_few_out() -> None
         "tierkit_ready",
         "tierkit_received_bytes_total",
         "tierkit_streams",
+        "tierkit_upstream_clients",
     }
 
 

@@ -98,6 +98,7 @@ TABLE: Final[tuple[Metric, ...]] = (
     _counter("upstream_received_bytes", "service", "pulling.upstream_bytes", "Bytes received from upstreams."),
     _gauge("upstream_up", "upstream", "healthy", "1 while the upstream is thought healthy, else 0."),
     _counter("upstream_failures", "upstream", "failures_total", "Times that the upstream was given a rest for."),
+    _gauge("upstream_clients", "upstream", "clients", "Clients at its most played stream, as the server counts them."),
     # --- certificates
     _gauge(
         "certificate_expiry_timestamp_seconds",
