@@ -7,6 +7,7 @@ message boundary, replies and the prelude; then the ring from `position` on.  `_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,12 +18,16 @@ from ._fanout_log import FanoutPolicy, Log, Sync
 from ._ports import Connection
 from .errors import ConnectionLost
 
-__all__ = ["MAX_REPLIES", "WAITING", "Cursor", "Lane"]
+__all__ = ["MAX_REPLIES", "RECENT", "STALL", "WAITING", "Cursor", "Lane"]
 
 #: Most bytes of replies that wait for a message boundary.  A pong has 18 bytes.
 MAX_REPLIES = 65536
 #: The position of a cursor that waits for the next sync point.
 WAITING = -1
+#: Seconds by which media may come later than it did before the picture stands still: as in `tierkit.load`.
+STALL = 1.0
+#: Seconds for which a player that has stood still counts as chopped.
+RECENT = 10.0
 
 _NOTHING = memoryview(b"")
 
@@ -43,6 +48,9 @@ class Lane(Protocol):
 
     def lags(self, cursor: Cursor) -> None:
         """A write was short: have `Cursor.catch_up` run."""
+
+    def stood_still(self, cursor: Cursor, *, begins: bool) -> None:
+        """A player's picture stands still, and has only now begun to."""
 
     def caught_up(self, cursor: Cursor) -> None:
         """A slow player is at the head again."""
@@ -67,6 +75,7 @@ class Cursor:
         "_prelude",
         "_rest",
         "_scope",
+        "_suffered",
         "alive",
         "base_bytes",
         "base_seconds",
@@ -79,6 +88,7 @@ class Cursor:
         "send",
         "sent",
         "skipped",
+        "stood",
     )
 
     def __init__(self, ring: Lane, connection: Connection, on_end: Callable[[str], None]) -> None:
@@ -96,6 +106,8 @@ class Cursor:
         self.reason = ""
         #: GOPs of which it did not get all.
         self.skipped = 0
+        #: When its picture last stood still, on the ring's clock.
+        self.stood = -math.inf
         #: Bytes of the ring that it was sent.
         self.sent = 0
         #: While it is behind: when it last got on, on the ring's clock.
@@ -103,6 +115,8 @@ class Cursor:
         #: How far behind it began: what it may fall behind counts from there.
         self.base_bytes = 0
         self.base_seconds = 0.0
+        # How much further behind it has come since, by standing still: there it plays on.
+        self._suffered = 0.0
         self._left = -1  # the GOP that it left to wait for the next one; -1 for none
         self._rest = _NOTHING
         self._own: list[bytes] = []
@@ -202,6 +216,7 @@ class Cursor:
             self._prelude = self.ring.prelude_at(sync)
             self.base_bytes = log.end - sync.position
             self.base_seconds = log.at - log.sealed_at(sync.position)
+            self._suffered = 0.0
             if self._left >= 0:  # that one was counted when it was left
                 self._lost(sync.ordinal - self._left - 1)
                 self._left = -1
@@ -213,17 +228,49 @@ class Cursor:
             self.end(Because(f"too slow: took nothing for {policy.hard_seconds:g} s", word="slow"))
             return
         if self.position == WAITING:
+            if self._left >= 0:
+                self.stands_still(log.at)
             return
         held = self.connection.unsent()
         lag = log.end - self.position + held
         seconds = log.at - log.sealed_at(self.position - held)
+        self._falls_behind(seconds)
         if lag - self.base_bytes > policy.soft_bytes or seconds - self.base_seconds > policy.soft_seconds:
             self._skip()
             ring.skips += 1
 
+    def look(self, now: float, silence: float) -> None:
+        """See whether its picture stands still, where nobody has: what it lacks may be in the kernel.
+
+        Args:
+            silence: seconds for which nothing has come that could be sent.
+        """
+        if self.position == WAITING:
+            if self._left >= 0:
+                self.stands_still(now)
+        elif silence - self.base_seconds > STALL:
+            self.stands_still(now)
+        elif not self.blocked and (held := self.connection.unsent()):
+            log = self.ring.log
+            self._falls_behind(log.at - log.sealed_at(self.position - held))
+
+    def _falls_behind(self, seconds: float) -> None:
+        """It is so many seconds behind.  Who began behind has media in hand for as long."""
+        behind = seconds - self.base_seconds
+        if behind > self._suffered + STALL:
+            self._suffered = behind
+            self.stands_still(self.ring.log.at)
+
+    def stands_still(self, now: float) -> None:
+        """Its picture does; what goes on without a break is one rebuffering."""
+        begins = now - self.stood > 2 * STALL
+        self.stood = now
+        self.ring.stood_still(self, begins=begins)
+
     def _skip(self) -> None:
         """Finish the message where it is, then go to the newest sync point, or wait for the next."""
         log = self.ring.log
+        self.stands_still(log.at)
         gop = log.gop(self.position)
         self._rest = self._remainder()
         sync = log.sync

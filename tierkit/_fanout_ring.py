@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 from attrs import field, frozen
 
-from ._fanout_cursor import WAITING, Cursor
+from ._fanout_cursor import RECENT, WAITING, Cursor
 from ._fanout_log import FanoutPolicy, Log, Sync
 from ._ports import Connection
 
@@ -50,6 +50,9 @@ class RingStatistics:
     #: How often a slow player jumped to a newer keyframe, and the GOPs that were lost by it.
     skips: int = field(metadata={"merge": "sum"})
     skipped_gops: int = field(metadata={"merge": "sum"})
+    #: Players whose picture has stood still in the last ten seconds, and how often that has begun so far.
+    chopped: int = field(metadata={"merge": "sum"})
+    rebufferings: int = field(metadata={"merge": "sum"})
     #: Players given up for a reason.
     dropped: int = field(metadata={"merge": "sum"})
 
@@ -77,7 +80,7 @@ class Ring:
         #: Those with a waiter.
         self.lagging: dict[Cursor, None] = {}
         self.bytes_sent = 0
-        self.skips = self.skipped_gops = self.waiting = 0
+        self.skips = self.skipped_gops = self.rebufferings = self.waiting = 0
         #: Called when the last player has left.
         self.when_empty: Callable[[], None] | None = None
         self._pump = pump
@@ -85,6 +88,8 @@ class Ring:
         self._prelude_of: Sync | None = None
         self._prelude_bytes = b""
         self._dropped = 0
+        # Whose picture has stood still of late.
+        self._stood: dict[Cursor, None] = {}
         self._passed = trio.lowlevel.ParkingLot()
 
     # --- the writer ------------------------------------------------------------------------------
@@ -146,6 +151,7 @@ class Ring:
             del self.cursors[cursor]
             self.lagging.pop(cursor, None)
             self.waiting -= cursor.position == WAITING
+            self._stood.pop(cursor, None)
             self._dropped += bool(cursor.reason)
             if not self.cursors:
                 self._passed.unpark_all()
@@ -165,6 +171,11 @@ class Ring:
         """A write was short."""
         self.lagging[cursor] = None
         self._pump.wait_for(cursor)
+
+    def stood_still(self, cursor: Cursor, *, begins: bool) -> None:
+        """A player's picture stands still, and has only now begun to."""
+        self.rebufferings += begins
+        self._stood[cursor] = None
 
     def caught_up(self, cursor: Cursor) -> None:
         """A slow player is at the head again."""
@@ -196,6 +207,20 @@ class Ring:
         positions = [each.position for each in self.lagging if each.position != WAITING]
         return max(0.0, log.at - log.sealed_at(min(positions))) if positions else 0.0
 
+    @property
+    def chopped(self) -> int:
+        """Players whose picture has stood still in the last seconds, as far as anybody has looked."""
+        since = self.log.clock() - RECENT
+        for cursor in [each for each in self._stood if each.stood < since]:
+            del self._stood[cursor]
+        return len(self._stood)
+
+    def look(self, silence: float) -> None:
+        """See whose picture stands still; half a microsecond for each player.  See `Cursor.look`."""
+        now = self.log.clock()
+        for cursor in tuple(self.cursors):
+            cursor.look(now, silence)
+
     def statistics(self) -> RingStatistics:
         """Counted when asked."""
         log, sync = self.log, self.log.sync
@@ -210,5 +235,7 @@ class Ring:
             bytes_sent=self.bytes_sent,
             skips=self.skips,
             skipped_gops=self.skipped_gops,
+            chopped=self.chopped,
+            rebufferings=self.rebufferings,
             dropped=self._dropped,
         )

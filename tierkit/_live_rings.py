@@ -46,7 +46,7 @@ class Rings:
         self._pinned = pinned
         self._others: dict[Encoding, Ring] = {}
         #: Sent by rings that were let go, and the GOPs that their players lost.
-        self._gone_bytes = self._gone_gops = 0
+        self._gone_bytes = self._gone_gops = self._gone_rebufferings = 0
         #: How far the stream had come at the last `room`, and when that was.
         self._seen = (0, pump.clock())
         self.rtmp = self._ring(policy, RTMP_CHUNKS)
@@ -63,6 +63,17 @@ class Rings:
     def skipped_gops(self) -> int:
         """GOPs that players have lost so far, in every encoding."""
         return self._gone_gops + sum(ring.skipped_gops for ring in self._all)
+
+    @property
+    def rebufferings(self) -> int:
+        """How often a player's picture has come to stand still so far, in every encoding."""
+        return self._gone_rebufferings + sum(ring.rebufferings for ring in self._all)
+
+    def chopped(self, silence: float) -> int:
+        """Players whose picture stands still or has a moment ago, where nothing has come for `silence` seconds."""
+        for ring in self._all:
+            ring.look(silence)
+        return sum(ring.chopped for ring in self._all)
 
     @property
     def bytes_kept(self) -> int:
@@ -139,6 +150,7 @@ class Rings:
             del self._others[encoding]
             self._gone_bytes += ring.bytes_sent
             self._gone_gops += ring.skipped_gops
+            self._gone_rebufferings += ring.rebufferings
 
     def statistics(self) -> tuple[EncodingStatistics, ...]:
         """The others, counted when asked."""

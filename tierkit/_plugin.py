@@ -73,9 +73,11 @@ class StreamState:
 class Figures:
     """The few numbers that every service can tell, whatever it speaks: what tables and graphs show."""
 
-    #: Players and clients served now, and those of them whose picture stands still.
+    #: Players and clients served now; those of them whose picture has stood still in the last ten seconds; and how
+    #: often that has begun so far.
     viewers: int = field(default=0, metadata={"merge": "sum"})
     chopped: int = field(default=0, metadata={"merge": "sum"})
+    rebufferings: int = field(default=0, metadata={"merge": "sum"})
     #: Requests answered so far, and those of them that needed nothing from upstream.
     requests: int = field(default=0, metadata={"merge": "sum"})
     hits: int = field(default=0, metadata={"merge": "sum"})

@@ -38,7 +38,7 @@ from ._events import (
 )
 from ._limits import Admission, accept_loop
 from ._merge import merged
-from ._model import Node
+from ._model import Node, Origin
 from ._plugin import Figures, Running, Service
 from ._ports import Bound, CertificateState, Connection
 from ._process import Process, TierContext
@@ -224,6 +224,11 @@ class LiveTier:
             policy=getattr(self.node, "policy", "ordered"),
             clock=self.process.clock,
             jitter=self.process.jitter,
+            addresses={
+                each.name: str(each.address)
+                for each in self.node.upstreams
+                if isinstance(each, Origin) and each.address is not None
+            },
         )
         ctx.upstream = self._upstreams
         ctx.push = tuple(found[node.name] for node in self.node.targets)

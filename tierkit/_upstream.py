@@ -14,7 +14,7 @@ objects together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 
 from attrs import define, field, frozen
@@ -46,6 +46,8 @@ class UpstreamState:
     reason: str = field(default="", metadata={"merge": "last"})
     #: Clients that the server itself counts at the stream that has most; None where it is not asked.
     clients: int | None = field(default=None, metadata={"merge": "max"})
+    #: Where it is, without credentials; empty for a tier of the graph.
+    address: str = field(default="", metadata={"merge": "last"})
     #: What its source tells of it, where that tells anything: a frozen value of the source's.
     source: object | None = field(default=None, metadata={"merge": "last"})
 
@@ -67,6 +69,7 @@ class UpstreamSet(Upstreams):
             only its own keys).
         clock: seconds, monotonic.
         jitter: gives numbers in [0, 1); edges that lost an upstream together must not return together.
+        addresses: of those that are no tiers, for people to see.
     """
 
     def __init__(
@@ -76,7 +79,9 @@ class UpstreamSet(Upstreams):
         policy: str = "ordered",
         clock: Callable[[], float],
         jitter: Callable[[], float],
+        addresses: Mapping[str, str] | None = None,
     ) -> None:
+        self._addresses = addresses or {}
         self._all = tuple(candidates)
         self._hashed = policy == "hash"
         self._clock = clock
@@ -133,6 +138,7 @@ class UpstreamSet(Upstreams):
         return tuple(
             UpstreamState(
                 name=name,
+                address=self._addresses.get(name, ""),
                 healthy=health.until <= now,
                 failures=health.failures,
                 failures_total=health.total,

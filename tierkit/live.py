@@ -318,7 +318,7 @@ class Streams:
         self.provider: Provider | None = None
         #: Bytes that streams which are forgotten have brought, and the GOPs that their players lost: totals never go
         #: back.
-        self._gone_bytes = self._gone_gops = 0
+        self._gone_bytes = self._gone_gops = self._gone_rebufferings = 0
         self._streams: dict[str, Stream] = {}
 
     def __iter__(self) -> Iterator[Stream]:
@@ -363,6 +363,7 @@ class Streams:
         del self._streams[stream.name]
         self._gone_bytes += stream.bytes_in
         self._gone_gops += stream.rings.skipped_gops
+        self._gone_rebufferings += stream.rings.rebufferings
         if stream.slate is not None:
             stream.slate.end("its stream is forgotten")
 
@@ -381,7 +382,10 @@ class Streams:
     def figures(self) -> Figures:
         """What the rings can tell; for the one service of a tier that brings its streams."""
         rings = [stream.rings for stream in self]
+        now = self.clock()
         return Figures(
+            chopped=sum(each.rings.chopped(now - each.last_shown if each.playable else 0.0) for each in self),
+            rebufferings=self._gone_rebufferings + sum(each.rebufferings for each in rings),
             lag=max((each.lag for each in rings), default=0.0),
             skipped_gops=self._gone_gops + sum(each.skipped_gops for each in rings),
             memory={"ring": sum(each.bytes_kept for each in rings)},

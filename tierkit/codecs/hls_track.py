@@ -342,6 +342,10 @@ class Track:
         targets = (resolve(self.path, uri, hosts=self._hosts) for uri in uris)
         return [target.path for target in targets if target.here]
 
+    def path_of(self, uri: str) -> str:
+        """The path of what a playlist names; empty where that is elsewhere."""
+        return "".join(self._all_paths([uri]))
+
     def _paths(self, uris: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(self._all_paths(uris)))
 

@@ -287,6 +287,7 @@ class HLS(Service):
             )
             passer = Passer(ctx.tier, asker, answers, policy, nursery, Afterwards(fetcher))
             flow = Flow(ctx, store, gate, policy, answers, fetcher, passer, bounds, signing)
+            nursery.start_soon(flow.watch.run, name=f"{ctx.tier} looks whose picture stands still")
             try:
                 yield Edge(flow, client, viewers)
             finally:

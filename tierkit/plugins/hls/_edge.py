@@ -46,6 +46,10 @@ class HLSStatistics:
     #: Viewers in the last half minute, by token, CMCD session, or address and user agent: see `tierkit.codecs.audience`
     #: for what each of these cannot tell apart.
     audience: int = field(metadata={"merge": "sum"})
+    #: Viewers whose picture has stood still in the last ten seconds, and how often that has begun so far: inferred, see
+    #: the page on chopped pictures.
+    chopped: int = field(metadata={"merge": "sum"})
+    rebufferings: int = field(metadata={"merge": "sum"})
     #: Connections to upstreams open now, opened so far, and bytes received over them.
     upstream_connections: int = field(metadata={"merge": "sum"})
     upstream_connected: int = field(metadata={"merge": "sum"})
@@ -78,10 +82,11 @@ class Edge(Running):
                 connection,
                 self.flow.answer,
                 self._timeouts,
-                quick=partial(self.flow.quick, connection),
+                quick=partial(self.flow.quick, connection, self.flow.watch.came(connection)),
                 park=self._park,
             )
         finally:
+            self.flow.watch.left(connection)
             self._viewers.discard(connection)
             self._bytes_out += connection.bytes_out
 
@@ -98,6 +103,8 @@ class Edge(Running):
             held_back=self.flow.fetcher.streams.held_back,
             restarts=self.flow.fetcher.streams.restarts,
             audience=self.flow.audience.count(self.ctx.clock()),
+            chopped=self.flow.watch.rebuffering.chopped(self.ctx.clock()),
+            rebufferings=self.flow.watch.rebuffering.rebufferings,
             upstream_connections=self.client.connections,
             upstream_connected=self.client.connected,
             upstream_bytes=self.client.bytes_in,
@@ -109,6 +116,8 @@ class Edge(Running):
         counts = self.flow.counts
         return Figures(
             viewers=len(self._viewers),
+            chopped=self.flow.watch.rebuffering.chopped(self.ctx.clock()),
+            rebufferings=self.flow.watch.rebuffering.rebufferings,
             requests=sum(counts.values()),
             hits=counts["hits"] + counts["stale"] + counts["collapsed"] + counts["stale_if_error"],
             results=dict(counts),

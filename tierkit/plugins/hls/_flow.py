@@ -9,10 +9,12 @@ from attrs import frozen
 
 from tierkit.codecs.audience import Audience
 from tierkit.codecs.cache_status import Fwd
+from tierkit.codecs.cmcd_status import status_of
 from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, reuse
 from tierkit.codecs.http_forward import forwards_left
 from tierkit.codecs.http_vary import vary_key
+from tierkit.codecs.viewings import Line
 from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
 from tierkit.plugin import (
     Connection,
@@ -33,6 +35,7 @@ from ._objects import Meta
 from ._pass import Passer
 from ._places import NOTHING, Gate, Place, Refused, folder_of
 from ._policy import Policy
+from ._rebuffering import Watch
 from ._signing import Signing
 from ._terms import Lead
 from ._told import MISSED, Why
@@ -116,6 +119,7 @@ class Flow:
         self.bounds = bounds
         self.signing = signing
         self.audience = Audience()
+        self.watch = Watch(fetcher.streams, ctx.clock)
         self.leaving = False
         self.counts = dict.fromkeys(WAYS, 0)
         fetcher.may_fetch = self.may_fetch
@@ -127,7 +131,7 @@ class Flow:
 
     # --- at hand ---------------------------------------------------------------------------------
 
-    def quick(self, connection: Connection, data: bytes) -> Ready | None:
+    def quick(self, connection: Connection, line: Line, data: bytes) -> Ready | None:
         """The answer to a GET of something that is stored and fresh: nearly every request."""
         known = plain_get(data)
         if known is None or self.leaving:
@@ -149,7 +153,11 @@ class Flow:
         ready = self.answers.ready_if(stored, fields.headers, now) if odd else self.answers.ready(stored, now)
         if ready is not None:
             self.counts["hits"] += 1
-            self.audience.seen(identity(connection, target, fields), place.stream, now)
+            who = identity(connection, target, fields)
+            self.audience.seen(who, place.stream, now)
+            if (media := self.watch.media_of(stored.meta, place.base)) is not None:
+                status = status_of(target) if media.duration else None
+                self.watch.rebuffering.asked(line, who, media, now, ready.size, status)
         return ready
 
     def _admitted(self, connection: Connection, target: bytes, stored: Entry) -> bool:
@@ -195,7 +203,13 @@ class Flow:
         wanted = self.policy.wanted(request.headers)
         if self.policy.bypasses(request.head.fields.names) or (wanted is not None and wanted.no_store):
             return await self._pass(place, request)
-        return await self._find(place, request, wanted)
+        media, refused = self.watch.waits(request, place.base), True
+        try:
+            response = await self._find(place, request, wanted)
+            refused = response.status >= 400
+            return response
+        finally:
+            self.watch.waited(request, media, refused=refused)
 
     def _asks_us(self, request: Request) -> bool:
         """Whether OPTIONS is about this server: by `*`, by Max-Forwards, or because others do not get it."""
@@ -214,7 +228,7 @@ class Flow:
             place, answer = self.fetcher.streams.directed(place, self.ctx.clock())
             if answer:
                 if self._is_fresh(newest := self.store.get(answer)):
-                    return await self._serve(newest, request, "hits")
+                    return await self._serve(newest, place, request, "hits")
                 place = place.directed(NOTHING)  # it need not wait, and what there is may be long over
         for _ in range(LOOKS):
             key = self._variant(place.key, request.head.fields)
@@ -222,7 +236,7 @@ class Flow:
                 break
             stored = self.store.get(key)
             if stored is not None and (way := self._serve_stored(stored, place, key, request, wanted)):
-                return await self._serve(stored, request, way)
+                return await self._serve(stored, place, request, way)
             if not may_forward(wanted):
                 raise Refused(504, "nothing is stored that may be served, and only-if-cached forbids to ask")
             if self.policy.leaves_to_origin(request):
@@ -236,7 +250,7 @@ class Flow:
             fits = entry.key in (place.base, self._variant(place.key, request.head.fields))
             if way in ("passed", "stale_if_error") or fits:
                 why = Why(fwd, 304 if entry is stored else None)
-                return await self._held(entry, request, way, why, lead.own)
+                return await self._held(entry, place, request, way, why, lead.own)
             entry.release()  # it varies, and is for other requests than this
         return await self._pass(place, request)
 
@@ -336,9 +350,9 @@ class Flow:
         self.counts["passed"] += 1
         return response
 
-    async def _serve(self, stored: Entry, request: Request, way: str) -> Response:
+    async def _serve(self, stored: Entry, place: Place, request: Request, way: str) -> Response:
         stored.acquire()
-        return await self._held(stored, request, way)
+        return await self._held(stored, place, request, way)
 
     def _why(self, stored: Entry | None, key: str, place: Place) -> Fwd:
         """Why upstream is asked, where `stored` is at hand."""
@@ -346,7 +360,9 @@ class Flow:
             return Fwd.URI_MISS if key == place.key else Fwd.VARY_MISS
         return Fwd.REQUEST if stored.meta.fresh(self.ctx.clock()) else Fwd.STALE
 
-    async def _held(self, entry: Entry, request: Request, way: str, why: Why = MISSED, own: Headers = ()) -> Response:
+    async def _held(
+        self, entry: Entry, place: Place, request: Request, way: str, why: Why = MISSED, own: Headers = ()
+    ) -> Response:
         """The answer from an entry that is held for it, with fields of the viewer's `own`."""
         if self.signing is not None and entry.meta.about.facts is not None and entry.meta.status == 200:
             response = await self._own_playlist(self.signing, entry, request, way)
@@ -358,6 +374,7 @@ class Flow:
         target = f"{request.path}?{request.query}".encode("ascii")
         who = identity(request.connection, target, request.head.fields)
         self.audience.seen(who, folder_of(entry.key), self.ctx.clock())
+        self.watch.answers(request, target, who, entry, place.base, response)
         return response
 
     async def _own_playlist(self, signing: Signing, entry: Entry, request: Request, way: str) -> Response:

@@ -9,17 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from hashlib import blake2b
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from tierkit.codecs.hls import PlaylistFacts
 from tierkit.codecs.hls_query import Directives, effective, satisfied, screen
 from tierkit.codecs.hls_track import Step, Track, Verdict
+from tierkit.codecs.viewings import Media, Pace
 from tierkit.plugin import RemoteProtocolError
 
 from ._objects import Memory, folders
 from ._places import Place, Refused
 
 __all__ = ["Programme", "Streams"]
+
+#: Segments and parts of which it is known what they are, of all playlists together: 300 bytes each; and of one version
+#: that is new as a whole, its newest: who watches what lies further back has media in hand.
+MOST_MEDIA = 65536
+NEWEST = 256
+#: The number that comes next of a stream that has ended: nobody waits for it.
+NO_MORE = 1 << 62
 
 
 @define(eq=False)
@@ -30,6 +38,9 @@ class Programme:
     #: The key of the newest whole version that was shown, and when it arrived.
     newest: str = ""
     at: float = 0.0
+    #: For those who watch it, and the segment and part from which on what is listed is new.
+    pace: Pace = field(factory=lambda: Pace(0.0, 0))
+    edge: tuple[int, int] = (0, 0)
 
     @property
     def facts(self) -> PlaylistFacts:
@@ -65,6 +76,8 @@ class Streams:
         self._folders: Memory[str, str] = Memory()
         # Of each name that comes next, the playlist that says so.
         self._awaited: Memory[str, str] = Memory()
+        # What those who watch can ask for, by its key.
+        self._media: Memory[str, Media] = Memory(MOST_MEDIA)
         #: Versions held back, and epochs that began anew, so far.
         self.held_back = self.restarts = 0
         #: Told the folder and the target duration of a version that is shown.
@@ -97,6 +110,7 @@ class Streams:
             if not facts.skipped:
                 programme.newest, programme.at = place.key, now
             self._find_by(programme.track, place.base)
+            self._list(programme, facts, place.base, anew=step.verdict is Verdict.NEW_EPOCH)
             self.paced(place.stream, facts.pace)
         self._programmes.put(place.base, programme)
         return Arrived(step, programme)
@@ -112,6 +126,29 @@ class Streams:
             self._folders.put(next(folders(self._name(path))), base)
         for name in track.awaited:
             self._awaited.put(name, base)
+
+    def _list(self, programme: Programme, facts: PlaylistFacts, base: str, *, anew: bool) -> None:
+        """Have what is listed anew be known for what it is."""
+        following = NO_MORE if facts.ended else facts.next_sequence
+        if anew or not programme.edge[0]:
+            programme.pace, programme.edge = Pace(facts.pace, following), (0, 0)
+            self._media.put(base, Media(programme.pace))
+        programme.pace.moved(facts.pace, following)
+        edge, programme.edge = programme.edge, facts.edge
+        for each in facts.segments[-NEWEST:]:
+            if each.sequence >= edge[0] and each.byte_range is None:
+                self._learn(programme, each.uri, Media(programme.pace, each.sequence, each.duration))
+        for part in facts.parts:
+            if (part.sequence, part.index) >= edge and part.byte_range is None:
+                self._learn(programme, part.uri, Media(programme.pace, part.sequence, part.duration, part=True))
+
+    def _learn(self, programme: Programme, uri: str, media: Media) -> None:
+        if (path := programme.track.path_of(uri)) and media.duration > 0:
+            self._media.put(self._name(path), media)
+
+    def media(self, base: str) -> Media | None:
+        """What is stored under a key (that of a playlist without delivery directives) to those who watch."""
+        return self._media.get(base)
 
     def of(self, path: str) -> Programme | None:
         """The playlist that a segment belongs to: of its folder, or of one above it."""

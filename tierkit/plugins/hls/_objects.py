@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 
 from tierkit.codecs.http_cache import Lifetime, reuse
 from tierkit.codecs.http_reuse import is_fresh
+from tierkit.codecs.viewings import Media
 from tierkit.http import Ready
 
 from ._about import About
@@ -37,6 +38,8 @@ class Meta:
     #: On the tier's clock.
     arrived: float
     about: About
+    #: What it is to those who watch, once that is known: see `Watch.media_of`.
+    media: Media | None = field(default=None, init=False, repr=False)
     #: The whole answer to a plain GET, that to one who has it already, and until when they may be sent as they are;
     #: made by `Answers.ready`.
     ready: Ready | None = field(default=None, init=False, repr=False)
@@ -69,11 +72,15 @@ class Meta:
 class Memory(OrderedDict[K, T]):
     """The newest few by key: what a stranger can make us remember is bounded.  `get` is the dictionary's own."""
 
+    def __init__(self, most: int = REMEMBERED) -> None:
+        super().__init__()
+        self.most = most
+
     def put(self, key: K, value: T) -> None:
         """Remember, and forget the oldest where there are too many."""
         self[key] = value
         self.move_to_end(key)
-        while len(self) > REMEMBERED:
+        while len(self) > self.most:
             self.popitem(last=False)
 
     def forget(self, key: K) -> None:

@@ -17,19 +17,22 @@ _TOKEN = re.compile(rb"[?&]token=([^&]+)")
 
 
 def identity(connection: Connection, target: bytes, fields: Fields) -> int:
-    """A hash of what tells this viewer from others: token, CMCD session, or address and user agent."""
+    """A hash of what tells this viewer from others: token, CMCD session, or address and user agent.
+
+    It is odd for the first two, and even for the last, by which several may be one.
+    """
     if b"?" in target and (shown := token(target)) is not None:
         if (kin := family(shown)) is not None:
             # One of ours is the same for all whose URLs were signed in one second, and another in each folder.
-            return hash((b"token", kin, connection.peer.host))
-        return hash((b"token", shown))
+            return hash((b"token", kin, connection.peer.host)) | 1
+        return hash((b"token", shown)) | 1
     field = get(fields.headers, b"cmcd-session") if b"cmcd-session" in fields.names else None
     if (sid := session_id(target, field)) is not None:
-        return hash((b"sid", sid))
+        return hash((b"sid", sid)) | 1
     agent = fields.notes.get("agent")
     if agent is None:
         agent = fields.notes["agent"] = hash(get(fields.headers, b"user-agent"))
-    return hash((connection.peer.host, agent))
+    return hash((connection.peer.host, agent)) & ~1
 
 
 def token(target: bytes) -> bytes | None:
