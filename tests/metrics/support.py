@@ -31,6 +31,7 @@ def edge(name: str = "edge-a1", **changes: Any) -> dict[str, Any]:
     figures = {
         "viewers": 3,
         "chopped": 1,
+        "rebufferings": 12,
         "requests": 100,
         "hits": 90,
         "results": {"hits": 90, "misses": 10},
@@ -76,6 +77,7 @@ def relay(name: str = "relay-a", **changes: Any) -> dict[str, Any]:
     figures = {
         "viewers": 7,
         "chopped": 0,
+        "rebufferings": 0,
         "requests": 8,
         "hits": 7,
         "results": {"hits": 7, "misses": 1},

@@ -24,6 +24,7 @@ def collect(told: dict[str, Any]) -> dict[str, dict[tuple[str, ...], Any]]:
         ("ready", {(): 1}),
         ("viewers", {(*A, "hls"): 3, (*B, "rtmp"): 7}),
         ("viewers_chopped", {(*A, "hls"): 1, (*B, "rtmp"): 0}),
+        ("rebufferings_total", {(*A, "hls"): 12, (*B, "rtmp"): 0}),
         ("connections", {(*A, "hls", "http"): 2, (*A, "hls", "https"): 1, (*B, "rtmp", "rtmp"): 7}),
         ("connections_accepted_total", {A: 9, B: 8}),
         ("connections_refused_total", {A: 5, B: 0}),
