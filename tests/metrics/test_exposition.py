@@ -6,6 +6,7 @@ import gzip
 from typing import Any
 
 import pytest
+import trio
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 
 from tierkit.plugins.metrics._collect import Collector
@@ -113,3 +114,24 @@ async def test_compressed_it_is_the_same_and_smaller(accept: str) -> None:
 )
 def test_who_takes_gzip(accept: str, takes: bool) -> None:
     assert takes_gzip(accept) is takes
+
+
+class Steps(trio.abc.Instrument):
+    """Counts the steps of one task."""
+
+    def __init__(self) -> None:
+        self.task, self.count = trio.lowlevel.current_task(), 0
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += task is self.task
+
+
+async def test_others_have_their_turn_between_two_families() -> None:
+    samples = Collector().collect(statistics())
+    steps = Steps()
+    trio.lowlevel.add_instrument(steps)
+    try:
+        await exposed(samples, accept="", gzip=True)
+    finally:
+        trio.lowlevel.remove_instrument(steps)
+    assert steps.count == len(samples)
