@@ -30,6 +30,7 @@ LEVELS = {
     "_authorise": 1,
     "_because": 1,
     "_merge": 1,
+    "_visible": 1,
     "_networks": 1,
     "_events": 1,
     "_ports": 1,
@@ -95,7 +96,7 @@ ADVICE = (
 )
 
 MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
-MODEL |= {"_recipe", "_restream", "_because", "_merge"}
+MODEL |= {"_recipe", "_restream", "_because", "_merge", "_visible"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"access", "history", "http", "rtmp", "live", "off_air", "packaging", "websocket"}

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ._log import visible
+from tierkit.events import visible
 
 __all__ = ["render"]
 

@@ -40,16 +40,16 @@ class Hop:
 
 
 def streams(tiers: Mapping[str, Any], schemes: tuple[str, ...]) -> list[str]:
-    """Names of what is on air, the one with the most viewers first."""
+    """Paths of what is on air, the one with the most viewers first."""
     found: dict[str, int] = {}
     for tier in tiers.values():
         if _SERVICE[schemes] not in tier.get("services", {}):
             continue
         for each in tier.get("streams", ()):
             if each.get("on_air"):
-                name = "/" + str(each.get("name", "")).lstrip("/")
-                found[name] = found.get(name, 0) + int(each.get("viewers", 0))
-    return sorted(found, key=lambda name: (-found[name], name))
+                path = "/" + str(each.get("path") or each.get("name", "")).lstrip("/")
+                found[path] = found.get(path, 0) + int(each.get("viewers", 0))
+    return sorted(found, key=lambda path: (-found[path], path))
 
 
 def everybody(tiers: Mapping[str, Any], path: str, schemes: tuple[str, ...]) -> list[Hop]:

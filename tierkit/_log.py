@@ -17,6 +17,7 @@ import attrs
 
 from . import _events as events
 from ._address import Address
+from ._visible import visible
 from .errors import TierkitError
 
 __all__ = ["LogObserver", "log_observer"]
@@ -149,8 +150,3 @@ def _plain(value: object) -> Any:
 def _line(_: object, __: str, event: Any) -> str:
     times = f" ({event['times']} times)" if "times" in event else ""
     return f"{event['timestamp']} {event['level']:<7} {visible(event['text'])}{times}"
-
-
-def visible(text: str) -> str:
-    """`text` on one line, with whatever does not print spelt out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

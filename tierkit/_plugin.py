@@ -56,8 +56,10 @@ Observer = Callable[[Event], None]
 class StreamState:
     """One stream as a tier sees it now."""
 
-    #: ``app/name`` in RTMP, the playlist's path in HLS.
+    #: ``app/name``: in HLS the folder of its playlists, so that a programme has one name whatever it is watched by.
     name: str = field(metadata={"merge": "last"})
+    #: The path that it is watched by, where the name does not say it: a media playlist's.
+    path: str = field(default="", metadata={"merge": "last"})
     #: Whether media arrives for it.
     on_air: bool = field(default=True, metadata={"merge": "max"})
     #: What is shown: "live", "off_air" for a clip that stands in for it, or nothing.

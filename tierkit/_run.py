@@ -17,11 +17,12 @@ import trio
 
 from ._address import Address
 from ._events import Event, TierStarted
-from ._log import log_observer, visible
+from ._log import log_observer
 from ._model import Graph
 from ._plugin import Observer
 from ._registry import Registry
 from ._serve import DRAIN_SECONDS, GraphHandle, serve
+from ._visible import visible
 from .errors import AddressError, GraphError, ListenError, TierkitError
 
 __all__ = ["explain", "ready_lines", "run"]

@@ -25,3 +25,4 @@ from ._events import UpstreamFound as UpstreamFound
 from ._events import UpstreamLost as UpstreamLost
 from ._events import ViewerJoined as ViewerJoined
 from ._events import ViewerLeft as ViewerLeft
+from ._visible import visible as visible

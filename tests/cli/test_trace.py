@@ -167,7 +167,7 @@ TIERS: dict[str, Any] = {
             {"name": "shield-1", "healthy": False, "address": ""},
             {"name": "shield-2", "healthy": True, "address": ""},
         ],
-        "streams": [{"name": "/live/s/p.m3u8", "on_air": True, "viewers": 3}],
+        "streams": [{"name": "live/s", "path": "/live/s/p.m3u8", "on_air": True, "viewers": 3}],
     },
     "shield-1": {"addresses": ["http://127.0.0.1:8082"], "upstreams": [{"name": "o", "address": "o.example:1935"}]},
     "shield-2": {"addresses": ["http://127.0.0.1:8083"], "upstreams": [{"name": "o", "address": "o.example:1935"}]},

@@ -113,3 +113,20 @@ async def test_viewers_of_long_segments_are_counted_between_them(autojump_clock:
                 assert stream.viewers == 1
         await trio.sleep(90)
         assert rig.statistics().audience == 0
+
+
+async def test_what_a_stream_was_sent_is_counted_by_its_folder(autojump_clock: MockClock) -> None:
+    async with open_edge(prefetch=False) as rig:
+        rig.origin.paths["/live/s/other.m3u8"] = plain(playlist(td=4))
+        edge = rig.handle.running("edge")["hls"]
+        await rig.get(PLAYLIST)  # by a fetch
+        await rig.get(PLAYLIST)  # at hand
+        await rig.get("/live/s/other.m3u8")
+        (stream,) = edge.streams()  # renditions in one folder are one stream
+        told = rig.statistics().bytes_out
+        assert stream.name == "live/s"
+        assert stream.bytes_out == told > 0
+        await trio.sleep(200)
+        await rig.get("/else/x.m3u8")
+        (stream,) = edge.streams()
+        assert (stream.viewers, stream.bytes_out) == (0, told)  # and is known when everybody has gone

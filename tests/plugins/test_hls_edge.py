@@ -777,7 +777,7 @@ async def test_streams_are_known_by_their_playlists(autojump_clock: MockClock) -
     async with open_edge() as rig:
         await rig.get(PLAYLIST)
         (stream,) = rig.handle.running("edge")["hls"].streams()
-        assert (stream.name, stream.on_air) == (PLAYLIST, True)
+        assert (stream.name, stream.path, stream.on_air) == (PLAYLIST.rpartition("/")[0].strip("/"), PLAYLIST, True)
         await trio.sleep(4 * TD)
         (stream,) = rig.handle.running("edge")["hls"].streams()
         assert not stream.on_air

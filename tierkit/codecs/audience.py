@@ -99,7 +99,7 @@ class Identities:
 class _Ring:
     """Who was seen in this third of a window, in the one before, and in the one before that."""
 
-    __slots__ = ("_again", "_earlier", "_first", "_number", "middle", "new", "old", "third", "turn_at")
+    __slots__ = ("_again", "_earlier", "_first", "_number", "bytes", "middle", "new", "old", "third", "turn_at")
 
     def __init__(self, window: float, now: float) -> None:
         self._set_clock(window / 3, now)
@@ -110,6 +110,8 @@ class _Ring:
         self._again = self._first = 0
         #: How many the two older ones have together.
         self._earlier = 0
+        #: Sent so far.
+        self.bytes = 0
 
     def _set_clock(self, third: float, now: float) -> None:
         # Thirds are counted from zero, so that rings of one window turn together and their counts agree.
@@ -167,6 +169,8 @@ class Audience:
         self._window = window
         self._all: _Ring | None = None
         self._streams: dict[str, _Ring] = {}
+        #: Bytes that streams were sent which nobody watches any more; the oldest go where there are too many.
+        self._gone: dict[str, int] = {}
         #: In the sets of all streams.
         self._entries = 0
         #: Until when counts are too low.
@@ -178,12 +182,13 @@ class Audience:
         """Whether there were too many to count within the last window, so that the counts are too low."""
         return self._now < self._full_until
 
-    def seen(self, identity: int, stream: str, now: float) -> None:
+    def seen(self, identity: int, stream: str, now: float, size: int = 0) -> None:
         """Somebody has asked for something of a stream.
 
         Args:
             identity: a hash of whatever tells viewers apart.
             now: seconds, monotonic.
+            size: bytes of the answer, as far as they are known by now; `sent` takes the rest.
         """
         every = self._all
         if every is None or now >= every.turn_at:
@@ -199,12 +204,26 @@ class Audience:
                 return None
         elif now >= ring.turn_at:
             self._entries -= ring.turn(now)
+        ring.bytes += size
         if identity not in ring.new:
             if self._entries >= MOST_ENTRIES:
                 return self._overflow(now)
             ring.add(identity)
             self._entries += 1
         return None
+
+    def sent(self, stream: str, size: int) -> None:
+        """Bytes that an answer of a stream had, once it has left."""
+        ring = self._streams.get(stream)
+        if ring is not None:
+            ring.bytes += size
+        elif stream in self._gone:
+            self._gone[stream] += size
+
+    def bytes(self, stream: str) -> int:
+        """Bytes that were sent of a stream so far."""
+        ring = self._streams.get(stream)
+        return self._gone.get(stream, 0) + (ring.bytes if ring is not None else 0)
 
     def pace(self, stream: str, target_duration: float, now: float) -> None:
         """A stream's target duration, which says how long its viewers may be silent.  Cheap when nothing changes."""
@@ -235,6 +254,12 @@ class Audience:
         ring = self._streams[stream] = _Ring(self._window, now)
         return ring
 
+    def _remember(self, stream: str, size: int) -> None:
+        # The newest last, so that it is the oldest that goes.
+        self._gone[stream] = self._gone.pop(stream, 0) + size
+        if len(self._gone) > STREAMS:
+            del self._gone[next(iter(self._gone))]
+
     def _overflow(self, now: float) -> None:
         self._now = now
         self._full_until = now + (self._all.third * 3 if self._all is not None else self._window)
@@ -251,4 +276,5 @@ class Audience:
                 self._entries -= ring.turn(now)
             if not ring.entries:
                 del self._streams[name]
+                self._remember(name, ring.bytes)
         return self._all

@@ -11,6 +11,7 @@ from tierkit.http import HttpClient, Park, ServerTimeouts, serve_http
 from tierkit.plugin import Connection, Figures, NotServed, Pattern, Running, StoreStatistics, StreamState
 
 from ._flow import Flow
+from ._live import Programme
 from ._places import Refused, folder_of
 
 __all__ = ["Edge", "HLSStatistics"]
@@ -128,16 +129,25 @@ class Edge(Running):
         )
 
     def streams(self) -> Sequence[StreamState]:
-        now = self.ctx.clock()
-        return [
-            StreamState(
-                name=each.track.path,
-                on_air=(on_air := not each.facts.ended and now - each.at < 3 * each.facts.pace),
-                source="live" if on_air else "",
-                viewers=self.flow.audience.count(now, folder_of(self.flow.gate.name(each.track.path))),
-            )
-            for each in self.flow.fetcher.streams.values()
-        ]
+        found: dict[str, StreamState] = {}
+        for each in self.flow.fetcher.streams.values():
+            state = self._stream(each)
+            # Renditions in one folder are one stream, on air while one of them is.
+            if state.name not in found or (state.on_air and not found[state.name].on_air):
+                found[state.name] = state
+        return list(found.values())
+
+    def _stream(self, programme: Programme) -> StreamState:
+        now, folder = self.ctx.clock(), folder_of(self.flow.gate.name(programme.track.path))
+        on_air = not programme.facts.ended and now - programme.at < 3 * programme.facts.pace
+        return StreamState(
+            name=folder.strip("/"),
+            path=programme.track.path,
+            on_air=on_air,
+            source="live" if on_air else "",
+            viewers=self.flow.audience.count(now, folder),
+            bytes_out=self.flow.audience.bytes(folder),
+        )
 
     def draining(self) -> None:
         """From now on each answer ends its connection, so that players go where somebody stays."""

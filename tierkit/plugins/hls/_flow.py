@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TypeGuard
 
@@ -154,7 +155,7 @@ class Flow:
         if ready is not None:
             self.counts["hits"] += 1
             who = identity(connection, target, fields)
-            self.audience.seen(who, place.stream, now)
+            self.audience.seen(who, place.stream, now, ready.size)
             if (media := self.watch.media_of(stored.meta, place.base)) is not None:
                 status = status_of(target) if media.duration else None
                 self.watch.rebuffering.asked(line, who, media, now, ready.size, status)
@@ -373,9 +374,17 @@ class Flow:
         self.counts[way] += 1
         target = f"{request.path}?{request.query}".encode("ascii")
         who = identity(request.connection, target, request.head.fields)
-        self.audience.seen(who, folder_of(entry.key), self.ctx.clock())
+        stream, connection = folder_of(entry.key), request.connection
+        self.audience.seen(who, stream, self.ctx.clock())
+        response.release = partial(self._left, stream, connection, connection.bytes_out, response.release)
         self.watch.answers(request, target, who, entry, place.base, response)
         return response
+
+    def _left(self, stream: str, connection: Connection, before: int, release: Callable[[], None] | None) -> None:
+        """An answer has left, or cannot."""
+        self.audience.sent(stream, connection.bytes_out - before)
+        if release is not None:
+            release()
 
     async def _own_playlist(self, signing: Signing, entry: Entry, request: Request, way: str) -> Response:
         """A playlist whose URIs carry this viewer's permission: nobody else's, so it has no validator."""
