@@ -65,8 +65,8 @@ def edge(name: str = "edge-a1", **changes: Any) -> dict[str, Any]:
         "figures": {**figures, "drops": {"slow": 8}},
         "figures_by_service": {"hls": figures},
         "streams": [
-            {"name": "/live/a.m3u8", "on_air": True, "viewers": 2, "bytes_in": 0, "bytes_out": 0},
-            {"name": "/live/b.m3u8", "on_air": False, "viewers": 1, "bytes_in": 0, "bytes_out": 0},
+            {"name": "live/a", "on_air": True, "viewers": 2, "bytes_in": 0, "bytes_out": 15},
+            {"name": "live/b", "on_air": False, "viewers": 1, "bytes_in": 0, "bytes_out": 0},
         ],
         **changes,
     }

@@ -54,11 +54,11 @@ def collect(told: dict[str, Any]) -> dict[str, dict[tuple[str, ...], Any]]:
         ("certificate_expiry_timestamp_seconds", {(*A, "https://a1:443", "/etc/a1.pem"): 1_800_000_000}),
         ("streams", {A: 2, B: 1}),
         ("streams_on_air", {A: 1, B: 1}),
-        ("stream_viewers", {(*A, "/live/a.m3u8"): 2, (*A, "/live/b.m3u8"): 1, (*B, "live/a"): 7}),
-        ("stream_on_air", {(*A, "/live/a.m3u8"): 1, (*A, "/live/b.m3u8"): 0, (*B, "live/a"): 1}),
-        # An edge does not count a stream's bytes.
+        ("stream_viewers", {(*A, "live/a"): 2, (*A, "live/b"): 1, (*B, "live/a"): 7}),
+        ("stream_on_air", {(*A, "live/a"): 1, (*A, "live/b"): 0, (*B, "live/a"): 1}),
+        # A cache does not count what it has received of a stream, and maybe not what it has sent.
         ("stream_received_bytes_total", {(*B, "live/a"): 45}),
-        ("stream_sent_bytes_total", {(*B, "live/a"): 55}),
+        ("stream_sent_bytes_total", {(*A, "live/a"): 15, (*B, "live/a"): 55}),
         ("process_start_time_seconds", {("",): 1_700_000_000}),
         ("process_cpu_seconds_total", {("",): 12.5}),
         ("process_resident_memory_bytes", {("",): 40_000_000}),

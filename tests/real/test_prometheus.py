@@ -188,7 +188,7 @@ def test_who_is_well_rings_no_bell_but_for_the_certificate(rig: Rig) -> None:
     expected = {("TierkitCertificateExpiring", "edge-a1"), ("TierkitCertificateExpired", "edge-a1")}
 
     def settled() -> bool:
-        # Those who were refused at the start are forgotten after a minute; a loop that is late is the machine's to tell.
+        # Those refused at the start are forgotten after a minute; a loop that is late is the machine's to tell.
         return {each for each in rig.prometheus.firing() if each[0] != "TierkitLoopBlocked"} == expected
 
     until(settled, f"no other alert fires: {rig.prometheus.firing()}", seconds=90)

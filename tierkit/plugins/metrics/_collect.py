@@ -137,10 +137,10 @@ def _service(figures: Mapping[str, Any], *, pulls: bool) -> Mapping[str, Any]:
 
 
 def _stream(told: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A stream, without the bytes that its service does not count."""
-    if told["bytes_in"] or told["bytes_out"]:
+    """A stream, without the bytes that its service does not count: a cache knows what it sends of a stream, at most."""
+    if told["bytes_in"]:
         return told
-    return {**told, "bytes_in": None, "bytes_out": None}
+    return {**told, "bytes_in": None, "bytes_out": told["bytes_out"] or None}
 
 
 def _tier(told: Mapping[str, Any]) -> Mapping[str, Any]:
