@@ -27,12 +27,16 @@ LEVELS = {
     "codecs": 1,
     "codecs.": 1,
     "_address": 1,
+    "_accesslog": 1,
     "_authorise": 1,
+    "_masking": 1,
     "_because": 1,
     "_merge": 1,
     "_visible": 1,
     "_networks": 1,
+    "_event": 1,
     "_events": 1,
+    "_events_process": 1,
     "_ports": 1,
     "_plugin": 1,
     "_model": 1,
@@ -49,6 +53,8 @@ LEVELS = {
     "_upstream": 3,
     "_limits": 3,
     "_blob": 3,
+    "_logfile": 3,
+    "_logwriter": 3,
     "_store": 3,
     "_fanout": 3,
     "_net": 3,
@@ -67,6 +73,7 @@ LEVELS = {
     "_serve": 6,
     "_background": 7,
     "_log": 7,
+    "_report": 7,
     "_run": 7,
     "": 8,  # tierkit/__init__.py
     "access": 9,
@@ -88,6 +95,10 @@ LEVELS = {
     "demo.": 12,
     "load": 12,
     "load.": 12,
+    "night": 12,
+    "night.": 12,
+    "reporting": 12,
+    "reporting.": 12,
     "__main__": 13,
 }
 ADVICE = (
@@ -97,6 +108,7 @@ ADVICE = (
 
 MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
 MODEL |= {"_recipe", "_restream", "_because", "_merge", "_visible"}
+MODEL |= {"_accesslog", "_masking", "_event", "_events_process"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"access", "history", "http", "rtmp", "live", "off_air", "packaging", "websocket"}
@@ -112,6 +124,7 @@ ALLOWED = {
     "_registry": {"attrs", "pluggy"},
     "machinery": {"attrs", "trio", "outcome"},
     "_log": {"attrs", "structlog"},
+    "_report_png": {"attrs", "matplotlib"},
     "kit": {"attrs", "trio", "h11", "av", "wsproto"},
 }
 #: The standard library's ways to the outside world, to the clock and to chance.
@@ -346,7 +359,7 @@ def test_nothing_but_the_command_line_prints(module: str) -> None:
 
 
 def test_the_library_alone_brings_no_extra() -> None:
-    extras = ("av", "cattrs", "m3u8", "prometheus_client", "rich", "structlog", "typer", "wsproto")
+    extras = ("av", "cattrs", "m3u8", "matplotlib", "prometheus_client", "rich", "structlog", "typer", "wsproto")
     look = f"import sys, tierkit, tierkit.plugin; print(*[each for each in {extras} if each in sys.modules])"
     found = subprocess.run([sys.executable, "-c", look], cwd=ROOT.parent, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

@@ -7,10 +7,11 @@ General layout, lowest first (tests/test_layers.py enforces it):
     errors                                   standard library only
     codecs/*                                 sans-IO: bytes in, values out
     _address, _events, _ports, _recipe,      the model: frozen values, and the ABCs they carry
-        _plugin, _model, _authorise, _companion, _restream
+        _plugin, _model, _authorise, _accesslog, _masking, _companion, _restream
     hookspecs, _registry                     pluggy, behind typed methods
     _net, _upstream, _store, _fanout, ...    the machinery, on trio
     _serve                                   life and death of tiers
+    _log, _run, _report, ...                 a graph as a program, and the report of a night
     access, http, rtmp, live, ...            the kits: protocols on a connection
     plugins/*                                built-ins, through the strangers' door
     testing, cli, ...                        what uses all of it
@@ -19,6 +20,7 @@ General layout, lowest first (tests/test_layers.py enforces it):
 for those who test them.
 """
 
+from ._accesslog import AccessLog as AccessLog
 from ._address import Address as Address
 from ._address import Certificate as Certificate
 from ._address import Listener as Listener
@@ -38,6 +40,9 @@ from ._model import Tier as Tier
 from ._net import RealNetwork as RealNetwork
 from ._registry import PluginInfo as PluginInfo
 from ._registry import Registry as Registry
+from ._report import GRNET_2013 as GRNET_2013
+from ._report import Report as Report
+from ._report import report as report
 from ._restream import Restream as Restream
 from ._run import explain as explain
 from ._run import run as run

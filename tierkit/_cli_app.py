@@ -9,7 +9,7 @@ import typer
 
 from tierkit import Registry, __version__
 
-from . import _cli_load, _cli_look, _cli_purge, _cli_run, _cli_single, _cli_top, _cli_trace, _cli_wowza
+from . import _cli_load, _cli_look, _cli_night, _cli_purge, _cli_run, _cli_single, _cli_top, _cli_trace, _cli_wowza
 from ._cli_common import complain
 
 __all__ = ["add_plugin_commands", "app", "start"]
@@ -39,7 +39,7 @@ def _main(
 
 
 _RUN = (_cli_run.run, _cli_single.edge, _cli_single.relay, _cli_single.origin)
-_LOOK = (_cli_look.check, _cli_look.graph, _cli_look.plugins, _cli_top.top, _cli_trace.trace)
+_LOOK = (_cli_look.check, _cli_look.graph, _cli_look.plugins, _cli_top.top, _cli_trace.trace, _cli_night.report)
 _CHANGE = (_cli_purge.purge,)
 for _command in (*_RUN, *_LOOK, *_CHANGE):
     app.command()(_command)

@@ -317,6 +317,10 @@ class _SocketBound(Bound):
             for file, not_after in self._certificates.ends()
         ]
 
+    @property
+    def taken(self) -> int:
+        return 0 if self._certificates is None else self._certificates.taken
+
     def reload(self) -> None:
         if self._certificates is not None:
             self._certificates.reload()

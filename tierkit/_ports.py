@@ -264,6 +264,11 @@ class Bound(ABC):
         """The certificates that it shows, as they were last read; none where it speaks no TLS."""
         return ()
 
+    @property
+    def taken(self) -> int:
+        """How many changed certificate files it has taken so far."""
+        return 0
+
     def reload(self) -> None:
         """Read certificate files again.  Raises ListenError and keeps the old ones if they are no good."""
 

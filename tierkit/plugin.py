@@ -3,6 +3,9 @@
 No logic here either: re-exports, grouped by what they are for.
 """
 
+from ._accesslog import AccessRecorder as AccessRecorder
+from ._accesslog import Making as Making
+from ._accesslog import Shape as Shape
 from ._address import Address as Address
 from ._address import Listener as Listener
 from ._address import Trust as Trust
