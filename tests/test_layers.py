@@ -99,6 +99,8 @@ LEVELS = {
     "night.": 12,
     "reporting": 12,
     "reporting.": 12,
+    "plan": 12,
+    "plan.": 12,
     "__main__": 13,
 }
 ADVICE = (

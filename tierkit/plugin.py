@@ -31,6 +31,7 @@ from ._fanout import Pump as Pump
 from ._fanout import PumpStatistics as PumpStatistics
 from ._fanout import Ring as Ring
 from ._fanout import RingStatistics as RingStatistics
+from ._fanout import pass_delay as pass_delay
 from ._model import Node as Node
 from ._model import Origin as Origin
 from ._networks import Networks as Networks

@@ -157,7 +157,7 @@ class Flow:
             who = identity(connection, target, fields)
             self.audience.seen(who, place.stream, now, ready.size)
             if (media := self.watch.media_of(stored.meta, place.base)) is not None:
-                status = status_of(target) if media.duration else None
+                status = status_of(target) if media.duration and b"CMCD=" in target else None
                 self.watch.rebuffering.asked(line, who, media, now, ready.size, status)
         return ready
 
