@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from tierkit.plugins.metrics import tierkit_commands
 from tierkit.plugins.metrics._collect import Collector
 from tierkit.plugins.metrics._exposition import exposed
+from tierkit.reporting._prometheus import QUERIES
 
 from .shipped import DASHBOARD, RULES, alerts, exposed_names, metrics_in, panels, queries
 from .support import process, statistics
@@ -64,6 +65,10 @@ def test_each_alert_is_tried_before_it_fires_and_when_it_does() -> None:
 
 def test_the_rules_name_metrics_that_there_are() -> None:
     assert metrics_in(RULES) <= exposed_names()
+
+
+def test_reports_ask_for_metrics_that_there_are() -> None:
+    assert metrics_in(" ".join(QUERIES.values())) <= exposed_names()
 
 
 def test_the_dashboard_names_metrics_that_there_are_and_leaves_few_out() -> None:

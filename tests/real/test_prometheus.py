@@ -22,6 +22,8 @@ import pytest
 import trustme
 from attrs import frozen
 
+from tierkit.reporting._prometheus import QUERIES
+
 from ..metrics.shipped import RULES, exposed_names, queries, with_variables
 from ..ports import free_port
 from .media import QUIET, make_clip, publish_command
@@ -157,6 +159,12 @@ def test_each_query_of_the_dashboard_has_data(rig: Rig) -> None:
         return [where for where, query in asked if not rig.prometheus.query(query)]
 
     until(lambda: not empty(), f"each query has data; without: {empty()}")
+
+
+def test_each_query_of_a_report_has_data(rig: Rig) -> None:
+    for name, query in QUERIES.items():
+        asked = query.replace("SEL", 'job="tierkit"').replace("WIN", "1m")
+        assert rig.prometheus.query(asked), name
 
 
 def test_the_variables_of_the_dashboard_have_values(rig: Rig) -> None:
