@@ -361,7 +361,7 @@ def test_nothing_but_the_command_line_prints(module: str) -> None:
 
 
 def test_the_library_alone_brings_no_extra() -> None:
-    extras = ("av", "cattrs", "m3u8", "matplotlib", "rich", "structlog", "typer", "wsproto")
+    extras = ("av", "cattrs", "m3u8", "matplotlib", "prometheus_client", "rich", "structlog", "typer", "wsproto")
     look = f"import sys, tierkit, tierkit.plugin; print(*[each for each in {extras} if each in sys.modules])"
     found = subprocess.run([sys.executable, "-c", look], cwd=ROOT.parent, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tierkit._because import Because, word_of
 from tierkit._notable import KEPT, LONGEST, Notable
-from tierkit.events import Dropped, Refused, StreamFault, UpstreamLost, ViewerJoined
+from tierkit.events import ConnectionFailed, Dropped, Refused, StreamFault, UpstreamLost, ViewerJoined
 
 
 def test_a_reason_is_a_string_with_a_word() -> None:
@@ -15,14 +15,16 @@ def test_a_reason_is_a_string_with_a_word() -> None:
     assert word_of("whatever") == "other"
 
 
-def test_drops_and_refusals_are_counted_by_word_and_tier() -> None:
+def test_drops_refusals_and_failures_are_counted_by_word_and_tier() -> None:
     notable = Notable()
     notable.note(Dropped(tier="a", peer="p", reason=Because("took nothing", word="slow")), 1.0)
     notable.note(Dropped(tier="a", peer="p", reason="odd"), 1.0)
     notable.note(Refused(tier="a", peer="p", reason=Because("full", word="full"), count=7), 1.0)
+    notable.note(ConnectionFailed(tier="a", peer="p", reason=Because("not RTMP", word="protocol")), 1.0)
     notable.note(Dropped(tier="b", peer="p", reason=Because("kicked", word="kicked")), 1.0)
     assert notable.tally("a").drops == {"slow": 1, "other": 1}
     assert notable.tally("a").refusals == {"full": 7}
+    assert notable.tally("a").failures == {"protocol": 1}
     assert notable.tally("b").drops == {"kicked": 1}
 
 
