@@ -117,7 +117,7 @@ async def test_players_that_drop_must_get_95_percent_of_any_5_s(
 @pytest.mark.parametrize(("pause", "starved"), [(1.5, 0), (2.2, 5)])
 async def test_a_hole_starves_though_it_is_no_stall(fast_clock: MockClock, pause: float, starved: int) -> None:
     # A second and a half came at once.  So the picture stands still for 0.7 s, and the clock is as much ahead of the
-    # media: less than makes a stall.  All of them read: who drops is judged to a quarter of a second, which is too coarse.
+    # media: less than makes a stall.  All of them read: who drops is judged to a quarter of a second, too coarse here.
     relay = TinyRelay(back=15)
     async with relaying(relay), trio.open_nursery() as nursery:
 
