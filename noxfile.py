@@ -111,6 +111,7 @@ def real(session: nox.Session) -> None:
         "nginx",
         "node",
         "npm",
+        "openssl",
     )
     for part in programs:
         if shutil.which(part) is None:
