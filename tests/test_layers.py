@@ -27,12 +27,16 @@ LEVELS = {
     "codecs": 1,
     "codecs.": 1,
     "_address": 1,
+    "_accesslog": 1,
     "_authorise": 1,
+    "_masking": 1,
     "_because": 1,
     "_merge": 1,
     "_visible": 1,
     "_networks": 1,
+    "_event": 1,
     "_events": 1,
+    "_events_process": 1,
     "_ports": 1,
     "_plugin": 1,
     "_model": 1,
@@ -49,6 +53,8 @@ LEVELS = {
     "_upstream": 3,
     "_limits": 3,
     "_blob": 3,
+    "_logfile": 3,
+    "_logwriter": 3,
     "_store": 3,
     "_fanout": 3,
     "_net": 3,
@@ -93,6 +99,8 @@ LEVELS = {
     "night.": 12,
     "reporting": 12,
     "reporting.": 12,
+    "plan": 12,
+    "plan.": 12,
     "__main__": 13,
 }
 ADVICE = (
@@ -102,6 +110,7 @@ ADVICE = (
 
 MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
 MODEL |= {"_recipe", "_restream", "_because", "_merge", "_visible"}
+MODEL |= {"_accesslog", "_masking", "_event", "_events_process"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"access", "history", "http", "rtmp", "live", "off_air", "packaging", "websocket"}

@@ -7,7 +7,7 @@ General layout, lowest first (tests/test_layers.py enforces it):
     errors                                   standard library only
     codecs/*                                 sans-IO: bytes in, values out
     _address, _events, _ports, _recipe,      the model: frozen values, and the ABCs they carry
-        _plugin, _model, _authorise, _companion, _restream
+        _plugin, _model, _authorise, _accesslog, _masking, _companion, _restream
     hookspecs, _registry                     pluggy, behind typed methods
     _net, _upstream, _store, _fanout, ...    the machinery, on trio
     _serve                                   life and death of tiers
@@ -20,6 +20,7 @@ General layout, lowest first (tests/test_layers.py enforces it):
 for those who test them.
 """
 
+from ._accesslog import AccessLog as AccessLog
 from ._address import Address as Address
 from ._address import Certificate as Certificate
 from ._address import Listener as Listener

@@ -63,9 +63,7 @@ class Telling:
         self._ctx.emit(Refused(peer=str(attempt.peer), stream=attempt.path, reason=reason, count=kind.count))
 
     def _tell_failed(self, name: str, kind: _Kind) -> None:
-        reason, attempt = kind.reason, kind.attempt
+        attempt, peer, denied = kind.attempt, "", ""
         if attempt is not None:
-            reason += f"; {attempt.peer} may not {attempt.action} {attempt.path} for that"
-        if kind.count > 1:
-            reason += f" ({kind.count} times)"
-        self._ctx.emit(PluginFailed(plugin=name, reason=reason))
+            peer, denied = str(attempt.peer), f"{attempt.action} {attempt.path}"
+        self._ctx.emit(PluginFailed(plugin=name, reason=kind.reason, peer=peer, denied=denied, count=kind.count))

@@ -120,6 +120,8 @@ class ServerCertificates:
         self._next_look = clock() + LOOK_EVERY
         #: What was wrong with the files when they were last read again; empty when nothing.
         self.trouble = ""
+        #: How often a file that had changed was taken since the start.
+        self.taken = 0
         self._names: dict[str, ssl.SSLContext] = {}
         for pair in self._pairs:
             pair.read()
@@ -149,10 +151,12 @@ class ServerCertificates:
     def _read(self, pairs: Sequence[_Pair]) -> None:
         problems = []
         for pair in pairs:
+            before = pair.signature
             try:
                 pair.read()
             except ListenError as error:
                 problems.append(str(error))
+            self.taken += pair.signature != before
         self.trouble = "; ".join(problems)
 
     def _choose(self, tls: ssl.SSLSocket | ssl.SSLObject, name: str | None, first: ssl.SSLContext) -> None:

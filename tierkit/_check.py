@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from ipaddress import ip_address
 
 from ._address import DEFAULT_PORTS, Address
+from ._masking import MASKS
 from ._model import Graph, Node, Origin, Tier
 from ._recipe import option_problems
 from ._restream import Restream
@@ -284,4 +285,14 @@ def _options(graph: Graph) -> Iterator[str]:
             yield f"{node.name}: limits: {line}"
 
 
-_RULES = (_empty, _names, _origins, _restreams, _edges, _services, _speaking, _doors, _reaches, _options)
+def _logs(graph: Graph) -> Iterator[str]:
+    if graph.viewer_addresses not in MASKS:
+        yield f"viewer_addresses={graph.viewer_addresses!r}: choose one of {', '.join(map(repr, MASKS))}"
+    if graph.access_log is not None:
+        for line in option_problems(graph.access_log):
+            yield f"access log: {line}"
+        if not graph.access_log.file:
+            yield "access log: it has no file: give it a name"
+
+
+_RULES = (_empty, _names, _origins, _restreams, _edges, _services, _speaking, _doors, _reaches, _options, _logs)

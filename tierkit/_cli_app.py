@@ -9,7 +9,18 @@ import typer
 
 from tierkit import Registry, __version__
 
-from . import _cli_load, _cli_look, _cli_night, _cli_purge, _cli_run, _cli_single, _cli_top, _cli_trace, _cli_wowza
+from . import (
+    _cli_load,
+    _cli_look,
+    _cli_night,
+    _cli_plan,
+    _cli_purge,
+    _cli_run,
+    _cli_single,
+    _cli_top,
+    _cli_trace,
+    _cli_wowza,
+)
 from ._cli_common import complain
 
 __all__ = ["add_plugin_commands", "app", "start"]
@@ -40,12 +51,13 @@ def _main(
 
 _RUN = (_cli_run.run, _cli_single.edge, _cli_single.relay, _cli_single.origin)
 _LOOK = (_cli_look.check, _cli_look.graph, _cli_look.plugins, _cli_top.top, _cli_trace.trace, _cli_night.report)
+_PLAN = (_cli_plan.plan,)
 _CHANGE = (_cli_purge.purge,)
-for _command in (*_RUN, *_LOOK, *_CHANGE):
+for _command in (*_RUN, *_LOOK, *_PLAN, *_CHANGE):
     app.command()(_command)
 app.add_typer(_cli_load.load)
 app.add_typer(_cli_wowza.wowza)
-_OWN = frozenset({"load", "wowza", *(command.__name__ for command in (*_RUN, *_LOOK, *_CHANGE))})
+_OWN = frozenset({"load", "wowza", *(command.__name__ for command in (*_RUN, *_LOOK, *_PLAN, *_CHANGE))})
 
 
 def start(arguments: Sequence[str]) -> None:

@@ -24,7 +24,8 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 import trio
 
-from tierkit import Address, Graph, Node
+from tierkit import Address, Graph, Node, __version__
+from tierkit.events import Event, GraphLeaving, GraphReady, GraphStopped, Reread
 
 from ._cli_common import complain
 
@@ -53,6 +54,7 @@ class Supervisor:
         tell: Callable[[str], None] = lambda line: complain([line]),
         jitter: Callable[[], float] = random.random,
         heard: Callable[[str], AbstractAsyncContextManager[int]] | None = None,
+        note: Callable[[Event], None] = lambda event: None,
     ) -> None:
         """Look after the tiers that run in `graph`.
 
@@ -60,6 +62,7 @@ class Supervisor:
             command: the command line for a tier, given its name and where all tiers so far are bound.
             say: takes the lines that children write to standard output.
             tell: takes what there is to tell about children, a line each.
+            note: takes the events of all processes together.
             heard: surrounds each life of a child, given its name; yields a descriptor that it reports to.
         """
         self._graph = graph
@@ -68,6 +71,7 @@ class Supervisor:
         self._tell = tell
         self._jitter = jitter
         self._heard = heard
+        self._note = note
         self._processes: dict[str, trio.Process] = {}
         self._writing: dict[str, trio.Lock] = {}
         self._bound: dict[str, list[str]] = {}
@@ -81,6 +85,7 @@ class Supervisor:
 
     async def run(self) -> int:
         """Start the tiers and keep them until SIGTERM or SIGINT; returns the exit code."""
+        began = trio.current_time()
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._obey, signals)
@@ -88,14 +93,20 @@ class Supervisor:
                     for node in self._graph.running:
                         if not self._leaving.is_set():
                             await tiers.start(self._keep, node, name=f"process of {node.name}")
+                    if not self._leaving.is_set():
+                        names = tuple(node.name for node in self._graph.running)
+                        self._note(GraphReady(version=__version__, tiers=names, seconds=trio.current_time() - began))
                 nursery.cancel_scope.cancel()
+        self._note(GraphStopped(seconds=trio.current_time() - began))
         return self._code
 
     async def _obey(self, signals: object) -> None:
         async for number in signals:  # type: ignore[attr-defined]
             if number == signal.SIGHUP:
                 self._signal(signal.SIGHUP)
+                self._note(Reread(listeners=sum(len(node.listen) for node in self._graph.running)))
             else:
+                self._note(GraphLeaving(by=signal.Signals(number).name, drops=self.leaving))
                 self._leave()  # handed on each time: to a child, too, the second means to drop
 
     async def order(self, name: str, line: bytes) -> bool:
@@ -233,13 +244,13 @@ def _ended(code: int) -> str:
 
 
 def child_command(
-    file: str, name: str, bound: Bound, *, plugins: Sequence[str], log: str, drain: float
+    file: str, name: str, bound: Bound, *, plugins: Sequence[str], log: str, drain: float, more: Sequence[str] = ()
 ) -> Sequence[str]:
     """The command line of one tier's process."""
-    more = [word for each in plugins for word in ("--plugin", each)]
+    loaded = [word for each in plugins for word in ("--plugin", each)]
     return [
         *(sys.executable, "-m", "tierkit", "run", file, "--only", name, "--bound", json.dumps(dict(bound))),
-        *("--log", log, "--drain", f"{drain:g}", *more),
+        *("--log", log, "--drain", f"{drain:g}", *loaded, *more),
     ]
 
 

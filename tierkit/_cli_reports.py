@@ -112,7 +112,7 @@ class Reports(Handle):
         registry: brings the companions, the control address among them.
         leaving: whether the parent was told to end; children drain then, and report no more.
         order: writes a line to a child; whether it lives to read it.
-        tell: takes what is told by events, a line each.
+        tell: takes events.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Reports(Handle):
         registry: Registry,
         *,
         leaving: Callable[[], bool],
-        tell: Callable[[str], None],
+        tell: Callable[[Event], None],
         order: Callable[[str, bytes], Awaitable[bool]],
     ) -> None:
         self.graph = graph
@@ -252,4 +252,4 @@ class Reports(Handle):
 
     def emit(self, event: Event) -> None:
         """Tell an event; there are few here."""
-        self._tell(event.text)
+        self._tell(event)

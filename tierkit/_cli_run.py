@@ -13,7 +13,8 @@ from attrs import evolve
 import tierkit
 from tierkit import Graph, GraphError, GraphHandle, Registry
 
-from ._cli_common import DRAIN, Drain, File, Log, LogFormat, Plugins, complain, read, registry_of, told
+from ._cli_common import DRAIN, Drain, File, Log, LogFormat, Plugins, read, registry_of, told
+from ._cli_logs import AccessForm, AccessLogFile, AccessSample, LogAddresses, Logs, Voice
 from ._cli_processes import Bound, Supervisor, child_command, parse_bound, until_orphaned
 from ._cli_reports import Orders, Reports, report_to
 
@@ -38,20 +39,25 @@ def run(
     ] = Processes.one,
     plugin: Plugins = None,
     log: Log = LogFormat.text,
+    log_addresses: LogAddresses = None,
+    access_log: AccessLogFile = None,
+    access_log_form: AccessForm = None,
+    access_log_sample: AccessSample = None,
     drain: Drain = DRAIN,
     bound: Annotated[dict[str, list[str]] | None, typer.Option(parser=parse_bound, hidden=True)] = None,
     report: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the tiers of a graph until Ctrl-C or SIGTERM: the first drains, the second drops."""
     registry = registry_of(plugin)
-    graph = read(file, registry, site=site, host=host, only=only)
+    logs = Logs(log, log_addresses, access_log, access_log_form, access_log_sample)
+    graph = logs.of(read(file, registry, site=site, host=host, only=only))
     if bound is not None:
         # One of the processes of `--processes tier`.
         alone = evolve(graph, control=None)
         beside = partial(_as_a_child, report)
         tierkit.run(alone, log=log.value, drain=drain, registry=registry, bound=bound, beside=beside)
     elif processes is Processes.tier:
-        raise typer.Exit(_each_in_its_own(graph, registry, str(file), plugin or (), log, drain))
+        raise typer.Exit(_each_in_its_own(graph, registry, str(file), plugin or (), logs, drain))
     else:
         tierkit.run(graph, log=log.value, drain=drain, registry=registry)
 
@@ -66,24 +72,28 @@ async def _as_a_child(report: int | None, handle: GraphHandle) -> None:
 
 
 def _each_in_its_own(
-    graph: Graph, registry: Registry, file: str, plugins: list[str] | tuple[()], log: LogFormat, drain: float
+    graph: Graph, registry: Registry, file: str, plugins: list[str] | tuple[()], logs: Logs, drain: float
 ) -> int:
     if problems := tierkit.check(graph):
         raise GraphError(problems)
+    tell = Voice(graph, logs)
 
     def command(name: str, bound: Bound) -> list[str]:
-        return list(child_command(file, name, bound, plugins=plugins, log=log.value, drain=drain))
+        return list(child_command(file, name, bound, plugins=plugins, log=logs.log.value, drain=drain, more=logs.words))
 
     async def main() -> int:
         reports = Reports(
             graph,
             registry,
             leaving=lambda: supervisor.leaving,
-            tell=lambda line: complain([line]),
+            tell=tell,
             order=lambda name, line: supervisor.order(name, line),
         )
-        supervisor = Supervisor(graph, command, heard=reports.heard)
+        supervisor = Supervisor(graph, command, heard=reports.heard, tell=tell, note=tell)
         async with reports.answering():
             return await supervisor.run()
 
-    return trio.run(main)
+    try:
+        return trio.run(main)
+    finally:
+        tell.flush()

@@ -14,6 +14,7 @@ from tierkit.config import closest, parse_options
 from tierkit.plugin import Service
 
 from ._cli_common import DRAIN, TOKEN, Drain, Log, LogFormat, Plugins, registry_of, told
+from ._cli_logs import AccessForm, AccessLogFile, AccessSample, LogAddresses, Logs
 
 __all__ = ["edge", "origin", "relay"]
 
@@ -53,14 +54,19 @@ def edge(
     control: Control = None,
     plugin: Plugins = None,
     log: Log = LogFormat.text,
+    log_addresses: LogAddresses = None,
+    access_log: AccessLogFile = None,
+    access_log_form: AccessForm = None,
+    access_log_sample: AccessSample = None,
     drain: Drain = DRAIN,
 ) -> None:
     """Run one edge, a cache that viewers fetch from: tierkit edge hls http://origin:8080 --listen :80."""
+    logs = Logs(log, log_addresses, access_log, access_log_form, access_log_sample)
     registry = registry_of(plugin)
     serves = service_of(registry, service, option)
     upstream = Origin("upstream", url)
     tier = Edge(name or "edge", upstream=upstream, listen=listeners(listen, cert, key), serves=serves)
-    _run(tier, registry, control=control, log=log, drain=drain)
+    _run(tier, registry, control=control, logs=logs, drain=drain)
 
 
 @told
@@ -75,17 +81,22 @@ def relay(
     control: Control = None,
     plugin: Plugins = None,
     log: Log = LogFormat.text,
+    log_addresses: LogAddresses = None,
+    access_log: AccessLogFile = None,
+    access_log_form: AccessForm = None,
+    access_log_sample: AccessSample = None,
     drain: Drain = DRAIN,
 ) -> None:
     """Run one relay, which pulls a stream once and fans it out: tierkit relay rtmp rtmp://origin/live --listen :1935.
 
     A URL without an application relays every app/name, one with an application only that.
     """
+    logs = Logs(log, log_addresses, access_log, access_log_form, access_log_sample)
     registry = registry_of(plugin)
     serves = service_of(registry, service, option)
     upstream = Origin("upstream", url)
     tier = Relay(name or "relay", upstream=upstream, listen=listeners(listen, cert, key), serves=serves)
-    _run(tier, registry, control=control, log=log, drain=drain)
+    _run(tier, registry, control=control, logs=logs, drain=drain)
 
 
 @told
@@ -101,21 +112,27 @@ def origin(
     control: Control = None,
     plugin: Plugins = None,
     log: Log = LogFormat.text,
+    log_addresses: LogAddresses = None,
+    access_log: AccessLogFile = None,
+    access_log_form: AccessForm = None,
+    access_log_sample: AccessSample = None,
     drain: Drain = DRAIN,
 ) -> None:
     """Run the embedded origin: publish to rtmp://HOST/app/name, play http://HOST/app/name/playlist.m3u8."""
     if rtmp is None and http is None:
         raise GraphError(["origin: nobody can reach it: give --rtmp :1935, and --http :8080 for HLS"])
+    logs = Logs(log, log_addresses, access_log, access_log_form, access_log_sample)
     registry = registry_of(plugin)
     serves = service_of(registry, "ingest", option)
     doors = [_schemed(each, scheme, cert) for each, scheme in ((rtmp, "rtmp"), (http, "http")) if each is not None]
     tier = Origin(name or "origin", listen=listeners(doors, cert, key), serves=serves)
-    _run(tier, registry, control=control, log=log, drain=drain)
+    _run(tier, registry, control=control, logs=logs, drain=drain)
 
 
-def _run(tier: Node, registry: Registry, *, control: str | None, log: LogFormat, drain: float) -> None:
+def _run(tier: Node, registry: Registry, *, control: str | None, logs: Logs, drain: float) -> None:
     token = os.environ.get(TOKEN, "") if control is not None else ""
-    tierkit.run(Graph.of(tier, control=control, control_token=token), log=log.value, drain=drain, registry=registry)
+    graph = logs.of(Graph.of(tier, control=control, control_token=token))
+    tierkit.run(graph, log=logs.log.value, drain=drain, registry=registry)
 
 
 def service_of(registry: Registry, name: str, options: Sequence[str] | None) -> Service:

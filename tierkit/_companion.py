@@ -24,6 +24,8 @@ class Handle(ABC):
 
     graph: Graph
     network: Network
+    #: Where the control address is bound; None until it is, and for a graph without one.
+    control: Address | None = None
 
     @property
     @abstractmethod
@@ -103,6 +105,8 @@ class ControlRequest:
     path: str
     query: Mapping[str, str]
     body: bytes = b""
+    #: Who asks: an address, or "unix".
+    peer: str = ""
 
 
 class Sink(Protocol):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from tierkit import Address, Certificate, Limits, Listener, TierkitError, Trust
+from attrs import evolve
+
+from tierkit import AccessLog, Address, Certificate, Limits, Listener, TierkitError, Trust
 
 from ._config_options import make
 from ._config_problems import Problems, listed
@@ -62,6 +64,11 @@ class Doors:
         """How a node is verified when it is dialled."""
         made = self._value(name, key, value, Trust)
         return None if made is None else Trust(self._file(made.ca), made.server_name, made.verify)
+
+    def access_log(self, key: str, value: object) -> AccessLog | None:
+        """A file's name alone, or a table with it as `file` and more."""
+        made = self._value("", key, {"file": value} if isinstance(value, str) else value, AccessLog)
+        return None if made is None else evolve(made, file=self._file(made.file))
 
     def limits(self, name: str, key: str, value: object) -> Limits | None:
         """The bounds of a tier."""

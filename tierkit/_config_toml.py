@@ -30,7 +30,7 @@ __all__ = ["read_toml"]
 R = TypeVar("R", bound=Recipe)
 
 _KINDS: dict[str, type[Node]] = {"origin": Origin, "edge": Edge, "relay": Relay, "restream": Restream}
-_TOP = ("control", "control_token", "plugins", *_KINDS)
+_TOP = ("control", "control_token", "access_log", "viewer_addresses", "plugins", *_KINDS)
 _COMMON = ("site", "host", "reach", "listen", "serves", "trust", "limits")
 _KEYS = {
     "origin": ("address", "speaks", *_COMMON),
@@ -98,6 +98,12 @@ class _Reader:
             settings["control"] = self.doors.listener("", "control", content["control"])
         if self.problems.fits("", "control_token", token := content.get("control_token", ""), str, "a string"):
             settings["control_token"] = token
+        if "access_log" in content:
+            settings["access_log"] = self.doors.access_log("access_log", content["access_log"])
+        if "viewer_addresses" in content:
+            how = content["viewer_addresses"]
+            if self.problems.fits("", "viewer_addresses", how, str, "a string"):
+                settings["viewer_addresses"] = how
         graph = Graph.of(*_Links(self.plans, self.problems).nodes(), **settings)
         if self.problems.lines:
             raise GraphError([*self.problems.lines, *self._others(graph)])

@@ -8,14 +8,31 @@ What happens more often is counted in plain ints and read by whoever scrapes.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 from attrs import frozen
 
 from ._address import Address
+from ._event import Event, peer_field
+from ._events_process import (
+    AcceptPaused,
+    AccessLogBack,
+    AccessLogFailed,
+    CertificateKept,
+    CertificateTaken,
+    GraphLeaving,
+    GraphReady,
+    GraphStopped,
+    Kicked,
+    LoopBlocked,
+    Purged,
+    Reread,
+)
 
 __all__ = [
     "Event",
+    "GraphReady",
+    "GraphLeaving",
+    "GraphStopped",
+    "Reread",
     "TierStarted",
     "TierStopped",
     "TierFailed",
@@ -31,8 +48,14 @@ __all__ = [
     "UpstreamLost",
     "UpstreamBack",
     "UpstreamFound",
+    "UpstreamChosen",
     "AcceptPaused",
+    "AccessLogFailed",
+    "AccessLogBack",
     "CertificateKept",
+    "CertificateTaken",
+    "Purged",
+    "Kicked",
     "LoopBlocked",
     "PluginFailed",
     "StreamFault",
@@ -41,21 +64,6 @@ __all__ = [
     "RecordingLeft",
     "Draining",
 ]
-
-
-@frozen(kw_only=True)
-class Event:
-    """The root of all events.  `tier` is the tier's name, empty for what concerns the whole process."""
-
-    #: How urgent it is: "warning" is for the morning, "error" for the night.
-    level: ClassVar[Literal["info", "warning", "error"]] = "info"
-
-    tier: str = ""
-
-    @property
-    def text(self) -> str:
-        """One line for a person."""
-        return type(self).__name__
 
 
 @frozen(kw_only=True)
@@ -107,7 +115,7 @@ class Draining(Event):
 
 @frozen(kw_only=True)
 class _OfConnection(Event):
-    peer: str
+    peer: str = peer_field()
     stream: str = ""
 
 
@@ -158,7 +166,7 @@ class StreamStarted(Event):
     """A stream is on air at this tier, `origin` telling from where."""
 
     stream: str
-    origin: str = ""
+    origin: str = peer_field("")
 
     @property
     def text(self) -> str:
@@ -322,58 +330,37 @@ class UpstreamFound(Event):
 
 
 @frozen(kw_only=True)
-class AcceptPaused(Event):
-    """No descriptor is free: accepting pauses for `seconds`; the tier lives on."""
+class UpstreamChosen(Event):
+    """An upstream has failed, and this one is asked first from now on."""
 
     level = "warning"
 
-    reason: str
-    seconds: float
+    upstream: str
+    instead_of: str
 
     @property
     def text(self) -> str:
-        return f"{self.tier}: accepting pauses {self.seconds:g} s: {self.reason}"
-
-
-@frozen(kw_only=True)
-class CertificateKept(Event):
-    """A certificate file that has changed is no good: the listener goes on with the one before."""
-
-    address: str
-    reason: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.tier}: {self.address} keeps its old certificate: {self.reason}"
-
-
-@frozen(kw_only=True)
-class LoopBlocked(Event):
-    """The event loop stood still for `seconds` inside one step of `task`: everybody waited."""
-
-    level = "warning"
-
-    task: str
-    seconds: float
-    count: int = 1
-
-    @property
-    def text(self) -> str:
-        return (
-            f"the event loop stood still for {self.seconds * 1000:.0f} ms in {self.task}"
-            f" ({self.count} such steps): move that work to ctx.run_sync"
-        )
+        return f"{self.tier}: upstream {self.upstream} is asked first, while {self.instead_of} fails"
 
 
 @frozen(kw_only=True)
 class PluginFailed(Event):
-    """A plugin has failed to load, or one of its observers raised; the others go on."""
+    """A plugin has failed to load, or one of its observers raised; the others go on.
+
+    An authoriser that has failed at somebody tells who, as `peer`, and what it has `denied` him for that; `count` of
+    them since the last such event.
+    """
 
     level = "error"
 
     plugin: str
     reason: str
+    peer: str = peer_field("")
+    denied: str = ""
+    count: int = 1
 
     @property
     def text(self) -> str:
-        return f"plugin {self.plugin}: {self.reason}"
+        denied = f"; {self.peer} may not {self.denied} for that" if self.denied else ""
+        more = f" ({self.count} times)" if self.count > 1 else ""
+        return f"plugin {self.plugin}: {self.reason}{denied}{more}"

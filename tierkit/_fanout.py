@@ -35,6 +35,7 @@ a task (3 kB), a view of the batch in which its unfinished message stands, and a
 
 from ._fanout_cursor import MAX_REPLIES, Cursor
 from ._fanout_log import FanoutPolicy, Log, Sync
+from ._fanout_pace import pass_delay
 from ._fanout_pump import Pump, PumpStatistics
 from ._fanout_ring import MAX_PENDING, Ring, RingStatistics
 
@@ -49,4 +50,5 @@ __all__ = [
     "Ring",
     "RingStatistics",
     "Sync",
+    "pass_delay",
 ]

@@ -11,18 +11,13 @@ from attrs import field, frozen
 
 from ._fanout_cursor import Cursor
 from ._fanout_log import FanoutPolicy
+from ._fanout_pace import pass_delay
 from ._fanout_ring import Ring
 from ._plugin import Shared
 from ._ports import Network
 
 __all__ = ["Pump", "PumpStatistics"]
 
-#: A pass may cost one part in this many of the time: 30 leaves a core 97 % to everybody else, and with 100
-#: players is still a frame (measured: 20 to 40 are alike).  Long passes go to 40: with hundreds of players a send
-#: less is worth more than 50 ms.
-PACE, LONG_PACE = 30.0, 40.0
-#: Seconds of a pass from which on it is a long one, that of some 350 players.
-LONG_PASS = 0.005
 #: Publishers are not asked to rest for less: nothing would come meanwhile.  A picture comes every 20 to 40 ms.
 SHORTEST_REST = 0.010
 #: Ticks of the scheduler in which a reader that was woken has read and handed on what has come, and the end behind
@@ -199,10 +194,7 @@ class Pump(Shared):
         self._passes += 1
         self._cost += cost
         self._last_cost = cost
-        pace = PACE + (LONG_PACE - PACE) * min(1.0, cost / LONG_PASS)
-        # Who comes in the middle of a pass waits no longer than the cap: what came just behind the start of the last
-        # leaves half a pass behind the start of this one.
-        return min(pace * cost, max(cap / 2, cap - cost / 2))
+        return pass_delay(cost, cap)
 
 
 async def _in_turns(calls: list[Callable[[], None]]) -> None:

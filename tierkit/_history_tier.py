@@ -42,8 +42,11 @@ class StreamSeries:
 
     def values(self, now: float, told: Mapping[str, Any]) -> Iterator[tuple[Series, float]]:
         """What to put where."""
-        rates = self._meter.rates(now, {"out": number(told.get("bytes_out"))})
-        yield self.bits, 8 * rates.get("out", UNKNOWN)
+        out = number(told.get("bytes_out"))
+        rates = self._meter.rates(now, {"out": out})
+        # Not every service counts the bytes of a stream; one that does has received some before it sends.
+        counted = out or number(told.get("bytes_in"))
+        yield self.bits, 8 * rates.get("out", UNKNOWN) if counted else UNKNOWN
         yield self.viewers, number(told.get("viewers"))
 
 
@@ -147,7 +150,7 @@ class TierSeries:
         sent: dict[str, float] = {}
         traffic = told.get("traffic")
         if traffic is None:
-            traffic = [{"protocol": OTHER, "bytes_out": told.get("bytes_out")}]
+            traffic = [{"protocol": OTHER, "bytes_out": told["bytes_out"]}] if "bytes_out" in told else []
         for each in traffic:
             name = str(each.get("protocol", OTHER))
             if name not in self.sent and len(self.sent) >= PROTOCOLS:

@@ -20,13 +20,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import trio
 from attrs import define, field, frozen
 
+from ._accesslog import AccessRecorder
 from ._because import Because
 from ._http_body import MAX_DRAINED_BODY, BodyReader
 from ._http_heads import Head, parse_head
+from ._http_logged import REQUEST_ID, Log, Said, new_request_id
 from ._http_park import Park, Quick, turn
 from ._http_ready import Ready, Unsent
 from ._http_response import BodySink, Response, phrase, response_head, send, text_response, writable
 from ._ports import Connection
+from .codecs.access_line import request_id_in
 from .codecs.http1 import (
     Headers,
     find_head_end,
@@ -73,6 +76,16 @@ class Request:
     connection: Connection
     _body: BodyReader = field(repr=False)
     _stall: float = field(repr=False)
+    #: What became of it, for the access log: what a cache made of it, by nginx's words (HIT, MISS, STALE ...).
+    outcome: str = ""
+    _id: str = field(default="", init=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        """What it is called in the logs of all tiers that see to it: as it came, where it came with an id, else new."""
+        if not self._id:
+            self._id = request_id_in(self.get(REQUEST_ID)) or new_request_id()
+        return self._id
 
     @property
     def method(self) -> str:
@@ -150,12 +163,14 @@ class _Loop:
         answered: Answered | None,
         quick: Quick,
         park: Park | None,
+        log: AccessRecorder | None,
     ) -> None:
         self.connection = connection
+        self.log = Log(log, connection) if log is not None else None
         self.handler = handler
         self.answered = answered
         self.timeouts = timeouts
-        self.quick = quick
+        self.quick = quick if self.log is None else self.log.at_hand(quick)
         self.park = park
         self.buffer = bytearray()
 
@@ -230,24 +245,29 @@ class _Loop:
         raise RemoteProtocolError(f"the head took more than {self.timeouts.head:g} s", hint=408)
 
     async def run(self) -> None:
+        log = self.log
+        began = 0.0
         while True:
+            request: Request | None = None
             try:
                 raw = await self.head()
                 if raw is None:
                     return
+                if log is not None:
+                    began = trio.current_time()
                 head = parse_head(raw)
                 self.connection.settled()
                 body = BodyReader(self, head, self.timeouts.body)
                 request = Request(head, self.connection, body, self.timeouts.stall)
                 response = await self.handler(request)
             except RemoteProtocolError as error:
-                await self.refuse(error)
+                await self.refuse(error, request, began)
                 raise
             except ConnectionLost:
                 raise
             except Exception:
                 # Nothing has been sent yet, so the viewer can be told; what went wrong is the guard's to tell.
-                await self.refuse(RemoteProtocolError("this server has failed to answer", hint=500))
+                await self.refuse(RemoteProtocolError("this server has failed to answer", hint=500), request, began)
                 raise
             before = self.connection.bytes_out
             may_stay = head.fields.keep_alive and not response.close and body.drains
@@ -258,6 +278,8 @@ class _Loop:
                     response.release()
                 if self.answered is not None:
                     self.answered(request, response.status, self.connection.bytes_out - before)
+                if log is not None:
+                    log.answered(_said(request), response.status, self.connection.bytes_out - before, began)
             if not (keep and await body.drain()):
                 await self.linger()
                 return
@@ -307,13 +329,23 @@ class _Loop:
                 raise
         return keep
 
-    async def refuse(self, error: RemoteProtocolError) -> None:
+    async def refuse(self, error: RemoteProtocolError, request: Request | None, began: float) -> None:
         status = error.hint if isinstance(error.hint, int) else 400
+        before = self.connection.bytes_out
+        try:
+            await self._refuse(status, error)
+        finally:
+            if self.log is not None:
+                said = Said() if request is None else _said(request)
+                now = trio.current_time()
+                self.log.answered(said, status, self.connection.bytes_out - before, began or now)
+        await self.linger()
+
+    async def _refuse(self, status: int, error: RemoteProtocolError) -> None:
         response = text_response(status, str(error))
         assert isinstance(response.body, bytes)
         data = response_head(response, length=len(response.body), chunked=False, keep=False, minor=1)
         await send(self.connection, data + response.body, self.timeouts.stall)
-        await self.linger()
 
     async def linger(self) -> None:
         """End our side and read on for a moment, so that the last answer is not destroyed by a reset."""
@@ -322,6 +354,19 @@ class _Loop:
         with trio.move_on_after(LINGER_SECONDS):
             while taken < LINGER_BYTES and (data := await self.connection.recv()):
                 taken += len(data)
+
+
+def _said(request: Request) -> Said:
+    head = request.head
+    return Said(
+        method=head.method,
+        target=f"{head.path}?{head.query}" if head.query else head.path,
+        version=f"HTTP/1.{head.minor}",
+        referer=request.get(b"referer") or b"",
+        agent=request.get(b"user-agent") or b"",
+        request_id=request.id,
+        outcome=request.outcome,
+    )
 
 
 def _nothing(data: bytes) -> Ready | None:
@@ -336,6 +381,7 @@ async def serve_http(
     answered: Answered | None = None,
     quick: Quick = _nothing,
     park: Park | None = None,
+    log: AccessRecorder | None = None,
 ) -> None:
     """Answer the requests of one connection until it ends.
 
@@ -347,5 +393,6 @@ async def serve_http(
         quick: gives answers that are at hand; asked first, for whatever comes first on a connection that is idle.
             `plain_get` takes most requests apart for it.
         park: where the connection waits between requests, `ctx.shared(Park)`; without one its task waits.
+        log: where each request is noted once it was answered, `ctx.access_log`.
     """
-    await _Loop(connection, handler, timeouts or ServerTimeouts(), answered, quick, park).run()
+    await _Loop(connection, handler, timeouts or ServerTimeouts(), answered, quick, park, log).run()

@@ -4,19 +4,24 @@ One line an event.  What repeats within a second (same kind, tier and reason) is
 the count is told with the next line after that second, so that a flood of bad connections costs one line a
 second and hides nothing.  Text from the network is told with its control characters spelt out: a stranger
 must not be able to write log lines.
+
+Addresses of viewers are told whole, truncated to their network, or not at all: events hold them in fields of their own
+(`Event.masked`), so nothing has to be looked for in a text.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TextIO
 
 import attrs
 
 from . import _events as events
 from ._address import Address
+from ._masking import MASKS, TRUNCATED, mask
 from ._visible import visible
 from .errors import TierkitError
 
@@ -37,7 +42,7 @@ _BY_STREAM = (
     events.StreamFault,
     events.StreamStarted,
 )
-_KEYED = ("reason", "upstream", "plugin", "task", "file")
+_KEYED = ("reason", "upstream", "plugin", "task", "file", "address", "pattern", "by")
 
 
 @attrs.define
@@ -93,17 +98,26 @@ class LogObserver:
 
 
 def log_observer(
-    format: str = "text", stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic
+    format: str = "text",
+    stream: TextIO | None = None,
+    *,
+    addresses: str = TRUNCATED,
+    sites: Mapping[str, str] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> LogObserver:
     """An observer that logs each event, for `serve`, `open_graph` and `background`.
 
     Args:
         format: "text", a line for people, or "json", one object a line with the event's kind and fields.
         stream: where to; standard error by default.
+        addresses: how much of a viewer's address is told: "full", "truncated" to its network, or "none".
+        sites: of tiers, by name, for the lines in JSON.
 
     Raises:
         TierkitError: structlog is not installed, or there is no such format.
     """
+    if addresses not in MASKS:
+        raise TierkitError(f"addresses {addresses!r} cannot be told so: choose {', '.join(MASKS)}")
     if format not in ("text", "json"):
         raise TierkitError(f"log format {format!r} is unknown: choose text or json")
     try:
@@ -117,12 +131,20 @@ def log_observer(
     else:
         renderers += [structlog.processors.TimeStamper("iso"), _line]
     logger = structlog.wrap_logger(structlog.WriteLogger(out), processors=renderers, cache_logger_on_first_use=True)
-    fields = _fields if format == "json" else lambda event: {}
+    show = partial(mask, how=addresses)
+    as_json = format == "json"
+    # Bound once for each tier: what is the same in all of its lines.
+    bound = {"": logger}
 
     def write(event: events.Event, times: int) -> None:
+        event = event.masked(show)
+        log = bound.get(event.tier)
+        if log is None:
+            site = (sites or {}).get(event.tier, "")
+            log = bound[event.tier] = logger.bind(tier=event.tier, **({"site": site} if site else {}))
         more = {"times": times} if times > 1 else {}
-        log = getattr(logger, event.level)
-        log(type(event).__name__, text=event.text, **fields(event), **more)
+        fields = _fields(event) if as_json else {}
+        getattr(log, event.level)(type(event).__name__, text=event.text, **fields, **more)
 
     return LogObserver(write, clock)
 
@@ -133,8 +155,9 @@ def _key(event: events.Event) -> tuple[object, ...]:
 
 
 def _fields(event: events.Event) -> dict[str, Any]:
-    # "event", "text", "level", "time" and "times" are the line's own; a plugin's field of that name gives way.
-    own = {"event", "text", "level", "time", "times"}
+    # "event", "text", "level", "time" and "times" are the line's own, "site" and "tier" are bound for each tier; a
+    # plugin's field of that name gives way.
+    own = {"event", "text", "level", "time", "times", "site", *(["tier"] if event.tier else [])}
     names = [each.name for each in attrs.fields(type(event)) if each.name not in own]
     return {name: _plain(getattr(event, name)) for name in names}
 

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
+from ._accesslog import AccessLog
 from ._address import TLS_SCHEMES, Address, Listener, Trust
+from ._masking import TRUNCATED
 from ._plugin import Role, Service, Source
 from ._recipe import option
 from .errors import GraphError
@@ -240,6 +242,11 @@ class Graph:
     #: What a caller must show to change state there; empty forbids every change.
     control_token: str = field(default="", repr=False)
     selected: frozenset[str] | None = None
+    #: One line for each request and session; None for none.
+    access_log: AccessLog | None = None
+    #: How much of viewers' addresses is told, in logs and statistics: "full", "truncated" (to /24 of IPv4, /48 of IPv6)
+    #: or "none".
+    viewer_addresses: str = TRUNCATED
 
     @classmethod
     def of(
@@ -247,12 +254,20 @@ class Graph:
         *tiers: Node,
         control: str | Address | Listener | None = None,
         control_token: str = "",
+        access_log: AccessLog | str | None = None,
+        viewer_addresses: str = TRUNCATED,
     ) -> Graph:
         """A graph of these tiers and, through their upstreams and push targets, of all that they need."""
         given: tuple[Node, ...] = _several(tiers, Node, "a graph takes origins and tiers themselves, no names")
         seen: set[int] = set()
         ordered = tuple(node for tier in given for node in _with_upstreams(tier, seen))
-        return cls(ordered, None if control is None else _control(control), control_token)
+        return cls(
+            ordered,
+            None if control is None else _control(control),
+            control_token,
+            access_log=AccessLog(access_log) if isinstance(access_log, str) else access_log,
+            viewer_addresses=viewer_addresses,
+        )
 
     @property
     def sites(self) -> tuple[str, ...]:

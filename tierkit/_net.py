@@ -306,6 +306,10 @@ class _SocketBound(Bound):
     def trouble(self) -> str:
         return "" if self._certificates is None else self._certificates.trouble
 
+    @property
+    def taken(self) -> int:
+        return 0 if self._certificates is None else self._certificates.taken
+
     def reload(self) -> None:
         if self._certificates is not None:
             self._certificates.reload()

@@ -7,6 +7,7 @@ contract, so counting here costs nobody anything.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -62,15 +63,15 @@ class Notable:
         if len(self._told) > KEPT:
             del self._told[next(iter(self._told))]
 
-    def events(self) -> list[dict[str, Any]]:
-        """What is remembered, newest last, as plain values."""
+    def events(self, show: Callable[[str], str]) -> list[dict[str, Any]]:
+        """What is remembered, newest last, as plain values; `show` says how much of an address is told."""
         return [
             {
                 "at": each.at,
                 "tier": each.event.tier,
                 "level": each.event.level,
                 "kind": type(each.event).__name__,
-                "text": each.event.text[:LONGEST],
+                "text": each.event.masked(show).text[:LONGEST],
                 "times": each.times,
             }
             for each in self._told.values()

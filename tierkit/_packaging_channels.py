@@ -142,7 +142,7 @@ class Channels:
         """Speak HTTP with one viewer."""
         self.connections += 1
         try:
-            await serve_http(connection, self.answer)
+            await serve_http(connection, self.answer, log=self._ctx.access_log)
         finally:
             self.connections -= 1
 

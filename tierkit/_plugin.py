@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from attrs import field, frozen
 
+from ._accesslog import AccessRecorder
 from ._address import Address, Trust
 from ._events import Event
 from ._ports import Connection, Network
@@ -376,6 +377,8 @@ class Context(ABC):
     streams: MutableMapping[str, Any]
     #: Where to push streams on to, for a tier that pushes.
     push: tuple[Candidate, ...]
+    #: Where to note what viewers have asked for; None where the graph has no access log.
+    access_log: AccessRecorder | None = None
 
     @abstractmethod
     def shared(self, kind: type[SharedT]) -> SharedT:

@@ -248,6 +248,11 @@ class Bound(ABC):
         """What is wrong with it now, one line, empty when nothing: a changed certificate that was no good."""
         return ""
 
+    @property
+    def taken(self) -> int:
+        """How many changed certificate files it has taken so far."""
+        return 0
+
     def reload(self) -> None:
         """Read certificate files again.  Raises ListenError and keeps the old ones if they are no good."""
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
 from attrs import evolve
 
+from ._accesslog import AccessRecorder
 from ._address import Address
 from ._events import Event, PluginFailed
+from ._logwriter import AccessLogs
+from ._masking import mask
 from ._model import Graph, Node
 from ._notable import Notable, Tally
 from ._plugin import Candidate, Context, Observer, Shared, Upstreams
@@ -66,6 +70,8 @@ class Process:
         self._bound: dict[str, tuple[Address, ...]] = {n: tuple(a) for n, a in (elsewhere or {}).items()}
         self._shared: dict[type[Shared], Shared] = {}
         self._limiter = trio.CapacityLimiter(THREADS) if threads else None
+        self.access_logs = AccessLogs(graph.access_log, graph.viewer_addresses, self.emit, self.run_sync)
+        self._recorders: dict[str, AccessRecorder | None] = {}
 
     def emit(self, event: Event) -> None:
         """Tell every observer; one that raises is told to the others, and stays."""
@@ -79,13 +85,22 @@ class Process:
                 name = getattr(observer, "__qualname__", None) or type(observer).__qualname__
                 self.emit(PluginFailed(plugin=f"observer {name}", reason=f"{type(error).__name__}: {error}"))
 
+    def open_access_logs(self) -> None:
+        """Make ready to log what each tier is asked for.  Raises GraphError where a file cannot be opened."""
+        for node in self.graph.running:
+            self._recorders[node.name] = self.access_logs.recorder(node.name, node.site)
+
+    def access_log(self, tier: str) -> AccessRecorder | None:
+        """Where a tier notes what it is asked for; None where there is no access log."""
+        return self._recorders.get(tier)
+
     def tally(self, tier: str) -> Tally:
         """How many a tier has closed and refused so far, and why."""
         return self._notable.tally(tier)
 
     def events(self) -> list[dict[str, Any]]:
         """The last events that are not viewers coming and going, newest last, as plain values."""
-        return self._notable.events()
+        return self._notable.events(partial(mask, how=self.graph.viewer_addresses))
 
     def bound(self, name: str, addresses: Sequence[Address]) -> None:
         """Note what a tier is really bound to, in a form that can be dialled."""
@@ -132,6 +147,7 @@ class TierContext(Context):
         self.clock = process.clock
         self.streams: MutableMapping[str, Any] = {}
         self.push: tuple[Candidate, ...] = ()
+        self.access_log = process.access_log(tier)
         self._process = process
 
     def shared(self, kind: type[SharedT]) -> SharedT:

@@ -63,6 +63,8 @@ class ProcessStatistics:
     socket_bytes: int = field(metadata={"merge": "sum"})
     #: The last events that are not viewers coming and going, newest last.
     events: list[dict[str, object]] = field(metadata={"merge": "last"})
+    #: Of its access log: `lines` and `bytes` written so far, and lines `lost`; empty where there is none.
+    access_log: dict[str, int] = field(factory=dict, metadata={"merge": "sum"})
 
 
 class LoopDelay:

@@ -26,6 +26,7 @@ from ._fanout import Cursor, Pump
 from ._ports import Connection
 from ._rtmp_attempt import Passes
 from ._rtmp_host import RTMPHost, RTMPRefusal
+from ._rtmp_logged import PLAY, PUBLISH, SessionLog, named
 from .codecs.rtmp_session import (
     ConnectRequested,
     Media,
@@ -60,6 +61,7 @@ class _Served:
         "_ended",
         "_heard",
         "_idle_since",
+        "_log",
         "_passes",
         "_pinged",
         "_playing",
@@ -92,6 +94,8 @@ class _Served:
         self._stream: Stream | None = None
         self._playing = 0
         self._request = ConnectRequested("", "")
+        log = self.ctx.access_log
+        self._log = SessionLog(log, connection) if log is not None else None
         self._passes = Passes(host.access, connection, self.stop, self._timestamp)
         self._scope = trio.CancelScope()
         #: Why we gave it up: it gets no last words.
@@ -117,6 +121,8 @@ class _Served:
             for publication in self.publications.values():
                 publication.end(self._stopped or "it has disconnected")
             self._stop_playing()
+            if self._log is not None:
+                self._log.end_all(self._request, self.ctx.clock(), self._stopped or "it has disconnected")
             self._passes.close()
             if self._stopped:
                 # It does not read, or is not to: what waits in the kernel for it is thrown away.
@@ -188,6 +194,8 @@ class _Served:
         elif isinstance(event, Unpublished):
             if (publication := self.publications.pop(event.stream_id, None)) is not None:
                 publication.end("it has unpublished")
+                if self._log is not None:
+                    self._log.end(event.stream_id, self._request, self._heard, "it has unpublished")
                 self._idle_since = self._heard
             self._passes.end(event.stream_id)
         elif isinstance(event, PlayStopped):
@@ -201,7 +209,7 @@ class _Served:
             self.session.accept_seek(event.stream_id, event.ms)
 
     async def _connect(self, event: ConnectRequested) -> None:
-        self._request = event
+        self._request = event = named(event)
         try:
             if self.host.sweeper.leaving:
                 raise RTMPRefusal("NetConnection.Connect.AppShutdown", "the server is about to stop")
@@ -219,16 +227,18 @@ class _Served:
             await self._pump.wake_readers()  # a publisher that comes back at once must not find itself there
             publication = await self.host.publish(attempt)
         except Busy as error:
-            self._passes.end(event.stream_id)
+            self._refused(PUBLISH, event, "NetStream.Publish.BadName", error)
             self.session.reject_publish(event.stream_id, "NetStream.Publish.BadName", str(error))
         except RTMPRefusal as error:
-            self._passes.end(event.stream_id)
+            self._refused(PUBLISH, event, error.code, error)
             self.session.reject_publish(event.stream_id, error.code, str(error))
         else:
             taken = Because("another publisher has taken its name over", word="taken_over")
             publication.on_end = lambda: self.stop(taken)
             self.publications[event.stream_id] = publication
             self._idle_since = None
+            if self._log is not None:
+                self._log.begin(event.stream_id, PUBLISH, attempt.path, attempt.query, self._heard)
             self.session.accept_publish(event.stream_id)
 
     async def _play(self, event: PlayRequested) -> None:
@@ -237,13 +247,16 @@ class _Served:
             if self._stream is not None or event.stream_id != 1:
                 # What the ring has encoded is for message stream 1.
                 raise RTMPRefusal("NetStream.Play.Failed", "one stream for each connection: open another one")
-            stream = await self.host.play(await self._admit(event), self._request)
+            attempt = await self._admit(event)
+            stream = await self.host.play(attempt, self._request)
         except RTMPRefusal as error:
-            self._passes.end(event.stream_id)
+            self._refused(PLAY, event, error.code, error)
             self.session.reject_play(event.stream_id, error.code, str(error))
             return
         self._stream, self._playing, self._since = stream, event.stream_id, self.ctx.clock()
         self._idle_since = None
+        if self._log is not None:
+            self._log.begin(event.stream_id, PLAY, attempt.path, attempt.query, self._since)
         stream.players.add(self)
         self.host.joined(stream)
         if not self._begin_if_on_air():
@@ -254,6 +267,12 @@ class _Served:
         attempt, self._request = await self._passes.admit(event, self._request)
         self.session.app = self._request.app
         return attempt
+
+    def _refused(self, verb: str, event: PublishRequested | PlayRequested, code: str, error: Exception) -> None:
+        self._passes.end(event.stream_id)
+        if self._log is not None:
+            path, query = event.route.path, event.route.query
+            self._log.refused(verb, path, query, self._request, self._heard, code, str(error))
 
     def _timestamp(self) -> int:
         """Of the newest message that it has sent or could see, ms."""
@@ -295,6 +314,10 @@ class _Served:
         self._stream = self.cursor = None
         self.host.sweeper.waits.discard(self)
         stream.players.discard(self)
+        if self._log is not None:
+            status, skipped = (200, cursor.skipped) if cursor is not None else (404, 0)
+            now, reason = self.ctx.clock(), self._stopped
+            self._log.end(self._playing, self._request, now, reason, status=status, skipped=skipped)
         if cursor is not None:
             cursor.detach()
             self.ctx.emit(

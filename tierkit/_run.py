@@ -45,7 +45,8 @@ def run(
     """Run a graph as this process; returns when it was told to end and has drained.
 
     Args:
-        log: "text", "json", or "" for none; on standard error.
+        log: "text", "json", or "" for none; on standard error.  How much of viewers' addresses it tells, and whether
+            there is an access log, is the graph's to say.
         drain: seconds that connections have to end after the first SIGTERM or SIGINT.
         registry: the plugins; by default those that are installed.
         observers: called with each event, besides the log.
@@ -57,7 +58,8 @@ def run(
             was wrong stands on standard error then.
     """
     try:
-        logged = [log_observer(log)] if log else []
+        sites = {node.name: node.site for node in graph}
+        logged = [log_observer(log, addresses=graph.viewer_addresses, sites=sites)] if log else []
     except TierkitError as error:
         _end(MISCONFIGURED, [str(error)])
     everybody: tuple[Observer, ...] = (_announce, *logged, *observers)

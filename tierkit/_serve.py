@@ -21,7 +21,7 @@ import trio
 from ._address import Address
 from ._check import check
 from ._companion import ControlRoute, Handle
-from ._events import Event, PluginFailed
+from ._events import Event, GraphReady, GraphStopped, PluginFailed
 from ._model import Graph, Node
 from ._net import RealNetwork
 from ._plugin import Observer, Running
@@ -29,7 +29,9 @@ from ._ports import Bound, Network
 from ._process import Process
 from ._process_figures import LoopDelay, ProcessStatistics, cpu_seconds, resident_bytes
 from ._registry import Registry
+from ._serve_signals import leave_when_done, obey
 from ._tier import LiveTier, open_doors
+from ._version import __version__
 from ._watch import LoopWatch
 from .errors import GraphError, ListenError
 
@@ -121,6 +123,7 @@ class GraphHandle(Handle):
             memfd_bytes=process.network.descriptors.memfd_bytes,
             socket_bytes=socket_bytes,
             events=process.events(),
+            access_log=process.access_logs.statistics(),
         )
 
     def control_routes(self) -> tuple[ControlRoute, ...]:
@@ -130,6 +133,15 @@ class GraphHandle(Handle):
     def emit(self, event: Event) -> None:
         """Tell the observers; never blocks, never raises."""
         self._process.emit(event)
+
+    @property
+    def listeners(self) -> int:
+        """How many listeners its tiers have."""
+        return sum(len(tier.doors) for tier in self._tiers.values())
+
+    def reopen_logs(self) -> None:
+        """Open access logs anew, whose files were moved."""
+        self._process.access_logs.reopen()
 
     def reload_certificates(self) -> list[str]:
         """Read every certificate file again; returns a line for each that is no good and was not taken."""
@@ -214,6 +226,7 @@ async def open_graph(
     companions = registry.companions()
     for each in registry.failures:
         process.emit(PluginFailed(plugin=each.plugin, reason=each.reason))
+    process.open_access_logs()
     doors = await _open_all(process, known)
     tiers = {node.name: LiveTier(process, node, doors[node.name], drain=drain) for node in graph.running}
     watch, delay = LoopWatch(process.emit), LoopDelay()
@@ -226,6 +239,7 @@ async def open_graph(
     try:
         async with trio.open_nursery() as background:
             process.background = background
+            background.start_soon(process.access_logs.run, name="writes access logs")
             background.start_soon(delay.run, name="how late the event loop is")
             async with trio.open_nursery() as running, AsyncExitStack() as stack:
                 try:
@@ -244,6 +258,7 @@ async def open_graph(
         trio.lowlevel.remove_instrument(watch)
         for door in chain.from_iterable(doors.values()):
             door.close()
+        process.access_logs.close()
     if failure is not None:
         raise failure
 
@@ -305,51 +320,47 @@ async def serve(
 ) -> None:
     """Run a graph as this process until it is told to end.
 
-    The first SIGTERM or SIGINT drains, the second drops; SIGHUP reads certificate files again.
+    The first SIGTERM or SIGINT drains, the second drops; SIGHUP reads certificate files again and opens
+    access logs anew.
 
     Args:
         beside: an async function that runs beside the graph, given its handle; the graph ends when it
             returns.
     """
     failure: Exception | None = None
+    began = trio.current_time()
+
+    def tell(event: Event) -> None:
+        # One of several processes leaves it to whoever has started them to tell of all together.
+        for handle in handles if bound is None else ():
+            handle.emit(event)
+
+    handles: list[GraphHandle] = []
     with (
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals,
         trio.CancelScope() as everything,
     ):
         async with trio.open_nursery() as listening:
             leave = trio.Event()
-            listening.start_soon(_obey, signals, leave, everything, handles := [])
+            listening.start_soon(obey, signals, leave, everything, handles, tell)
             try:
                 async with open_graph(
                     graph, registry=registry, observers=observers, drain=drain, bound=bound
                 ) as handle:
                     handles.append(handle)
+                    ready = trio.current_time()
+                    tell(GraphReady(version=__version__, tiers=handle.tiers, seconds=ready - began))
                     async with trio.open_nursery() as company:
                         if beside is not None:
-                            company.start_soon(_leave_when_done, beside, handle, leave)
+                            company.start_soon(leave_when_done, beside, handle, leave)
                         await leave.wait()
                         company.cancel_scope.cancel()
+                tell(GraphStopped(seconds=trio.current_time() - began))
             except Exception as error:  # raised outside, so that it comes out as itself
                 failure = error
             listening.cancel_scope.cancel()
     if failure is not None:
         raise failure
-
-
-async def _leave_when_done(beside: Callable[[GraphHandle], Any], handle: GraphHandle, leave: trio.Event) -> None:
-    await beside(handle)
-    leave.set()
-
-
-async def _obey(signals: Any, leave: trio.Event, everything: trio.CancelScope, handles: list[GraphHandle]) -> None:
-    async for number in signals:
-        if number == signal.SIGHUP:
-            for handle in handles:
-                handle.reload_certificates()  # what is wrong with them, each tier tells as an event
-        elif leave.is_set():
-            everything.cancel()
-        else:
-            leave.set()
 
 
 def plain(value: Any) -> Any:

@@ -127,7 +127,7 @@ class SocketConnection(Connection):
         while (found := parse_proxy(head)) is None:
             more = await self.recv(MAX_HEADER)
             if not more:
-                raise ConnectionLost(f"{self.peer} ended its connection before its PROXY header was complete")
+                raise ConnectionLost("it has ended the connection before its PROXY header was complete")
             head += more
         header, size = found
         self._early = head[size:]

@@ -26,6 +26,7 @@ from ._check import listen_address
 from ._events import (
     AcceptPaused,
     CertificateKept,
+    CertificateTaken,
     ConnectionFailed,
     Draining,
     Dropped,
@@ -34,6 +35,7 @@ from ._events import (
     TierFailed,
     TierStarted,
     TierStopped,
+    UpstreamChosen,
 )
 from ._limits import Admission, accept_loop
 from ._merge import merged
@@ -212,6 +214,7 @@ class LiveTier:
             policy=getattr(self.node, "policy", "ordered"),
             clock=self.process.clock,
             jitter=self.process.jitter,
+            chosen=self._tell_chosen,
             addresses={
                 each.name: str(each.address)
                 for each in self.node.upstreams
@@ -220,6 +223,9 @@ class LiveTier:
         )
         ctx.upstream = self._upstreams
         ctx.push = tuple(found[node.name] for node in self.node.targets)
+
+    def _tell_chosen(self, name: str, instead_of: str) -> None:
+        self.process.emit(UpstreamChosen(tier=self.node.name, upstream=name, instead_of=instead_of))
 
     # --- connections -----------------------------------------------------------------------------
 
@@ -282,9 +288,13 @@ class LiveTier:
 
     async def _tell_troubles(self) -> None:
         told = dict.fromkeys(self.doors, "")
+        taken = {door: door.taken for door in self.doors}
         while True:
             await trio.sleep(1)
             for door in self.doors:
+                if door.taken != taken[door]:
+                    taken[door] = door.taken
+                    self.process.emit(CertificateTaken(tier=self.node.name, address=str(door.address)))
                 if door.trouble and door.trouble != told[door]:
                     self.process.emit(
                         CertificateKept(tier=self.node.name, address=str(door.address), reason=door.trouble)

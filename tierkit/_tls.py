@@ -116,9 +116,9 @@ class TLSConnection(Connection):
                 await self._inner.wait_writable()
             data = await self._inner.recv(HANDSHAKE_READ)
             if not data:
-                raise ConnectionLost(f"{self.peer} has ended its connection during the TLS handshake")
+                raise ConnectionLost("it has ended the connection during the TLS handshake")
             if self._inner.bytes_in - start > HANDSHAKE_BYTES:
-                raise RemoteProtocolError(f"{self.peer} sent a TLS handshake of more than {HANDSHAKE_BYTES} bytes")
+                raise RemoteProtocolError(f"it sent a TLS handshake of more than {HANDSHAKE_BYTES} bytes")
             self._incoming.write(data)
             if self._server:
                 done = await self._turns.take(self._shake, begun=self._inner.bytes_out > 0)
@@ -139,7 +139,7 @@ class TLSConnection(Connection):
             raise  # `connect` knows the address and finds the words
         except ssl.SSLError as error:
             self._say_alert()
-            raise RemoteProtocolError(f"{self.peer}: no TLS handshake: {tls_reason(error)}") from None
+            raise RemoteProtocolError(f"no TLS handshake: {tls_reason(error)}") from None
         finally:
             self._gather()
         return True
@@ -187,7 +187,7 @@ class TLSConnection(Connection):
                 data = b""
             except ssl.SSLError as error:
                 self._say_alert()
-                raise RemoteProtocolError(f"{self.peer} ended TLS with an error: {tls_reason(error)}") from None
+                raise RemoteProtocolError(f"it has ended TLS with an error: {tls_reason(error)}") from None
             if self._outgoing.pending:
                 self._gather()
                 self._owe()
@@ -206,7 +206,7 @@ class TLSConnection(Connection):
     def _owe(self) -> None:
         """Send what reading has made us say; somebody who makes us talk must listen as well."""
         if self._push() > OWED_BYTES:
-            raise RemoteProtocolError(f"{self.peer} asks without end and does not read the answers")
+            raise RemoteProtocolError("it asks without end and does not read the answers")
         self._flush_later()
 
     def readable_now(self) -> bool:
@@ -272,7 +272,7 @@ class TLSConnection(Connection):
                 batch = batch[write(batch) :]
         except ssl.SSLError as error:
             self._gather()
-            raise ConnectionLost(f"{self.peer} has broken TLS before: {tls_reason(error)}") from None
+            raise ConnectionLost(f"it has broken TLS before: {tls_reason(error)}") from None
         data = self._outgoing.read()
         sent = self._inner.send_nowait(data, more=more)
         if sent < len(data):

@@ -67,6 +67,7 @@ class UpstreamSet(Upstreams):
             only its own keys).
         clock: seconds, monotonic.
         jitter: gives numbers in [0, 1); edges that lost an upstream together must not return together.
+        chosen: told who is asked first from now on, and who has failed, where upstreams are in order.
         addresses: of those that are no tiers, for people to see.
     """
 
@@ -77,10 +78,14 @@ class UpstreamSet(Upstreams):
         policy: str = "ordered",
         clock: Callable[[], float],
         jitter: Callable[[], float],
+        chosen: Callable[[str, str], None] = lambda name, instead_of: None,
         addresses: Mapping[str, str] | None = None,
     ) -> None:
         self._addresses = addresses or {}
         self._all = tuple(candidates)
+        self._chosen = chosen
+        #: Who is asked first, as far as it was told: not the one whose rest is over and that fails again.
+        self._first = self._all[0].name if self._all else ""
         self._hashed = policy == "hash"
         self._clock = clock
         self._jitter = jitter
@@ -116,11 +121,23 @@ class UpstreamSet(Upstreams):
         # Half fixed, half drawn: never at once, never all together.
         rest *= 0.5 + 0.5 * self._jitter()
         health.until = self._clock() + rest
+        if not self._hashed and candidate.name == self._first:
+            self._choose_instead_of(candidate.name)
         return rest
+
+    def _choose_instead_of(self, failed: str) -> None:
+        now = self._clock()
+        for each in self._all:
+            if each.name != failed and self._health[each.name].until <= now:
+                self._first = each.name
+                self._chosen(each.name, failed)
+                return
 
     def succeeded(self, candidate: Candidate) -> None:
         health = self._of(candidate)
         health.failures, health.until, health.reason = 0, 0.0, ""
+        # Whoever is preferred and back comes first again; that it is back is told already.
+        self._first = next((name for name in self.names if name in (candidate.name, self._first)), self._first)
 
     def delay(self, candidate: Candidate) -> float:
         return max(0.0, self._of(candidate).until - self._clock())

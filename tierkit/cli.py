@@ -1,4 +1,5 @@
-"""The command line: `tierkit run`, `edge`, `relay`, `origin`, `check`, `graph`, `plugins`, `purge`, `load`, `wowza`.
+"""The command line: `tierkit run`, `edge`, `relay`, `origin`, `check`, `graph`, `plugins`, `purge`, `plan`, `load`,
+`wowza`.
 
 Exit codes: 0 fine, 1 failed while running, 2 bad configuration or usage.  Standard output has what was
 asked for, ``ready NAME PROTOCOL HOST:PORT`` for each listener among it; standard error has the log and

@@ -14,9 +14,11 @@ It is fed with plain values, and so does not mind where they come from: this pro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from math import ceil
 from typing import Any
+
+from attrs import frozen
 
 from ._history_rings import LEVELS, SERIES_BYTES, Series
 from ._history_tier import STREAMS, ProcessSeries, TierSeries
@@ -78,55 +80,40 @@ class History:
             points: at most about so many; steps are put together for that.  0 for all there are.
             tiers: give these tiers alone, with their streams, instead of all without them.
         """
-        level, first, newest, group = self._window(seconds, points)
-        step = LEVELS[level][0]
-        count = len(range(first, newest + 1, group))
+        found = dict(self.pieces(seconds, points=points, tiers=tiers))
+        return {**found.pop(None, {}), "tiers": found}
 
-        def read(series: Series, digits: int) -> Points:
-            return [None if each is None else round(each, digits) for each in series.read(level, first, newest, group)]
+    def pieces(
+        self, seconds: float, *, points: int = 0, tiers: Collection[str] | None = None
+    ) -> Iterator[tuple[str | None, dict[str, Any]]]:
+        """The same, a tier at a time by its name, and then, by None, all but the tiers.
 
-        def whole(series: Series) -> Points:
-            return [None if each is None else round(each) for each in series.read(level, first, newest, group)]
-
+        For whoever has an event loop to keep going: two days of a tier take a few milliseconds.
+        """
+        window = self._window(seconds, points)
+        count = len(window.points)
         by_type: dict[str, Points] = {}
         by_site: dict[str, Points] = {}
-        found: dict[str, Any] = {}
-        for name, tier in self._tiers.items():
+        for name, tier in list(self._tiers.items()):
             bits: Points = [None] * count
             for protocol, series in tier.sent.items():
-                values = whole(series)
+                values = window.whole(series)
                 bits = _sum(bits, values)
-                by_type[protocol] = _sum(by_type.get(protocol, values[:0]), values)
-            by_site[tier.site] = _sum(by_site.get(tier.site, bits[:0]), bits)
-            if tiers is not None and name not in tiers:
-                continue
-            found[name] = {
-                "site": tier.site,
-                "role": tier.role,
-                "state": tier.state,
-                "bits": bits,
-                "bits_in": whole(tier.bits_in),
-                "upstream_bits": whole(tier.upstream_bits),
-                "viewers": whole(tier.viewers),
-                "chopped": whole(tier.chopped),
-                "hit_ratio": [_ratio(*each) for each in zip(read(tier.hits, 3), read(tier.requests, 3), strict=True)],
-                "cpu": read(tier.process.cpu, 4),
-                "memory": whole(tier.process.memory),
-            }
-            if tiers is not None:
-                found[name]["streams"] = {
-                    stream: {"bits": whole(each.bits), "viewers": whole(each.viewers)}
-                    for stream, each in tier.streams.items()
-                }
-        return {
-            "from": first * step,
-            "step": step * group,
-            "points": count,
-            "type": by_type,
-            "site": by_site,
-            "process": {"cpu": read(self._process.cpu, 4), "memory": whole(self._process.memory)},
-            "tiers": found,
-        }
+                by_type[protocol] = _sum(by_type.get(protocol, []), values)
+            by_site[tier.site] = _sum(by_site.get(tier.site, []), bits)
+            if tiers is None or name in tiers:
+                yield name, {**_tier(tier, bits, window), **({} if tiers is None else _streams(tier, window))}
+        yield (
+            None,
+            {
+                "from": window.first * LEVELS[window.level][0],
+                "step": LEVELS[window.level][0] * window.group,
+                "points": count,
+                "type": by_type,
+                "site": by_site,
+                "process": _process(self._process, window),
+            },
+        )
 
     # --- in ----------------------------------------------------------------------------------------
 
@@ -199,10 +186,9 @@ class History:
 
     # --- out ---------------------------------------------------------------------------------------
 
-    def _window(self, seconds: float, points: int) -> tuple[int, int, int, int]:
-        """Which level, its slots from the first to the newest, and how many of them make a point."""
+    def _window(self, seconds: float, points: int) -> _Window:
         if not self._last:
-            return 0, 0, -1, 1
+            return _Window(0, 0, -1, 1)
         wanted = min(max(seconds, 1), self._last - self._first + 1)
         fits = (each for each, (step, size) in enumerate(LEVELS) if step * size >= wanted)
         level = next(fits, len(LEVELS) - 1)
@@ -212,7 +198,60 @@ class History:
         group = max(1, ceil(slots / points)) if points > 0 else 1
         # Points that always begin at the same slots: a picture that moves on does not flicker.
         first = max(newest - slots + 1, self._first // step)
-        return level, -(-first // group) * group, newest, group
+        return _Window(level, -(-first // group) * group, newest, group)
+
+
+@frozen
+class _Window:
+    """Which slots of which level, and how many of them make a point."""
+
+    level: int
+    first: int
+    newest: int
+    group: int
+
+    @property
+    def points(self) -> range:
+        """The first slot of each point."""
+        return range(self.first, self.newest + 1, self.group)
+
+    def read(self, series: Series, digits: int) -> Points:
+        """A series, rounded to so many digits."""
+        values = series.read(self.level, self.first, self.newest, self.group)
+        return [None if each is None else round(each, digits) for each in values]
+
+    def whole(self, series: Series) -> Points:
+        """A series in whole numbers."""
+        values = series.read(self.level, self.first, self.newest, self.group)
+        return [None if each is None else round(each) for each in values]
+
+
+def _tier(tier: TierSeries, bits: Points, window: _Window) -> dict[str, Any]:
+    asked = zip(window.read(tier.hits, 3), window.read(tier.requests, 3), strict=True)
+    return {
+        "site": tier.site,
+        "role": tier.role,
+        "state": tier.state,
+        "bits": bits,
+        "bits_in": window.whole(tier.bits_in),
+        "upstream_bits": window.whole(tier.upstream_bits),
+        "viewers": window.whole(tier.viewers),
+        "chopped": window.whole(tier.chopped),
+        "hit_ratio": [_ratio(hits, requests) for hits, requests in asked],
+        **_process(tier.process, window),
+    }
+
+
+def _process(process: ProcessSeries, window: _Window) -> dict[str, Any]:
+    return {"cpu": window.read(process.cpu, 4), "memory": window.whole(process.memory)}
+
+
+def _streams(tier: TierSeries, window: _Window) -> dict[str, Any]:
+    found = {
+        name: {"bits": window.whole(each.bits), "viewers": window.whole(each.viewers)}
+        for name, each in tier.streams.items()
+    }
+    return {"streams": found}
 
 
 def _sum(one: Points, other: Points) -> Points:

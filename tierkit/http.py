@@ -14,6 +14,8 @@ from ._http_client import Unreached as Unreached
 from ._http_heads import Fields as Fields
 from ._http_heads import Head as Head
 from ._http_heads import plain_get as plain_get
+from ._http_logged import REQUEST_ID as REQUEST_ID
+from ._http_logged import new_request_id as new_request_id
 from ._http_park import Park as Park
 from ._http_park import Quick as Quick
 from ._http_ready import Ready as Ready

@@ -74,8 +74,11 @@ class Provider(Protocol):
     It is asked by path, and told of players as they come and go, which keeps a pull alive.
     """
 
-    async def want(self, path: str) -> Stream:
-        """The stream that somebody, who may play it, asks for; it may still be off air.  Raises Unavailable."""
+    async def want(self, path: str, *, id: str = "") -> Stream:
+        """The stream that somebody, who may play it, asks for; it may still be off air.  Raises Unavailable.
+
+        `id` is what his request is called in logs, and goes on to where the stream is fetched from.
+        """
 
     def joined(self, stream: Stream) -> None:
         """A player has come: it is in `stream.players`, and plays or waits."""
@@ -208,7 +211,7 @@ class Stream:
             silent = self._streams.clock() - old.last
             takeover = takeover_of(takeover)
             if takeover == "never" or (takeover == "stale" and silent < STALE):
-                raise Busy(f"{self.name} is published by {old.publisher} already: end that, or choose another name")
+                raise Busy(f"{self.name} is published already: end that, or choose another name")
             old.end("another publisher has taken its name over")
             if old.on_end is not None:
                 old.on_end()

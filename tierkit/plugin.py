@@ -3,6 +3,9 @@
 No logic here either: re-exports, grouped by what they are for.
 """
 
+from ._accesslog import AccessRecorder as AccessRecorder
+from ._accesslog import Making as Making
+from ._accesslog import Shape as Shape
 from ._address import Address as Address
 from ._address import Listener as Listener
 from ._address import Trust as Trust
@@ -28,6 +31,7 @@ from ._fanout import Pump as Pump
 from ._fanout import PumpStatistics as PumpStatistics
 from ._fanout import Ring as Ring
 from ._fanout import RingStatistics as RingStatistics
+from ._fanout import pass_delay as pass_delay
 from ._model import Node as Node
 from ._model import Origin as Origin
 from ._networks import Networks as Networks

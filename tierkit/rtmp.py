@@ -16,5 +16,7 @@ from ._rtmp_host import RTMPHost as RTMPHost
 from ._rtmp_host import RTMPRefusal as RTMPRefusal
 from ._rtmp_host import Served as Served
 from ._rtmp_host import Sweeper as Sweeper
+from ._rtmp_logged import REQUEST_ID_KEY as REQUEST_ID_KEY
+from ._rtmp_logged import request_id_of as request_id_of
 from ._rtmp_pull import pull as pull
 from ._rtmp_server import serve_rtmp as serve_rtmp

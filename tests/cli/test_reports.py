@@ -21,7 +21,7 @@ import trio.testing
 from tierkit import Address, Edge, Graph, Origin, Registry, open_graph
 from tierkit._cli_reports import EVERY, LINE, Orders, Reports, report_to
 from tierkit.errors import LocalProtocolError
-from tierkit.events import PluginFailed
+from tierkit.events import Event, PluginFailed
 from tierkit.testing import MemoryNetwork
 
 from ..core.fakes import Echo
@@ -39,7 +39,7 @@ def told(*, ready: bool = True, **tier: Any) -> bytes:
 class Rig:
     def __init__(self) -> None:
         self.leaving = False
-        self.lines: list[str] = []
+        self.lines: list[Event] = []
         self.ordered: list[tuple[str, bytes]] = []
         self.dead: set[str] = set()
         self.reports = Reports(
@@ -128,7 +128,7 @@ def test_what_a_handle_is_asked_besides() -> None:
     assert rig.reports.running("leaf") == {}
     assert rig.reports.control_routes() == ()
     rig.reports.emit(PluginFailed(plugin="p", reason="broke"))
-    assert rig.lines == ["plugin p: broke"]
+    assert [each.text for each in rig.lines] == ["plugin p: broke"]
 
 
 # --- real processes ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tierkit import (
+    AccessLog,
     Certificate,
     Edge,
     Graph,
@@ -385,4 +386,35 @@ def test_names_with_dots_and_quotes_are_found_too(problems: Callable[[str], list
     assert problems(text)[:2] == [
         "2: a.b: upstream 'x' is unknown: choose among c",
         "4: c: upstream 'x' is unknown: choose among a.b",
+    ]
+
+
+def test_logs(load: Load, tmp_path: Path) -> None:
+    edge = """
+        [origin.o]
+        address = "http://o.example"
+        [edge.e]
+        upstream = "o"
+        listen = ":80"
+        serves = "hls"
+    """
+    graph = load('access_log = "/var/log/a.log"' + edge)
+    assert graph.access_log == AccessLog("/var/log/a.log")
+    assert graph.viewer_addresses == "truncated"
+    table = """
+        viewer_addresses = "none"
+        access_log = { file = "{tier}.log", form = "json", sample = 100, addresses = "full" }
+    """
+    graph = load(table + edge)
+    # Beside the file that names it, as certificates are.
+    assert graph.access_log == AccessLog(str(tmp_path / "{tier}.log"), form="json", sample=100, addresses="full")
+    assert graph.viewer_addresses == "none"
+    assert check(graph) == []
+
+
+def test_mistakes_in_logs(problems: Callable[[str], list[str]]) -> None:
+    text = 'access_log = { file = "a.log", forms = "json" }\nviewer_addresses = 24'
+    assert [line.partition(": ")[2] for line in problems(text)] == [
+        "access_log: option 'forms' is unknown: did you mean 'form'?",
+        "viewer_addresses = 24 is of the wrong kind: write a string",
     ]

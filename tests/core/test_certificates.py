@@ -9,7 +9,7 @@ import trio
 import trustme
 
 from tierkit import Certificate, Graph, Listener, Origin, RealNetwork, Registry, Trust, open_graph
-from tierkit.events import CertificateKept
+from tierkit.events import CertificateKept, CertificateTaken
 
 from .fakes import Echo, Record
 
@@ -36,3 +36,24 @@ async def test_a_bad_renewal_is_told_once_and_the_old_certificate_stays(tmp_path
     assert event.tier == "echo"
     assert event.text.startswith(f"echo: https://127.0.0.1:{address.port} keeps its old certificate: ")
     assert str(pem) in event.reason
+    assert not told.of(CertificateTaken)
+
+
+async def test_a_good_renewal_is_told_once(tmp_path: Path) -> None:
+    pem = tmp_path / "echo.pem"
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    origin = Origin("echo", listen=Listener("https://127.0.0.1:0", certificates=Certificate(str(pem))), serves=Echo())
+    told = Record()
+    registry = Registry.load(installed=False)
+    async with open_graph(Graph.of(origin), registry=registry, observers=[told], drain=0) as handle:
+        (address,) = handle.addresses("echo")
+        handle.reload_certificates()  # nothing has changed
+        await trio.sleep(1.2)
+        assert not told.of(CertificateTaken)
+        trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
+        os.utime(pem, ns=(1, 1))
+        handle.reload_certificates()
+        handle.reload_certificates()
+        await trio.sleep(2.2)
+    (event,) = told.of(CertificateTaken)
+    assert event.text == f"echo: https://127.0.0.1:{address.port} has taken its new certificate"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from attrs import field, frozen
 
 from tierkit import Address, _events, events
 
@@ -61,12 +62,46 @@ SAMPLES = [
         events.CertificateKept(tier="e", address="https://[::]:443", reason="a.pem: no PEM"),
         "e: https://[::]:443 keeps its old certificate: a.pem: no PEM",
     ),
+    (events.UpstreamChosen(tier="e", upstream="b", instead_of="a"), "e: upstream b is asked first, while a fails"),
+    (
+        events.CertificateTaken(tier="e", address="https://[::]:443"),
+        "e: https://[::]:443 has taken its new certificate",
+    ),
+    (
+        events.GraphReady(version="1.0", tiers=("a", "b"), seconds=0.21),
+        "tierkit 1.0 is ready after 0.2 s: a, b",
+    ),
+    (events.GraphLeaving(by="SIGTERM"), "told to end by SIGTERM"),
+    (events.GraphLeaving(by="SIGTERM", drops=True), "told to end by SIGTERM again: everybody is dropped"),
+    (events.GraphStopped(seconds=61.2), "everything has stopped, after 61 s"),
+    (
+        events.Reread(listeners=2),
+        "told by SIGHUP to read certificates and open logs again: 2 listeners",
+    ),
+    (
+        events.Reread(listeners=2, kept=1),
+        "told by SIGHUP to read certificates and open logs again: 2 listeners, 1 of them keep what they had",
+    ),
+    (
+        events.AccessLogFailed(file="/log/a", reason="No space left on device"),
+        "access log /log/a: No space left on device: lines are lost until that is mended",
+    ),
+    (events.AccessLogBack(file="/log/a", lost=7), "access log /log/a is written again: 7 lines are lost"),
+    (
+        events.Purged(by="192.0.2.1:5", pattern="/live/*", soft=True, objects=(("e", 3), ("f", None))),
+        "192.0.2.1:5 has purged softly /live/*: e 3, f failed",
+    ),
+    (events.Kicked(by="unix", pattern="/live/s", connections=(("e", 1),)), "unix has kicked /live/s: e 1"),
     (events.AcceptPaused(tier="e", reason="EMFILE", seconds=0.1), "e: accepting pauses 0.1 s: EMFILE"),
     (
         events.LoopBlocked(task="t", seconds=0.25, count=2),
         "the event loop stood still for 250 ms in t (2 such steps): move that work to ctx.run_sync",
     ),
     (events.PluginFailed(plugin="p", reason="r"), "plugin p: r"),
+    (
+        events.PluginFailed(plugin="p", reason="r", peer="192.0.2.7:5", denied="play /live/s", count=3),
+        "plugin p: r; 192.0.2.7:5 may not play /live/s for that (3 times)",
+    ),
     (events.Event(), "Event"),
 ]
 
@@ -83,3 +118,29 @@ def test_every_event_is_public_and_has_a_sample() -> None:
     assert {kind.__name__ for kind in public} == set(_events.__all__)
     assert all(getattr(events, kind.__name__) is kind for kind in public)
     assert public == {type(event) for event, _ in SAMPLES}
+
+
+def test_an_address_is_told_as_the_one_who_tells_it_has_been_told_to() -> None:
+    said = events.ViewerJoined(tier="e", peer="192.0.2.77:5000", stream="/live/s")
+    assert said.masked(lambda peer: f"<{peer}>").text == "e: viewer <192.0.2.77:5000> plays /live/s"
+    plain = events.UpstreamBack(tier="e", upstream="o")
+    assert plain.masked(str.upper) is plain
+
+
+def test_no_event_tells_an_address_but_in_its_own_field() -> None:
+    # Whatever stands in the fields for addresses, the text takes it from there.
+    for event, _ in SAMPLES:
+        if getattr(event, "peer", ""):
+            told = event.masked(lambda peer: "SOMEBODY")
+            assert "SOMEBODY" in told.text, event
+            assert event.peer not in told.text.replace("SOMEBODY", "").split(), event
+
+
+def test_a_strangers_event_with_a_peer_is_masked_too() -> None:
+    @frozen(kw_only=True)
+    class Odd(events.Event):
+        peer: str
+        also: str = field(metadata={"address": True})
+
+    told = Odd(peer="a", also="b").masked(str.upper)
+    assert (told.peer, told.also) == ("A", "B")

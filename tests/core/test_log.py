@@ -13,6 +13,7 @@ from tierkit import Address, TierkitError, log_observer
 from tierkit.events import (
     Event,
     PluginFailed,
+    Purged,
     Refused,
     StreamStarted,
     TierFailed,
@@ -25,10 +26,10 @@ from tierkit.events import (
 class Log:
     """A log into memory on a clock that is moved by hand."""
 
-    def __init__(self, format: str = "text") -> None:
+    def __init__(self, format: str = "text", addresses: str = "full") -> None:
         self.now = 100.0
         self.out = io.StringIO()
-        self.tell = log_observer(format, self.out, clock=lambda: self.now)
+        self.tell = log_observer(format, self.out, addresses=addresses, clock=lambda: self.now)
 
     @property
     def lines(self) -> list[str]:
@@ -166,3 +167,48 @@ def test_without_structlog_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "structlog", None)
     with pytest.raises(TierkitError, match=r"pip install 'tierkit\[log\]'"):
         log_observer()
+
+
+def test_addresses_are_truncated_unless_something_else_is_said() -> None:
+    said = Refused(tier="e", peer="192.0.2.77:4711", reason="too many")
+    for how, told in (("full", "192.0.2.77:4711"), ("truncated", "192.0.2.0"), ("none", "-")):
+        log = Log(addresses=how)
+        log.tell(said)
+        assert log.lines == [f"warning e: refused {told}: too many"]
+        log = Log("json", addresses=how)
+        log.tell(said)
+        (found,) = log.objects
+        assert (found["peer"], found["text"]) == (told, f"e: refused {told}: too many")
+    out = io.StringIO()
+    log_observer("text", out)(said)
+    assert "192.0.2.0" in out.getvalue()
+    assert "4711" not in out.getvalue()
+
+
+def test_where_a_stream_comes_from_is_an_address_only_where_a_publisher_has_brought_it() -> None:
+    log = Log(addresses="truncated")
+    log.tell(StreamStarted(tier="e", stream="/live/s", origin="192.0.2.77:4711"))
+    log.tell(StreamStarted(tier="e", stream="/live/t", origin="wowza-1"))
+    assert log.lines == ["info    e: /live/s is on air from 192.0.2.0", "info    e: /live/t is on air from wowza-1"]
+
+
+def test_another_way_to_tell_addresses() -> None:
+    with pytest.raises(TierkitError, match=r"addresses 'half' cannot be told so: choose full, truncated, none"):
+        log_observer(addresses="half")
+
+
+def test_a_tiers_lines_in_json_have_its_site() -> None:
+    out = io.StringIO()
+    tell = log_observer("json", out, sites={"e": "dc-a", "f": ""})
+    tell(UpstreamLost(tier="e", upstream="o", reason="down"))
+    tell(UpstreamLost(tier="f", upstream="o", reason="down"))
+    tell(PluginFailed(plugin="p", reason="broken"))
+    found = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(each["tier"], each.get("site")) for each in found] == [("e", "dc-a"), ("f", None), ("", None)]
+
+
+def test_what_operators_do_is_told_each_time() -> None:
+    log = Log()
+    for pattern in ("/live/a/*", "/live/b/*"):
+        log.tell(Purged(by="unix", pattern=pattern, objects=(("e", 1),)))
+    assert log.lines == ["info    unix has purged /live/a/*: e 1", "info    unix has purged /live/b/*: e 1"]

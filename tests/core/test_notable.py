@@ -29,7 +29,7 @@ def test_drops_and_refusals_are_counted_by_word_and_tier() -> None:
 def test_viewers_who_come_are_not_remembered() -> None:
     notable = Notable()
     notable.note(ViewerJoined(tier="a", peer="p", stream="s"), 1.0)
-    assert notable.events() == []
+    assert notable.events(str) == []
 
 
 def test_what_repeats_is_one_line_at_its_newest_place() -> None:
@@ -38,7 +38,7 @@ def test_what_repeats_is_one_line_at_its_newest_place() -> None:
     notable.note(StreamFault(tier="a", stream="s", reason="late"), 2.0)
     notable.note(UpstreamLost(tier="a", upstream="o", reason="down"), 3.0)
     notable.note(UpstreamLost(tier="a", upstream="other", reason="down"), 4.0)
-    told = [(each["at"], each["kind"], each["level"], each["times"]) for each in notable.events()]
+    told = [(each["at"], each["kind"], each["level"], each["times"]) for each in notable.events(str)]
     assert told == [
         (2.0, "StreamFault", "warning", 1),
         (3.0, "UpstreamLost", "warning", 2),
@@ -50,6 +50,13 @@ def test_no_more_are_kept_than_fit_and_none_is_longer_than_a_line() -> None:
     notable = Notable()
     for number in range(KEPT + 5):
         notable.note(StreamFault(tier="a", stream=str(number), reason="x" * 2000), float(number))
-    events = notable.events()
+    events = notable.events(str)
     assert [each["at"] for each in events] == [float(number) for number in range(5, KEPT + 5)]
     assert {len(each["text"]) for each in events} == {LONGEST}
+
+
+def test_addresses_are_told_as_the_graph_says() -> None:
+    notable = Notable()
+    notable.note(Refused(tier="e", peer="192.0.2.77:5", reason="too many"), 1.0)
+    (told,) = notable.events(lambda peer: f"<{peer}>")
+    assert told["text"] == "e: refused <192.0.2.77:5>: too many"

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 import signal
 import subprocess
 import sys
@@ -476,6 +477,7 @@ class Served:
         assert self.process.stdout is not None
         self.lines = self.process.stdout
         self.port = int(self.line().rpartition(":")[2])
+        assert re.fullmatch(r"tierkit [0-9a-z.+]+ is ready after [0-9.]+ s: e", self.line())
 
     def line(self) -> str:
         while (line := self.lines.readline().rstrip()).startswith("the event loop stood still"):
@@ -502,8 +504,10 @@ class Served:
 def test_the_first_signal_drains_and_the_second_drops(number: signal.Signals) -> None:
     with Served(drain=600) as served, served.connect() as client:
         served.process.send_signal(number)
+        assert served.line() == f"told to end by {number.name}"
         assert served.line() == "e drains: 1 connections have 600 s to end"
         served.process.send_signal(number)
+        assert served.line() == f"told to end by {number.name} again: everybody is dropped"
         assert served.line() == "returned"
         assert client.recv(100) == b""
         assert served.process.wait(20) == 0
@@ -514,10 +518,13 @@ def test_the_first_signal_drains_and_the_second_drops(number: signal.Signals) ->
 def test_a_drain_that_ends_by_itself() -> None:
     with Served(drain=0.05) as served, served.connect() as client:
         served.process.send_signal(signal.SIGHUP)  # reads certificates again, and kills nothing
+        assert served.line() == "told by SIGHUP to read certificates and open logs again: 1 listeners"
         served.process.send_signal(signal.SIGTERM)
-        assert [served.line() for _ in range(3)] == [
+        assert [served.line() for _ in range(5)] == [
+            "told to end by SIGTERM",
             "e drains: 1 connections have 0.05 s to end",
             "e has stopped, 1 connections cut",
+            "everything has stopped, after 0 s",
             "returned",
         ]
         assert client.recv(100) == b""

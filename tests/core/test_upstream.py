@@ -209,3 +209,35 @@ def test_hash_with_one_more_moves_keys_to_that_one_alone(names: list[str], keys:
     after, _ = make(*names, "newcomer", policy="hash")
     for key in keys:
         assert order(after, key)[0] in (order(before, key)[0], "newcomer")
+
+
+def test_who_is_asked_instead_is_told_once() -> None:
+    told: list[tuple[str, str]] = []
+    now = 0.0
+    several = candidates("a", "b", "c")
+    found = UpstreamSet(
+        several, clock=lambda: now, jitter=lambda: 0.5, chosen=lambda name, instead: told.append((name, instead))
+    )
+    a, b, _ = several
+    found.failed(a, "down")
+    assert told == [("b", "a")]
+    now = 60.0  # its rest is over, so it is tried, and fails again: that is no news
+    found.failed(a, "down")
+    assert told == [("b", "a")]
+    found.failed(b, "down")
+    assert told == [("b", "a"), ("c", "b")]
+    found.succeeded(b)
+    found.succeeded(a)
+    found.failed(b, "down")
+    assert len(told) == 2
+    found.failed(a, "down")
+    assert told[2:] == [("c", "a")]
+
+
+def test_a_push_target_is_nobody_to_be_asked_instead() -> None:
+    told: list[str] = []
+    (target,) = candidates("target")
+    found = UpstreamSet([], clock=lambda: 0.0, jitter=lambda: 0.5, chosen=lambda name, instead: told.append(name))
+    found.failed(target, "down")
+    found.succeeded(target)
+    assert told == []

@@ -85,6 +85,10 @@ def test_grnet_shows_a_live_stream_a_page_and_a_table() -> None:
             ready = [line.split() for line in lines if line.startswith("ready ")]
             names = [name for _, name, _, _ in ready]
             assert names == ["studio", "studio", "edge-a1", "edge-a2", "edge-b1", "relay-a"], lines
+            word, console = process.stdout.readline().split()
+            assert word == "console"
+            assert "<title>tierkit console</title>" in get(console)
+            assert json.loads(get(f"{console}history"))["tiers"].keys() == set(names)
             page = get(lines[-1].split()[1])
             urls = re.findall(r'data-src="(http://[^"]+)"', page)
             assert len(urls) == 3

@@ -5,6 +5,7 @@ Pictures are far from equal: every KEYS-th is a keyframe of ten times the size.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,7 @@ import trio
 from attrs import define, field
 
 from tierkit.codecs.rtmp_chunk import encode_message
-from tierkit.codecs.rtmp_session import ConnectRequested, PlayRequested, ServerSession
+from tierkit.codecs.rtmp_session import ConnectRequested, PlayRequested, Pong, ServerSession
 
 FRAME = 0.1
 KEYS = 20
@@ -43,16 +44,24 @@ class TinyRelay:
     starved: frozenset[int] = frozenset()
     share: float = 0.0
     starve_at: int = 15
+    #: Seconds for which everything stands still, once; it comes late, and all of it.
+    pause: float = 0.0
+    #: Ping behind every so many frames; 0 for never.
+    ping_every: int = 0
+    #: Answers by connection.
+    pongs: list[int] = field(factory=list)
     sent: int = 0
     sessions: list[ServerSession] = field(factory=list)
     connections: int = 0
+    _resumes: float | None = None
     _begun: float = field(factory=trio.current_time)
-    _locks: dict[trio.SocketStream, trio.Lock] = field(factory=dict)
+    _locks: dict[trio.abc.Stream, trio.Lock] = field(factory=dict)
 
-    async def handle(self, stream: trio.SocketStream) -> None:
+    async def handle(self, stream: trio.abc.Stream) -> None:
         self.connections += 1
         session = ServerSession(b"s" * 32)
         self.sessions.append(session)
+        self.pongs.append(0)
         me = self.connections
         try:
             async with trio.open_nursery() as nursery:
@@ -60,6 +69,7 @@ class TinyRelay:
                     playing = False
                     for event in session.receive(data, trio.current_time()):
                         playing |= self.answer(session, event)
+                        self.pongs[me - 1] += isinstance(event, Pong)
                     await self._send(stream, session.data_to_send())
                     if session.closing:
                         break
@@ -84,7 +94,7 @@ class TinyRelay:
                     return not self.silent
         return False
 
-    async def feed(self, stream: trio.SocketStream, session: ServerSession, me: int) -> None:
+    async def feed(self, stream: trio.abc.Stream, session: ServerSession, me: int) -> None:
         first = True
         late = 0.0
         number = int((trio.current_time() - self._begun) / FRAME) - self.back
@@ -94,6 +104,10 @@ class TinyRelay:
             await trio.sleep_until(self._begun + (number - number % self.batch + self.batch - 1) * FRAME + late)
             if self.frozen:
                 await trio.sleep_forever()
+            if self.pause and self._resumes is None:
+                self._resumes = trio.current_time() + self.pause
+            if self._resumes is not None:
+                await trio.sleep_until(self._resumes)
             if number >= self.end_at:
                 session.end_play(1)
                 await self._send(stream, session.data_to_send())
@@ -106,10 +120,13 @@ class TinyRelay:
             data = b"".join(encode_message(4, kind, 1, at, body, session.chunk_size) for kind, body in frames)
             await self._send(stream, data)
             self.sent += len(data)
+            if self.ping_every and number % self.ping_every == 0:
+                session.ping(trio.current_time())
+                await self._send(stream, session.data_to_send())
             first = False
             number += 1
 
-    async def _send(self, stream: trio.SocketStream, data: bytes) -> None:
+    async def _send(self, stream: trio.abc.Stream, data: bytes) -> None:
         # Media and answers come from two tasks.
         async with self._locks.setdefault(stream, trio.Lock()):
             await stream.send_all(data)
@@ -120,11 +137,18 @@ class TinyRelay:
 
 
 @asynccontextmanager
-async def relaying(relay: TinyRelay) -> AsyncIterator[TinyRelay]:
-    """The relay on a port of its own."""
+async def relaying(relay: TinyRelay, *, context: ssl.SSLContext | None = None) -> AsyncIterator[TinyRelay]:
+    """The relay on a port of its own, with TLS where there is a context."""
+
+    async def handle(stream: trio.SocketStream) -> None:
+        if context is None:
+            await relay.handle(stream)
+        else:
+            await relay.handle(trio.SSLStream(stream, context, server_side=True))
+
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     relay.port = listeners[0].socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, relay.handle, listeners)
+        nursery.start_soon(trio.serve_listeners, handle, listeners)
         yield relay
         nursery.cancel_scope.cancel()

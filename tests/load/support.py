@@ -67,6 +67,11 @@ class TinyOrigin:
     frozen_at: float | None = None
     #: Where to go instead, by path.
     moved: dict[str, str] = field(factory=dict)
+    #: What else there is, by path.
+    pages: dict[str, Callable[[], str]] = field(factory=dict)
+    #: Seconds that each segment of a folder takes to come.
+    slow: dict[str, float] = field(factory=dict)
+    heads: list[str] = field(factory=list)
     seen: Counter[str] = field(factory=Counter)
     body_bytes: int = 0
     connections: int = 0
@@ -93,6 +98,8 @@ class TinyOrigin:
         return self.playlist("\n".join([*lines, ""]))
 
     async def answer(self, path: str) -> tuple[int, bytes]:
+        if path in self.pages:
+            return 200, self.pages[path]().encode()
         if path in self.status:
             return self.status[path], b"no such thing"
         if path == "/master.m3u8":
@@ -103,6 +110,7 @@ class TinyOrigin:
             number = int(path.rpartition("/")[2][:-3])
             if number >= self.hang_from:
                 await trio.sleep_forever()
+            await trio.sleep(self.slow.get(path.rpartition("/")[0], 0))
             return 200, self.mangle(number, ts(number))
         return 404, b"not found"
 
@@ -119,7 +127,8 @@ class TinyOrigin:
                     if not buffer[:1].isalpha():  # TLS, where none is spoken
                         await stream.send_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
                         return
-                path = buffer[:end].split(b" ")[1].decode()
+                self.heads.append(buffer[:end].decode())
+                path = buffer[:end].split(b" ")[1].decode().partition("?")[0]
                 del buffer[: end + 4]
                 self.seen[path] += 1
                 status, body = await self.answer(path)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -14,8 +16,12 @@ import trustme
 from trio.testing import MockClock
 
 from tierkit import Trust
+from tierkit.codecs.cmcd import Cmcd as CmcdTold
+from tierkit.codecs.cmcd import from_fields, from_query
 from tierkit.errors import TierkitError
-from tierkit.load import _wire, run_hls
+from tierkit.load import Live, _wire, run_hls
+from tierkit.load._abr import Choice
+from tierkit.load._cmcd import Cmcd
 from tierkit.testing import open_counting_proxy
 
 from .support import TinyOrigin, packet, serving, ts
@@ -321,6 +327,184 @@ async def test_tls(fast_clock: MockClock, tmp_path: Path, read_every: int) -> No
         async with serving(TinyOrigin()) as plain:
             with pytest.raises(TierkitError, match="is this port one for TLS"):
                 await run_hls(plain.url.replace("http:", "https:"), viewers=1, seconds=1, trust=trust)
+
+
+MASTER = """#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="other",URI="other/media.m3u8"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="main",DEFAULT=YES,URI="sound/media.m3u8"
+#EXT-X-STREAM-INF:BANDWIDTH=20000,CODECS="mp4a.40.2"
+sound/media.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=40000,CODECS="avc1.42c01e,mp4a.40.2"{audio}
+low/media.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=60000{audio}
+high/media.m3u8
+"""
+
+
+def _several(*, audio: bool = False, skew: int = 0, **options: Any) -> TinyOrigin:
+    """An origin of two variants, with the sound apart where `audio`; `skew` is added to the numbers of the high one."""
+    origin = TinyOrigin(**options)
+
+    def media(by: int = 0) -> str:
+        lines = origin.media().splitlines()
+        for index, line in enumerate(lines):
+            if by and line.endswith(".ts"):
+                lines[index] = f"{int(line[:-3])}.ts"
+            elif by and line.startswith("#EXT-X-MEDIA-SEQUENCE:"):
+                lines[index] = f"#EXT-X-MEDIA-SEQUENCE:{int(line.partition(':')[2]) + by}"
+        return "\n".join([*lines, ""])
+
+    for folder in ("low", "sound"):
+        origin.pages[f"/{folder}/media.m3u8"] = media
+    origin.pages["/high/media.m3u8"] = lambda: media(skew)
+    origin.pages["/master.m3u8"] = lambda: MASTER.format(audio=',AUDIO="a"' if audio else "")
+    return origin
+
+
+def _fetched(origin: TinyOrigin, folder: str) -> list[int]:
+    paths = (each for each in origin.seen if each.startswith(f"/{folder}/") and each.endswith(".ts"))
+    return sorted(int(each.rpartition("/")[2][:-3]) for each in paths)
+
+
+@pytest.mark.parametrize(("variant", "folder"), [("first", "low"), ("lowest", "low"), ("highest", "high")])
+async def test_which_variant_is_watched(fast_clock: MockClock, variant: Choice, folder: str) -> None:
+    async with serving(_several(frozen_at=0.0)) as origin:
+        report = await run_hls(origin.url, viewers=1, seconds=0.4, variant=variant)
+    assert _fetched(origin, folder) == [97, 98, 99]
+    assert {each.split("/")[1] for each in origin.seen if each.endswith(".ts")} == {folder}
+    assert report.variants == {20_000 * (2 if folder == "low" else 3): 3}
+    assert (report.switches_up, report.switches_down) == (0, 0)
+
+
+@pytest.mark.parametrize(("dated", "skew"), [(True, 0), (False, 0), (True, 700), (False, 700)])
+async def test_abr_goes_down_and_up_and_misses_nothing(fast_clock: MockClock, dated: bool, skew: int) -> None:
+    # 4 KB a second are 30 kbit/s.  For some seconds a segment of the high variant takes 0.9 s: that is below 60.
+    async with serving(_several(dated=dated, skew=skew)) as origin, trio.open_nursery() as nursery:
+
+        async def slow_for_a_while() -> None:
+            await trio.sleep(3.5)
+            origin.slow["/high"] = 0.9
+            await trio.sleep(5)
+            origin.slow.clear()
+
+        nursery.start_soon(slow_for_a_while)
+        report = await run_hls(origin.url, viewers=1, seconds=40, read_every=1)
+    assert (report.switches_up, report.switches_down) == (1, 1)
+    assert set(report.variants) == {40_000, 60_000}
+    # Each once, whatever its number is where it was fetched.
+    both = sorted(_fetched(origin, "low") + _fetched(origin, "high"))
+    assert both == list(range(both[0], both[-1] + 1))
+    assert all(count == 1 for path, count in origin.seen.items() if path.endswith(".ts"))
+    assert (report.errors, report.stalls, report.starved_viewers) == ({}, 0, 0)
+
+
+async def test_sound_of_its_own_is_fetched_beside_the_picture(fast_clock: MockClock) -> None:
+    async with serving(_several(audio=True)) as origin:
+        report = await run_hls(origin.url, viewers=2, seconds=6.5, read_every=2)
+    assert _fetched(origin, "sound") == _fetched(origin, "high")
+    assert _fetched(origin, "other") == []
+    assert (report.errors, report.stalls, report.starved_viewers) == ({}, 0, 0)
+
+
+async def test_a_picture_without_its_sound_stands_still(fast_clock: MockClock) -> None:
+    async with serving(_several(audio=True)) as origin, trio.open_nursery() as nursery:
+
+        async def silence() -> None:
+            await trio.sleep(2.5)
+            stale = origin.media()
+            origin.pages["/sound/media.m3u8"] = lambda: stale
+
+        nursery.start_soon(silence)
+        report = await run_hls(origin.url, viewers=2, seconds=9)
+    assert (report.stalls, report.errors) == (2, {})
+
+
+@pytest.mark.parametrize("cmcd", ["query", "header"])
+async def test_viewers_tell_of_themselves(fast_clock: MockClock, cmcd: Cmcd) -> None:
+    # Nothing new for 5 s: what is in hand runs out, and the next segment says so.
+    async with serving(_several()) as origin, trio.open_nursery() as nursery:
+
+        async def pause() -> None:
+            await trio.sleep(3.5)
+            origin.frozen_at = trio.current_time()
+            await trio.sleep(5)
+            origin.frozen_at = None
+
+        nursery.start_soon(pause)
+        report = await run_hls(origin.url, viewers=1, seconds=14, cmcd=cmcd, variant="lowest")
+    told = [_cmcd_of(each) for each in origin.heads if _session_of(each) == report.audience[0].session]
+    segments = [each for each in told if each.ot == "av"]
+    assert {each.ot for each in told} == {"m", "av"}
+    assert {(each.sf, each.st) for each in told} == {("h", "l")}
+    assert {(each.br, each.d) for each in segments} == {(40, 1000)}
+    assert sum(each.bs for each in segments) == 1
+    (starved,) = (each for each in segments if each.bs)
+    assert starved.bl == 0
+    assert max(each.bl or 0 for each in segments) <= 6000
+
+
+def _cmcd_of(head: str) -> CmcdTold:
+    line, *fields = head.split("\r\n")
+    found = from_query(line.split(" ")[1].partition("?")[2])
+    if found is None:
+        pairs = [each.partition(": ") for each in fields]
+        found = from_fields((name.lower().encode(), value.encode()) for name, _, value in pairs)
+    assert found is not None
+    assert (found.invalid, found.custom) == (0, 0)
+    return found
+
+
+def _session_of(head: str) -> str:
+    return _cmcd_of(head).sid
+
+
+async def test_nothing_is_told_that_was_not_asked_for(fast_clock: MockClock) -> None:
+    async with serving(TinyOrigin()) as origin:
+        await run_hls(origin.url, viewers=1, seconds=2)
+    assert not any("CMCD" in each for each in origin.heads)
+
+
+async def test_the_truth_of_each_viewer(fast_clock: MockClock) -> None:
+    async with (
+        serving(TinyOrigin()) as origin,
+        open_counting_proxy(f"127.0.0.1:{origin.port}") as proxy,
+        trio.open_nursery() as nursery,
+    ):
+        begun = trio.current_time()
+
+        async def away() -> None:
+            await trio.sleep(4.5)
+            proxy.refuse = True
+            proxy.cut()
+            await trio.sleep(6)
+            proxy.refuse = False
+
+        nursery.start_soon(away)
+        wall = time.time() - begun
+        report = await run_hls(f"http://{proxy.address}/master.m3u8", viewers=3, seconds=15)
+    assert [each.viewer for each in report.audience] == [0, 1, 2]
+    assert [each.reads for each in report.audience] == [True, False, False]
+    assert len({each.session for each in report.audience}) == 3
+    assert len({place for each in report.audience for place in each.local}) >= 6
+    for each in report.audience:
+        ((begin, end),) = each.stalls
+        assert end is not None
+        # What was in hand ran out, and media came again a moment after the server did.
+        assert 4.5 < begin - wall - begun < 9
+        assert 10.4 < end - wall - begun < 13
+        assert each.starved
+    assert (report.stalls, report.stalled_viewers, report.starved_viewers) == (3, 3, 3)
+
+
+async def test_who_watches_the_run_sees_it_grow(fast_clock: MockClock) -> None:
+    seen: list[Live] = []
+    async with serving(TinyOrigin(hang_from=103)) as origin:
+        report = await run_hls(origin.url, viewers=4, seconds=9, ramp=3.9, watching=seen.append)
+    assert [each.viewers for each in seen[:4]] == [2, 3, 4, 4]
+    assert [each.elapsed for each in seen] == [pytest.approx(each, abs=0.1) for each in [*range(1, 13), 12.9]]
+    assert seen[-1].bytes >= report.bytes
+    assert (seen[0].stalls, seen[-1].stalls, seen[-1].starved_viewers) == (0, 4, 4)
+    assert {each.expected for each in seen} == {4}
 
 
 async def test_bytes_of_the_ramp_are_left_out(fast_clock: MockClock) -> None:

@@ -14,7 +14,7 @@ from tierkit import Address
 from tierkit.errors import ConnectionLost, RemoteProtocolError
 from tierkit.load._http import HttpConnection
 from tierkit.load._report import Tally
-from tierkit.load._wire import reachable
+from tierkit.load._wire import PATIENCE, reachable
 
 
 @define
@@ -135,7 +135,46 @@ async def test_bytes_that_nobody_asked_for_end_the_connection() -> None:
             await connection.get("/", keep=True)
 
 
-async def test_silence_is_given_up(fast_clock: MockClock) -> None:
-    async with connected(Script([None])) as connection:
+async def _looking(connection: HttpConnection) -> None:
+    while True:
+        await trio.sleep(1)
+        connection.look(trio.current_time())
+
+
+@pytest.mark.parametrize("likely", [0, 100_000])
+async def test_silence_is_given_up(fast_clock: MockClock, likely: int) -> None:
+    async with connected(Script([None])) as connection, trio.open_nursery() as nursery:
+        nursery.start_soon(_looking, connection)
+        begun = trio.current_time()
         with pytest.raises(trio.TooSlowError):
-            await connection.get("/", keep=True)
+            await connection.get("/", keep=not likely, likely=likely)
+        assert PATIENCE <= trio.current_time() - begun <= PATIENCE + 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_smaller_than_was_thought_is_found_by_a_look(fast_clock: MockClock) -> None:
+    async with connected(Script([WHOLE[0][0], None])) as connection, trio.open_nursery() as nursery:
+        nursery.start_soon(_looking, connection)
+        begun = trio.current_time()
+        answer = await connection.get("/", keep=False, likely=100_000)
+        assert (answer.size, connection._tally.bytes) == (5, 5)
+        assert trio.current_time() - begun <= 3
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_trickle_is_no_silence(fast_clock: MockClock) -> None:
+    # A byte a second, for longer than silence is borne, and never as much as somebody is woken for.
+    class Trickle(Script):
+        async def talk(self, stream: trio.SocketStream) -> None:
+            await stream.receive_some()
+            await stream.send_all(OK + b"Content-Length: 20\r\n\r\n")
+            for _ in range(20):
+                await trio.sleep(1)
+                await stream.send_all(b"x")
+            await trio.sleep_forever()
+
+    async with connected(Trickle([])) as connection, trio.open_nursery() as nursery:
+        nursery.start_soon(_looking, connection)
+        answer = await connection.get("/", keep=False)
+        assert (answer.size, connection._tally.bytes) == (20, 20)
+        nursery.cancel_scope.cancel()

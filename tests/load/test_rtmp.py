@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
 import pytest
 import trio
+import trustme
 from trio.testing import MockClock
 
+from tierkit import Trust
 from tierkit.errors import TierkitError
 from tierkit.load import run_rtmp
 from tierkit.load._rtmp_player import SIGN_OF_LIFE
@@ -89,6 +94,64 @@ async def test_players_that_drop_and_get_too_little_have_stalled(fast_clock: Moc
         report = await run_rtmp(relay.url, viewers=5, seconds=7, read_every=5)
     assert (report.stalled_viewers, report.errors) == (2, {})
     assert report.stalls == 2 if not share else 2 <= report.stalls <= 6
+
+
+@pytest.mark.parametrize(
+    ("share", "starved", "stalled"),
+    [
+        # Of each second from frame 40 on.  A twentieth less is borne in any 5 s; what it adds up to is not.
+        (0.98, 0, 0),
+        (0.90, 2, 2),
+        (0.75, 2, 2),
+    ],
+)
+async def test_players_that_drop_must_get_95_percent_of_any_5_s(
+    fast_clock: MockClock, share: float, starved: int, stalled: int
+) -> None:
+    async with relaying(TinyRelay(starved=frozenset({3, 5}), share=share, starve_at=40)) as relay:
+        report = await run_rtmp(relay.url, viewers=5, seconds=24, read_every=5)
+    assert [each.viewer for each in report.audience if each.starved] == [1, 3][:starved]
+    assert (report.starved_viewers, report.stalled_viewers, report.errors) == (starved, stalled, {})
+
+
+@pytest.mark.parametrize(("pause", "starved"), [(1.5, 0), (2.2, 5)])
+async def test_a_hole_starves_though_it_is_no_stall(fast_clock: MockClock, pause: float, starved: int) -> None:
+    # A second and a half came at once.  So the picture stands still for 0.7 s, and the clock is as much ahead of the
+    # media: less than makes a stall.
+    relay = TinyRelay(back=15)
+    async with relaying(relay), trio.open_nursery() as nursery:
+
+        async def hold() -> None:
+            await trio.sleep(4)
+            relay.pause = pause
+
+        nursery.start_soon(hold)
+        report = await run_rtmp(relay.url, viewers=5, seconds=12, read_every=5)
+    assert (report.starved_viewers, report.stalls, report.errors) == (starved, 0, {})
+
+
+async def test_what_waits_over_tls_has_come_all_the_same(fast_clock: MockClock, tmp_path: Path) -> None:
+    # 30 KB a second: less than a player that drops is woken for, for longer than makes a stall.
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with relaying(TinyRelay(starved=frozenset({5})), context=context) as relay:
+        url = relay.url.replace("rtmp:", "rtmps:")
+        report = await run_rtmp(url, viewers=4, seconds=9, read_every=4, trust=Trust(ca=str(tmp_path / "ca.pem")))
+    # The last one gets nothing from the second second on.
+    assert [each.viewer for each in report.audience if each.stalls or each.starved] == [3]
+    assert report.errors == {}
+
+
+async def test_pings_are_answered_by_all(fast_clock: MockClock) -> None:
+    async with relaying(TinyRelay(ping_every=10)) as relay:
+        report = await run_rtmp(relay.url, viewers=4, seconds=12, read_every=4)
+    assert (report.errors, report.stalls, report.starved_viewers) == ({}, 0, 0)
+    # The probe's session is the first.  Each was pinged once a second.  Those who drop know only from the first second
+    # on that the server pings, and look every other second.
+    assert relay.pongs[1] >= 11
+    assert all(each >= 7 for each in relay.pongs[2:])
 
 
 @pytest.mark.parametrize(("batch", "back"), [(1, 15), (4, 0), (4, 15)])

@@ -97,6 +97,17 @@ async def test_a_bare_port_means_loopback(autojump_clock: MockClock) -> None:
         assert str(handle.graph.control.address) == "http://127.0.0.1:9000"
 
 
+async def test_a_handle_says_where_its_control_address_is_bound(autojump_clock: MockClock) -> None:
+    registry = Registry()
+    registry.add("control", control)
+    registry.add("rtmp", rtmp)
+    graph = Graph.of(Relay("relay", listen="rtmp://127.0.0.1:1935", serves=RTMP()), control="127.0.0.1:0")
+    async with open_graph(graph, network=MemoryNetwork(), registry=registry, drain=0) as handle:
+        assert handle.control is not None
+        assert (handle.control.host, handle.control.port) == ("127.0.0.1", handle.control.port or None)
+    assert handle.control is None
+
+
 async def test_healthz_and_readyz(autojump_clock: MockClock) -> None:
     async with opened() as (network, _):
         assert (await ask(network, "GET", "/healthz"))[::2] == (200, b"ok\n")

@@ -16,7 +16,7 @@ from tests.core.rig import opened
 from tests.plugins.edge_rig import ORIGIN, PLAYLIST, SEGMENT, FakeOrigin, Rig, plain, playlist
 from tests.support_http import open_server
 from tierkit import Edge, Graph, Registry, Relay
-from tierkit.events import PluginFailed
+from tierkit.events import PluginFailed, Purged
 from tierkit.http import HttpClient
 from tierkit.plugin import Address
 from tierkit.plugins import control
@@ -109,6 +109,11 @@ async def test_all_tiers_are_meant_or_the_one_that_is_named(autojump_clock: Mock
             await rig.get(SEGMENT, tier=tier)
         assert await purged(rig, SEGMENT, "&tier=leaf") == {"leaf": 1}
         assert await purged(rig, SEGMENT, "") == {"edge": 1, "leaf": 0, "relay": 0}
+        # Who has done it, and to what, is told.
+        first, second = rig.events.of(Purged)
+        assert first.by.startswith("127.0.0.1:")
+        assert first.text == f"{first.by} has purged {SEGMENT}: leaf 1"
+        assert (second.pattern, second.objects) == (SEGMENT, (("edge", 1), ("leaf", 0), ("relay", 0)))
 
 
 async def test_what_varies_is_purged_with_all_that_it_varies_in(autojump_clock: MockClock) -> None:

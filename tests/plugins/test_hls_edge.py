@@ -53,7 +53,9 @@ async def test_what_goes_upstream_is_made_anew() -> None:
         (request,) = rig.origin.asked
         assert (request.method, request.path, request.query) == ("GET", SEGMENT, "token=x")
         assert request.host == "origin.example"
-        assert [name for name, _ in request.headers] == [b"host", b"accept", b"accept-encoding", b"user-agent", b"via"]
+        assert [name for name, _ in request.headers] == [
+            *(b"host", b"accept", b"accept-encoding", b"user-agent", b"via", b"x-request-id")
+        ]
         assert request.get(b"accept-encoding") == b"identity"
         assert request.get(b"via") == b"1.0 cdn, 1.1 tierkit-edge"
 

@@ -43,6 +43,32 @@ class Browser:
         """What a script's `return` gives."""
         return await self._post("/execute/sync", {"script": script, "args": list(arguments)})
 
+    async def press(self, key: str) -> None:
+        """Press a key in whatever has the focus; WebDriver gives those without a character one (U+E004 is Tab)."""
+        keys = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+        await self._post("/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": keys}]})
+
+    async def devtools(self, command: str, **parameters: Any) -> Any:
+        """A command of Chromium's own protocol."""
+        return await self._post("/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    async def screen(self, width: int, height: int, *, dark: bool = False, still: bool = True) -> None:
+        """Be a screen of this size, CSS pixels."""
+        await self.devtools(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
+        await self.devtools("Emulation.setScrollbarsHidden", hidden=True)
+        features = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce"}
+        if not still:
+            del features["prefers-reduced-motion"]
+        wanted = [{"name": name, "value": value} for name, value in features.items()]
+        await self.devtools("Emulation.setEmulatedMedia", features=wanted)
+
+    async def whole_page(self, path: Path) -> None:
+        """A picture of all of the page, whatever of it the screen shows."""
+        shot = await self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        await trio.Path(path).write_bytes(base64.b64decode(shot["data"]))
+
     async def screenshot(self, path: Path) -> None:
         data = await trio.to_thread.run_sync(partial(_call, "GET", self._base + "/screenshot"))
         await trio.Path(path).write_bytes(base64.b64decode(data))

@@ -370,7 +370,7 @@ class Rebuffering:
         asked, listed, crowd = view.asked, view.listed, view.crowd
         if crowd is not None and crowd.size == 1 and crowd.asked > asked:
             asked, listed = crowd.asked, crowd.listed  # by another connection of its own
-        if channel is None and (crowd is None or crowd.asked < asked):
+        if channel is None and crowd is not None and crowd.asked < asked:
             return False
         return now - asked <= view.pace.patience and (view.refused or view.next >= listed)
 

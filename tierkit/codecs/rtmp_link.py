@@ -56,6 +56,7 @@ class Link:
         "ignored",
         "max_message",
         "peer_acknowledged",
+        "pinged",
     )
 
     def __init__(self, handshake: ServerHandshake | ClientHandshake, max_message: int) -> None:
@@ -68,6 +69,8 @@ class Link:
         """The last sequence number that the peer acknowledged (modulo 2**32)."""
         self.ignored = 0
         """Messages that were understood and had no use here."""
+        self.pinged = 0
+        """Pings of the peer, which were answered."""
         self._handshake: ServerHandshake | ClientHandshake | None = handshake
         self._reader = ChunkReader(max_message=COMMAND_LIMIT, max_buffered=COMMAND_LIMIT)
         self._writer = ChunkWriter()
@@ -179,6 +182,7 @@ class Link:
 
     def _user_event(self, event: m.UserControl, now: float) -> Iterator[Any]:
         if event.event == m.PING_REQUEST:
+            self.pinged += 1
             self._user_control(m.PING_RESPONSE, event.value)
         elif event.event == m.PING_RESPONSE and (sent := self._pings.pop(event.value, None)) is not None:
             yield Pong(now - sent)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 import trio
+from attrs import evolve
 from rich.console import Console
 from rich.live import Live
 
 from tierkit import Graph, GraphHandle, run
 from tierkit.events import Event, UpstreamLost
-from tierkit.plugin import Address, ConnectionLost, UpstreamError
+from tierkit.plugin import Address, ConnectionLost, Listener, UpstreamError
 from tierkit.rtmp import open_publisher
 from tierkit.testing.signal import TestSignal
 
@@ -28,6 +29,8 @@ LOOKS_PER_PRINT = 5
 def show(graph: Graph, *, stream: str, publish_to: str = "", seconds: float | None = None) -> None:
     """Run `graph` as this process, print where to watch `stream`, and show a live table until Ctrl-C.
 
+    A graph without a control address gets one, on this machine alone, so that there is a console.
+
     Args:
         stream: ``app/name``.
         publish_to: the tier that a live test signal is published to; empty for none.
@@ -36,6 +39,8 @@ def show(graph: Graph, *, stream: str, publish_to: str = "", seconds: float | No
     Ends the process with exit code 2 where the graph cannot run, 1 where it fails while running.
     """
     console = Console()
+    if graph.control is None:
+        graph = evolve(graph, control=Listener.parse("http://127.0.0.1:0"))
     beside = partial(_beside, stream=stream.strip("/"), publish_to=publish_to, seconds=seconds, console=console)
     run(graph, log="", observers=[partial(_notice, console)], beside=beside, drain=2.0)
 
@@ -53,6 +58,7 @@ async def _beside(
             url = next(each for each in handle.addresses(publish_to) if each.scheme in ("rtmp", "rtmps"))
             nursery.start_soon(_publish, handle, url.with_(path=f"/{stream}"), console)
         console.print(f"watch {address}/", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"console {handle.control}/", markup=False, highlight=False, soft_wrap=True)
         for name in handle.tiers:
             for each in handle.addresses(name):
                 if each.scheme in ("rtmp", "rtmps") and name != publish_to:

@@ -11,7 +11,10 @@ from attrs import frozen
 from tierkit.codecs.hls import read_playlist
 from tierkit.errors import RemoteProtocolError
 
-__all__ = ["Part", "Playlist", "join", "parse"]
+__all__ = ["Part", "Playlist", "Variant", "join", "parse"]
+
+#: How the codecs of sound begin in CODECS (RFC 6381).
+_SOUND = ("mp4a", "ac-3", "ec-3", "opus", "flac")
 
 #: Seconds of the longest segment that is believed.
 _LONGEST = 3600.0
@@ -34,10 +37,25 @@ class Part:
 
 
 @frozen
-class Playlist:
-    """A media playlist, or a multivariant one, of which `variant` is then the first variant's URL."""
+class Variant:
+    """One of a multivariant playlist: what a viewer watches together."""
 
-    variant: str = ""
+    url: str
+    #: Bits a second, at most.
+    bandwidth: int
+    #: URL of the sound that goes with it, empty where it is in there: the rendition of its AUDIO group with
+    #: DEFAULT=YES, else the group's first.
+    audio: str = ""
+
+
+@frozen
+class Playlist:
+    """A media playlist, or a multivariant one, which is then its `variants` alone.
+
+    Variants of sound alone are left out where there are others, as players do.
+    """
+
+    variants: tuple[Variant, ...] = ()
     target_duration: float = 0.0
     media_sequence: int = 0
     parts: tuple[Part, ...] = ()
@@ -70,14 +88,34 @@ def parse(body: bytes, url: str) -> Playlist:
     try:
         parsed = m3u8.loads(body.decode("utf-8").removeprefix("\ufeff"))
         if facts.multivariant:
-            return Playlist(variant=join(url, parsed.playlists[0].uri))
+            return Playlist(variants=_variants(parsed.playlists, url))
         parts = tuple(_part(each, url) for each in parsed.segments)
     except Exception as error:
         # The library raises what its regular expressions and int() happen to raise.
         raise RemoteProtocolError(f"the playlist cannot be read: {type(error).__name__}: {error}") from None
     if facts.target_duration <= 0:
         raise RemoteProtocolError("the playlist has no EXT-X-TARGETDURATION (RFC 8216 section 4.3.3.1)")
-    return Playlist("", facts.target_duration, facts.media_sequence, parts, facts.ended)
+    return Playlist((), facts.target_duration, facts.media_sequence, parts, facts.ended)
+
+
+def _variants(found: list[m3u8.Playlist], url: str) -> tuple[Variant, ...]:
+    seen = [each for each in found if not _sound_alone(each.stream_info.codecs or "")] or found
+    variants = tuple(
+        Variant(join(url, each.uri), int(each.stream_info.bandwidth or 0), _audio(each.media, url)) for each in seen
+    )
+    if not variants:
+        raise ValueError("no variant")
+    return variants
+
+
+def _sound_alone(codecs: str) -> bool:
+    return bool(codecs) and all(each.strip().lower().startswith(_SOUND) for each in codecs.split(","))
+
+
+def _audio(media: list[m3u8.Media], url: str) -> str:
+    group = [each for each in media if each.type == "AUDIO"]
+    chosen = next((each for each in group if each.default == "YES"), group[0] if group else None)
+    return join(url, chosen.uri) if chosen is not None and chosen.uri else ""
 
 
 def _part(segment: m3u8.Segment, url: str) -> Part:

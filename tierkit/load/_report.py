@@ -10,6 +10,8 @@ from typing import Any
 from attrs import define, field, frozen
 
 from ._playback import Playback
+from ._self_check import SelfCheck, worst_of
+from ._watched import Watched
 
 __all__ = ["Quantiles", "Report", "Tally", "lateness", "quantiles"]
 
@@ -83,6 +85,18 @@ class Report:
     #: came; None where the playlist has no dates.  RTMP: arrival minus media time, above the least that any reading
     #: player saw.  Reading viewers alone.
     latency_ms: Quantiles
+    #: Viewers who had less than 95 % of some 5 s of the stream to play, whether that became a stall or not.
+    starved_viewers: int = 0
+    #: HLS: how often a viewer has gone to a higher and to a lower variant, and segments by their variant's BANDWIDTH.
+    switches_up: int = 0
+    switches_down: int = 0
+    variants: dict[int, int] = field(factory=dict)
+    #: Whether the load tool itself was too slow for this.
+    self_check: SelfCheck = field(factory=SelfCheck)
+    #: What became of each viewer, in the order in which they came.  Not in `as_dict`.
+    audience: tuple[Watched, ...] = field(default=(), repr=False)
+    #: What a person should know besides, a line each.
+    notes: tuple[str, ...] = ()
 
     @property
     def gbit_per_s(self) -> float:
@@ -101,21 +115,37 @@ class Report:
             "stalled_viewers": self.stalled_viewers,
             "errors": dict(self.errors),
             "latency_ms": self.latency_ms.as_dict(),
+            "starved_viewers": self.starved_viewers,
+            "switches": {"up": self.switches_up, "down": self.switches_down},
+            "variants": {str(bandwidth): count for bandwidth, count in sorted(self.variants.items())},
+            "self_check": self.self_check.as_dict(),
+            "notes": list(self.notes),
         }
 
     def text(self) -> str:
         """For people: a few lines without a trailing newline."""
         errors = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.errors.items())) or "none"
-        return "\n".join(
-            (
-                f"viewers  {self.viewers} for {self.seconds:.1f} s",
-                f"traffic  {self.gbit_per_s:.3f} Gbit/s ({self.bytes} bytes)",
-                f"startup  {_shown(self.startup_ms)}",
-                f"stalls   {self.stalls} at {self.stalled_viewers} viewers",
-                f"latency  {_shown(self.latency_ms)}",
-                f"errors   {errors}",
+        lines = [
+            f"viewers  {self.viewers} for {self.seconds:.1f} s",
+            f"traffic  {self.gbit_per_s:.3f} Gbit/s ({self.bytes} bytes)",
+            f"startup  {_shown(self.startup_ms)}",
+            f"stalls   {self.stalls} at {self.stalled_viewers} viewers",
+            f"starved  {self.starved_viewers} viewers had less than 95 % of some 5 s",
+            f"latency  {_shown(self.latency_ms)}",
+            f"errors   {errors}",
+        ]
+        if len(self.variants) > 1:
+            watched = ", ".join(f"{count} of {rate // 1000} kbit/s" for rate, count in sorted(self.variants.items()))
+            lines.append(f"variants {watched}; {self.switches_up} switches up, {self.switches_down} down")
+        check = self.self_check
+        if check.bottleneck:
+            lines.append(f"THE LOAD TOOL WAS THE BOTTLENECK: {'; '.join(check.evidence)}: give it more --processes")
+        else:
+            lines.append(
+                f"itself   no bottleneck: {check.cpu:.2f} of a core at most, {check.late_p99_ms:.0f} ms late (99th "
+                f"percentile), {check.processes} process{'es' if check.processes > 1 else ''}"
             )
-        )
+        return "\n".join([*lines, *(f"note     {each}" for each in self.notes)])
 
 
 def _shown(value: Quantiles) -> str:
@@ -135,12 +165,64 @@ class Tally:
     offsets: dict[int, Counter[int]] = field(factory=dict)
     errors: Counter[str] = field(factory=Counter)
     playbacks: list[Playback] = field(factory=list)
+    #: HLS: switches by "up" and "down", segments by BANDWIDTH.
+    switches: Counter[str] = field(factory=Counter)
+    variants: Counter[int] = field(factory=Counter)
+    #: Those who have left.
+    audience: list[Watched] = field(factory=list)
     #: Bytes that had come when the ramp was over.
     ramp_bytes: int = 0
+    checks: list[SelfCheck] = field(factory=list)
+    notes: list[str] = field(factory=list)
 
     def late(self, epoch: int, offset: float) -> None:
         """A frame's arrival minus its media time, by clocks that have nothing in common."""
         self.offsets.setdefault(epoch, Counter())[round(offset * _TICKS)] += 1
+
+    def merge(self, other: Tally) -> None:
+        """Add what another process has counted: counts and samples, so that quantiles are of all of them.
+
+        Offsets go by the machine's monotonic clock, which its processes share.
+        """
+        self.bytes += other.bytes
+        self.ramp_bytes += other.ramp_bytes
+        for epoch, offsets in other.offsets.items():
+            self.offsets.setdefault(epoch, Counter()).update(offsets)
+        self.startups += other.startups
+        self.latencies += other.latencies
+        self.errors.update(other.errors)
+        self.switches.update(other.switches)
+        self.variants.update(other.variants)
+        self.audience += other.audience
+        self.checks += other.checks
+        self.notes += other.notes
+
+    def as_dict(self) -> dict[str, Any]:
+        """For another process; of playbacks there is what became of them, the audience."""
+        return {
+            "bytes": self.bytes,
+            "ramp_bytes": self.ramp_bytes,
+            "startups": self.startups,
+            "latencies": self.latencies,
+            "offsets": [[epoch, list(offsets.items())] for epoch, offsets in self.offsets.items()],
+            "errors": dict(self.errors),
+            "switches": dict(self.switches),
+            "variants": list(self.variants.items()),
+            "audience": [each.as_dict() for each in self.audience],
+            "checks": [each.as_dict() for each in self.checks],
+            "notes": self.notes,
+        }
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Tally:
+        """The inverse of `as_dict`."""
+        values = dict(found)
+        values["offsets"] = {epoch: Counter(dict(offsets)) for epoch, offsets in found["offsets"]}
+        values["errors"], values["switches"] = Counter(found["errors"]), Counter(found["switches"])
+        values["variants"] = Counter(dict(found["variants"]))
+        values["audience"] = [Watched.from_dict(each) for each in found["audience"]]
+        values["checks"] = [SelfCheck.from_dict(each) for each in found["checks"]]
+        return cls(**values)
 
     def report(self, *, viewers: int, seconds: float) -> Report:
         """The outcome, when every viewer has left."""
@@ -149,8 +231,15 @@ class Tally:
             seconds=round(seconds, 3),
             bytes=self.bytes - self.ramp_bytes,
             startup_ms=quantiles(self.startups),
-            stalls=sum(each.stalls for each in self.playbacks),
-            stalled_viewers=sum(each.stalls > 0 for each in self.playbacks),
+            stalls=sum(len(each.stalls) for each in self.audience),
+            stalled_viewers=sum(bool(each.stalls) for each in self.audience),
             errors=dict(sorted(self.errors.items())),
             latency_ms=quantiles(self.latencies) if self.latencies else lateness(self.offsets),
+            starved_viewers=sum(bool(each.starved) for each in self.audience),
+            switches_up=self.switches["up"],
+            switches_down=self.switches["down"],
+            variants=dict(sorted(self.variants.items())),
+            self_check=worst_of(self.checks),
+            audience=tuple(sorted(self.audience, key=lambda each: each.viewer)),
+            notes=tuple(self.notes),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 import trio
@@ -20,10 +21,12 @@ from tierkit.codecs.rtmp_session import (
 )
 from tierkit.errors import ConnectionLost
 
-from ._playback import TOLERANCE, Playback
+from ._http import MOST_LOCAL
+from ._playback import Playback
 from ._report import Tally
 from ._run import RETRY
 from ._timeline import WRAP, Timeline, step
+from ._watched import Watched
 from ._wire import FAILURES, PATIENCE, Refused, Target, Wire, kind_of
 
 __all__ = ["SETTLE", "SIGN_OF_LIFE", "RtmpPlayer"]
@@ -37,6 +40,14 @@ _LEAP = 1000
 #: Milliseconds that a server may send a second time to who comes again: the longest GOP that is believed.
 _OVERLAP = 30_000
 _DROP = 1 << 20
+#: How a ping looks whose chunk header is whole (type 0): length 6, type 4, message stream 0, event 6; four bytes of
+#: timestamp follow.  Servers send control messages so, as nothing came before on their chunk stream to refer to.
+_PING = b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x06"
+#: Seconds that a ping waits at most for a player that drops, where a stream has less than LOW_WATER in them.
+_PATIENT = 2.0
+#: Seconds of media that a player gathers before its picture moves, where it does not get them at once: VLC's
+#: network-caching.
+_BEGINS_WITH = 1.0
 
 
 class House(Protocol):
@@ -45,6 +56,11 @@ class House(Protocol):
     tally: Tally
     timeline: Timeline
     target: Target | None
+    #: Whether the server pings, as a player that reads has seen.
+    pings: bool
+    #: Wall time, and the machine's monotonic clock, at zero of the event loop's clock.
+    wall: float
+    monotonic: float
 
     def session(self) -> ClientSession:
         """For another connection."""
@@ -53,11 +69,13 @@ class House(Protocol):
 class RtmpPlayer:
     """A player is one person before a screen: it comes again when its connection is lost."""
 
-    def __init__(self, house: House, *, reads: bool) -> None:
+    def __init__(self, house: House, number: int, *, reads: bool) -> None:
         self._house = house
         self._tally = house.tally
+        self._number = number
         self._reads = reads
-        self._playback = Playback()
+        self._local: deque[tuple[str, int]] = deque(maxlen=MOST_LOCAL)
+        self._playback = Playback(_BEGINS_WITH)
         self._tally.playbacks.append(self._playback)
         self._begun = trio.current_time()
         self._epoch = 0
@@ -76,6 +94,8 @@ class RtmpPlayer:
         self._newest: dict[int, int] = {}  # timestamp by type
         self._head = 0  # the newest timestamp of all, unwrapped
         self._dropped: int | None = None  # None until it drops
+        self._nudged = 0.0
+        self._tail = b""  # of what was looked at for pings
         self._base: float | None = None  # position in the timeline: of a reader's byte 0, or of where it began to drop
 
     async def watch(self) -> None:
@@ -95,19 +115,35 @@ class RtmpPlayer:
         """Bytes that have come and were not looked at."""
         return self._wire.waiting() if self._wire is not None and self._first_at is not None else 0
 
+    def neglected(self) -> int:
+        """Bytes that wait although they are enough to be looked at."""
+        return self._wire.neglected() if self._wire is not None else 0
+
     def look(self, now: float) -> None:
-        """Whether a player that drops has stalled."""
-        # What nobody has noticed yet only makes it better, so most need no look.
-        if self._playback.ahead(now) < -TOLERANCE:
+        """Whether a player that drops has stalled, or is starved; and have it look for pings."""
+        if self._house.pings and self._wire is not None and now >= self._nudged + _PATIENT:
+            self._nudged = now
+            self._wire.nudge()
+        # What nobody has noticed yet only makes it better, so many need no look.
+        if self._dropped is not None and not self._playback.fine(now):
             self._settle(now)
 
-    def leave(self, now: float) -> None:
+    def leave(self, now: float) -> Watched:
         """The run is over: count a stall that still lasts, and a player without a frame."""
         self._settle(now)
         self._playback.check(now)
         self._close()
         if not self._seen:
             self._fail("nothing came")
+        wall = self._house.wall
+        return Watched(
+            viewer=self._number,
+            reads=self._reads,
+            local=tuple(self._local),
+            joined=round(wall + self._begun, 3),
+            left=round(wall + now, 3),
+            **self._playback.told(wall),
+        )
 
     async def begin(self, *, until_media: bool) -> None:
         """Connect and play, until the server says that it plays or until the first frame.
@@ -118,6 +154,7 @@ class RtmpPlayer:
         self._forget()
         with trio.move_on_after(PATIENCE) as scope:
             self._wire = await Wire.dial(self._house.target)
+            self._local.append(self._wire.local)
             self._session = self._house.session()
             await self._wire.send(self._session.data_to_send())
             while not self._playing:
@@ -145,11 +182,32 @@ class RtmpPlayer:
         assert self._dropped is not None
         end = self._dropped + enough
         while self._dropped < end:
-            count = await wire.discard(_DROP, wake_at=enough)
+            if self._house.pings:
+                data = await wire.receive(wake_at=enough)
+                count = len(data)
+                pongs = self._pongs(data)
+            else:
+                count, pongs = await wire.discard(_DROP, wake_at=enough), b""
             if not count:
                 raise ConnectionLost("the server has closed the connection")
             self._tally.bytes += count
             self._dropped += count
+            if pongs:
+                await wire.send(pongs)
+
+    def _pongs(self, data: bytes) -> bytes:
+        """Answers to the pings in there: looked for by their looks, as nobody here knows where a message begins."""
+        data = self._tail + data
+        pongs = b""
+        at = data.find(_PING)
+        while 0 <= at <= len(data) - len(_PING) - 4:
+            stamp = int.from_bytes(data[at + len(_PING) : at + len(_PING) + 4], "big")
+            payload = m.UserControl(m.PING_RESPONSE, stamp).payload()
+            pongs += encode_message(m.CSID_CONTROL, m.USER_CONTROL, 0, 0, payload)
+            at = data.find(_PING, at + len(_PING) + 4)
+        # The beginning of one may be in there, and no whole one.
+        self._tail = data[-len(_PING) - 3 :]
+        return pongs
 
     def _settle(self, now: float) -> None:
         """Give playback the media that the dropped bytes are worth."""
@@ -192,6 +250,8 @@ class RtmpPlayer:
         for event in self._session.receive(data, now):
             self._event(event, now)
         self._tally.bytes += self._session.bytes_received - before
+        if self._session.pinged:
+            self._house.pings = True
         if answer := self._session.data_to_send():
             await self._wire.send(answer)
 
@@ -289,7 +349,8 @@ class RtmpPlayer:
             self._at = max(self._at, at)
         if now - self._first_at >= SETTLE and self._epoch == timeline.epoch:
             timeline.least = min(timeline.least, offset)
-            self._tally.late(self._epoch, offset)
+            # By a clock that all processes of a run have.
+            self._tally.late(self._epoch, offset + self._house.monotonic)
 
     def _fail(self, kind: str) -> None:
         self._seen = True

@@ -160,9 +160,9 @@ class _Night:
         kind, path = ("rtmp", STREAM) if name == RELAY else ("hls", f"{STREAM}/playlist.m3u8")
         command = [sys.executable, "-m", "tierkit", "load", kind, url + path, "--viewers", str(viewers), "--json"]
         command += ["--seconds", f"{self.plan.seconds:g}", "--ramp", f"{self.plan.ramp:g}"]
-        # OpenSSL's own variable: the only authority that this process trusts.
-        trust = {} if self.certificate is None else {"SSL_CERT_FILE": str(self.certificate[0])}
-        return await self.children.start(f"load-{name}", command, trust)
+        if self.certificate is not None and name != RELAY:
+            command += ["--ca", str(self.certificate[0])]
+        return await self.children.start(f"load-{name}", command)
 
     async def _until_left(self, name: str, load: Child, until: float) -> None:
         """Wait for a load's end, and keep what it tells.  Its processor time is gone with it: look until then."""

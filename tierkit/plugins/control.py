@@ -10,8 +10,9 @@
 A PATTERN is a path, a prefix ending in *, stream:NAME, or, with all=1, * for everything.  Parameters come in the
 query or as a form.  Where a tier has not done what it should, the status is 500 and the JSON names it.
 
-Other plugins add paths with the hook `tierkit_control_routes`.  What changes state needs the graph's
-`control_token` as ``Authorization: Bearer TOKEN``; a graph without a token allows no changes at all.
+Other plugins add paths with the hook `tierkit_control_routes`, companions by their own; the console's is /.  What
+changes state needs the graph's `control_token` as ``Authorization: Bearer TOKEN``; a graph without a token allows no
+changes at all.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from urllib.parse import parse_qsl
 import trio
 from attrs import frozen
 
-from tierkit.events import ConnectionFailed
+from tierkit.events import ConnectionFailed, Kicked, Purged
 from tierkit.http import Request, Response, serve_http, text_response
 from tierkit.plugin import (
     Bound,
@@ -70,12 +71,16 @@ async def _statistics(request: ControlRequest) -> ControlAnswer:
 
 async def _purge(request: ControlRequest) -> ControlAnswer:
     wish = _Wish.of(request, "soft")
-    return _done("purged", await request.handle.purge(wish.pattern, soft=wish.soft, tiers=wish.tiers))
+    found = await request.handle.purge(wish.pattern, soft=wish.soft, tiers=wish.tiers)
+    request.handle.emit(Purged(by=request.peer, pattern=wish.pattern, soft=wish.soft, objects=tuple(found.items())))
+    return _done("purged", found)
 
 
 async def _kick(request: ControlRequest) -> ControlAnswer:
     wish = _Wish.of(request)
-    return _done("kicked", await request.handle.kick(wish.pattern, tiers=wish.tiers))
+    found = await request.handle.kick(wish.pattern, tiers=wish.tiers)
+    request.handle.emit(Kicked(by=request.peer, pattern=wish.pattern, connections=tuple(found.items())))
+    return _done("kicked", found)
 
 
 def _done(what: str, found: dict[str, int | None]) -> ControlAnswer:
@@ -180,12 +185,14 @@ class Control(Companion):
         )
         bound = await handle.network.listen(filled)
         desk = _Desk(handle)
+        handle.control = bound.address
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(desk.accept, bound, nursery, name="control accepts")
                 yield
                 nursery.cancel_scope.cancel()
         finally:
+            handle.control = None
             bound.close()
 
 
@@ -244,11 +251,15 @@ class _Desk:
         body = await request.read_body()
         try:
             query = _parsed(request.query)
-            answer = await route.answer(ControlRequest(self.handle, request.method, request.path, query, body))
+            answer = await route.answer(self.asked(request, query, body))
         except _Refused as refused:
             return text_response(refused.status, str(refused))
         fields = [(b"Content-Type", answer.content_type.encode()), (b"Cache-Control", b"no-store"), *answer.headers]
         return Response(answer.status, fields, answer.body)
+
+    def asked(self, request: Request, query: dict[str, str], body: bytes) -> ControlRequest:
+        peer = str(request.connection.peer)
+        return ControlRequest(self.handle, request.method, request.path, query, body, peer)
 
     def refuse(self, request: Request) -> Response | None:
         token = self.handle.graph.control_token

@@ -81,7 +81,7 @@ class Door(Running):
     # --- what the core asks ----------------------------------------------------------------------
 
     async def handle(self, connection: Connection) -> None:
-        await serve_http(connection, self.answer)
+        await serve_http(connection, self.answer, log=self.ctx.access_log)
 
     def statistics(self) -> FLVStatistics:
         return FLVStatistics(
@@ -155,7 +155,7 @@ class Door(Running):
         with ExitStack() as until_it_plays:
             until_it_plays.callback(allowed.end)
             try:
-                stream = await self._find(allowed.attempt.path)
+                stream = await self._find(allowed.attempt.path, request.id)
             except Unavailable as error:
                 return self.refuse(_STATUS.get(error.code, _MAY_NOT), str(error), *cors)
             until_it_plays.pop_all()
@@ -166,11 +166,11 @@ class Door(Running):
         release = allowed.end if allowed.live else None
         return Response(status, headers, take_over=partial(viewer.run, stream), release=release)
 
-    async def _find(self, path: str) -> Stream:
+    async def _find(self, path: str, id: str) -> Stream:
         if self.sweeper.leaving:
             raise Unavailable("NetStream.Play.Failed", f"{self.ctx.tier} is about to stop")
         if self.provider is not None:
-            return await self.provider.want(path)
+            return await self.provider.want(path, id=id)
         stream = self.live.get(path)
         if stream is None:
             # Nobody is to fill the table with names that are only asked for.

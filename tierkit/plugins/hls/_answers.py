@@ -11,7 +11,7 @@ from tierkit.codecs.http_cache import age_field
 from tierkit.codecs.http_conditional import Verdict, evaluate, not_modified_fields
 from tierkit.codecs.http_forward import forwarded
 from tierkit.codecs.http_range import content_range, unsatisfied_range
-from tierkit.http import Ready, Request, Response, response_head, text_response
+from tierkit.http import REQUEST_ID, Ready, Request, Response, response_head, text_response
 from tierkit.plugin import Entry
 
 from ._objects import Meta
@@ -54,7 +54,8 @@ class Answers:
 
         Where we answer for CORS, the upstream's own fields go: two values of one of them are an error to a browser.
         """
-        dropped = {b"via"} if alone else {b"via", b"accept-ranges"}
+        # The id is that of the request which brought it, and what is stored goes to others.
+        dropped = {b"via", REQUEST_ID} if alone else {b"via", REQUEST_ID, b"accept-ranges"}
         # Ranges of what we store are ours to give, whatever the origin can do.
         kept = [each for each in forwarded(headers) if each[0] not in dropped]
         if self.cors:

@@ -85,6 +85,7 @@ class Edge(Running):
                 self._timeouts,
                 quick=partial(self.flow.quick, connection, self.flow.watch.came(connection)),
                 park=self._park,
+                log=self.ctx.access_log,
             )
         finally:
             self.flow.watch.left(connection)

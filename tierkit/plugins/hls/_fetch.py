@@ -18,7 +18,7 @@ from tierkit.codecs.http_cache import Lifetime
 from tierkit.codecs.http_conditional import revalidation
 from tierkit.codecs.http_update import merged, selected
 from tierkit.codecs.http_vary import vary_key
-from tierkit.http import ClientResponse
+from tierkit.http import REQUEST_ID, ClientResponse, new_request_id
 from tierkit.plugin import (
     Address,
     Candidate,
@@ -157,13 +157,17 @@ class Fetcher:
         """Seconds to wait for something that is not there: a target duration for the segment that comes next."""
         return self.streams.awaits(place.only) if self.policy.knows_streams else 0.0
 
-    async def fill(self, filler: Filler, place: Place, request: Headers, lead: Lead | None = None) -> None:
+    async def fill(
+        self, filler: Filler, place: Place, request: Headers, lead: Lead | None = None, id: str = ""
+    ) -> None:
         """Fill an object from the first upstream that can; what is stored already is only revalidated.
 
-        `request` is the viewer's whose it is, `lead` he himself.
+        `request` is the viewer's whose it is, `lead` he himself, `id` what the request is called in logs; what nobody
+        has asked for has an id of its own.
         """
         asked = Asked(place, request, self.ctx.clock(), self.patience(place), lead)
-        headers = [*self.policy.asks(request, alone=False), self.answers.via(request), *place.host_field]
+        called = (REQUEST_ID, (id or new_request_id()).encode("ascii"))
+        headers = [*self.policy.asks(request, alone=False), self.answers.via(request), called, *place.host_field]
         old = filler.old
         conditions = revalidation(old.meta.fields) if old is not None and old.meta.status == 200 else []
 

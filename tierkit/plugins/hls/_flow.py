@@ -16,7 +16,7 @@ from tierkit.codecs.http_cache import Outcome, RequestDirectives, may_forward, r
 from tierkit.codecs.http_forward import forwards_left
 from tierkit.codecs.http_vary import vary_key
 from tierkit.codecs.viewings import Line
-from tierkit.http import Fields, Ready, Request, Response, ServerTimeouts, plain_get
+from tierkit.http import REQUEST_ID, Fields, Ready, Request, Response, ServerTimeouts, plain_get
 from tierkit.plugin import (
     Connection,
     Context,
@@ -39,7 +39,7 @@ from ._policy import Policy
 from ._rebuffering import Watch
 from ._signing import Signing
 from ._terms import Lead
-from ._told import MISSED, Why
+from ._told import MISSED, Why, outcome
 from ._viewers import identity
 
 __all__ = ["Bounds", "Flow", "WAYS"]
@@ -157,7 +157,7 @@ class Flow:
             who = identity(connection, target, fields)
             self.audience.seen(who, place.stream, now, ready.size)
             if (media := self.watch.media_of(stored.meta, place.base)) is not None:
-                status = status_of(target) if media.duration else None
+                status = status_of(target) if media.duration and b"CMCD=" in target else None
                 self.watch.rebuffering.asked(line, who, media, now, ready.size, status)
         return ready
 
@@ -189,6 +189,7 @@ class Flow:
         except StoreFull as error:  # while one waited for the end of a range
             response = self._error(503, f"{error}: try again", (b"Retry-After", b"1"))
         response.close = response.close or self.leaving
+        response.headers = [*response.headers, (REQUEST_ID, request.id.encode("ascii"))]
         return response
 
     async def _respond(self, request: Request) -> Response:
@@ -321,7 +322,7 @@ class Flow:
                 stored.release()
 
     def _fill(self, place: Place, key: str, request: Request, lead: Lead | None = None) -> Flight:
-        fill = partial(self.fetcher.fill, place=place, request=request.headers, lead=lead)
+        fill = partial(self.fetcher.fill, place=place, request=request.headers, lead=lead, id=request.id)
         return self.store.fill(key, fill, place.stream)
 
     def _may_fetch(self, key: str) -> bool:
@@ -349,6 +350,7 @@ class Flow:
             response.body = self.signing.inherit(request.path, response.body, request.query, address)
             response.headers = for_one(response.headers)
         self.counts["passed"] += 1
+        request.outcome = outcome("passed")
         return response
 
     async def _serve(self, stored: Entry, place: Place, request: Request, way: str) -> Response:
@@ -372,6 +374,7 @@ class Flow:
         if own:
             response.headers = [*response.headers, *own]
         self.counts[way] += 1
+        request.outcome = outcome(way, why)
         target = f"{request.path}?{request.query}".encode("ascii")
         who = identity(request.connection, target, request.head.fields)
         stream, connection = folder_of(entry.key), request.connection

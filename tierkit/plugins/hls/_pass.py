@@ -12,7 +12,7 @@ from tierkit.codecs.cache_status import Fwd
 from tierkit.codecs.hls import classify
 from tierkit.codecs.http1 import Headers, content_length, get
 from tierkit.codecs.http_forward import forwarded_trailers, one_forward_less
-from tierkit.http import BodySink, ClientResponse, Request, Response
+from tierkit.http import REQUEST_ID, BodySink, ClientResponse, Request, Response
 from tierkit.plugin import Address, Candidate, ConnectionLost, UpstreamError
 
 from ._afterwards import Afterwards
@@ -72,6 +72,7 @@ class Passer:
     def fields(self, place: Place, request: Request) -> list[tuple[bytes, bytes]]:
         """Of the request upstream."""
         headers = [*self.policy.asks(request.headers, alone=True), self.answers.via(request.headers)]
+        headers.append((REQUEST_ID, request.id.encode("ascii")))
         headers += place.host_field
         if request.method == "OPTIONS":
             headers = one_forward_less(headers)

@@ -19,7 +19,7 @@ from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_cache import Lifetime, RequestDirectives, request_directives
 from tierkit.codecs.http_conditional import for_origin_alone, unconditional
 from tierkit.codecs.http_forward import forwarded, without_unkeyed
-from tierkit.http import Request
+from tierkit.http import REQUEST_ID, Request
 
 from ._about import About
 
@@ -35,8 +35,8 @@ OURS = (
     (b"Accept-Encoding", b"identity"),
     (b"User-Agent", b"tierkit/" + tierkit.__version__.encode()),
 )
-#: Made anew at each hop: who is asked, and who has asked so far.
-_MADE_ANEW = frozenset({b"host", b"via"})
+#: Made anew at each hop: who is asked, who has asked so far, and what the request is called.
+_MADE_ANEW = frozenset({b"host", b"via", REQUEST_ID})
 
 
 @frozen(kw_only=True)

@@ -10,10 +10,21 @@ from tierkit.codecs.cache_status import CacheStatus, Fwd, appended
 from tierkit.codecs.http1 import Headers
 from tierkit.codecs.http_cache import Lifetime
 
-__all__ = ["MISSED", "Why", "with_status"]
+__all__ = ["MISSED", "Why", "outcome", "with_status"]
 
 #: Ways that ask nothing of upstream before the viewer is answered, and what people should know of them.
 SERVED = {"hits": None, "stale": "stale-while-revalidate", "stale_if_error": "stale-if-error"}
+
+
+#: The words that the access log has, those of nginx's $upstream_cache_status where it has one.
+OUTCOMES = {
+    "hits": "HIT",
+    "stale": "UPDATING",
+    "collapsed": "COLLAPSED",
+    "misses": "MISS",
+    "passed": "BYPASS",
+    "stale_if_error": "STALE",
+}
 
 
 @frozen
@@ -26,6 +37,11 @@ class Why:
 
 #: Nothing was stored, and no more is known.
 MISSED = Why()
+
+
+def outcome(way: str, why: Why = MISSED) -> str:
+    """What became of a request that went a way, as the access log says it."""
+    return "REVALIDATED" if way == "misses" and why.status == 304 else OUTCOMES[way]
 
 
 def with_status(

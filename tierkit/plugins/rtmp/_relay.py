@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 from tierkit.access import Access, AccessStatistics
 from tierkit.codecs.rtmp_session import ConnectRequested
 from tierkit.events import UpstreamBack, UpstreamLost
+from tierkit.http import new_request_id
 from tierkit.live import Publication, Stream, Streams, StreamStatistics, streams_of
 from tierkit.off_air import OffAir, OffAirOptions
 from tierkit.plugin import (
@@ -26,7 +27,7 @@ from tierkit.plugin import (
     StreamState,
     UpstreamError,
 )
-from tierkit.rtmp import RTMPHost, RTMPRefusal, RTMPTimeouts, Sweeper, serve_rtmp
+from tierkit.rtmp import REQUEST_ID_KEY, RTMPHost, RTMPRefusal, RTMPTimeouts, Sweeper, request_id_of, serve_rtmp
 
 from ._places import SCHEMES
 from ._pull import Pull, PullState
@@ -211,9 +212,9 @@ class Relay(Running, RTMPHost):
         self._misses += not hit
         return stream
 
-    async def want(self, path: str) -> Stream:
+    async def want(self, path: str, *, id: str = "") -> Stream:
         """A stream for another service of this tier, which counts its own requests (`tierkit.live.Provider`)."""
-        stream, _ = await self._find(path, ConnectRequested("", ""))
+        stream, _ = await self._find(path, ConnectRequested("", "", {REQUEST_ID_KEY: id}))
         return stream
 
     async def _find(self, path: str, request: ConnectRequested) -> tuple[Stream, bool]:
@@ -231,10 +232,12 @@ class Relay(Running, RTMPHost):
             pulling = self._pull_of(name)  # somebody else may have begun meanwhile
         if pulling is not None:
             return pulling.stream, True
-        return self._begin(name, (*_way(request), self._hop)).stream, False
+        return self._begin(name, (*_way(request), self._hop), request_id_of(request)).stream, False
 
-    def _begin(self, name: str, way: Sequence[str]) -> Pull:
-        pulling = Pull(self, self._open(name, "NetStream.Play.Failed"), {PATH_KEY: ",".join(way)})
+    def _begin(self, name: str, way: Sequence[str], id: str = "") -> Pull:
+        """Pull a stream; `id` is what the play is called in logs that it is pulled for."""
+        said = {PATH_KEY: ",".join(way), REQUEST_ID_KEY: id or new_request_id()}
+        pulling = Pull(self, self._open(name, "NetStream.Play.Failed"), said)
         self.began += 1
         self._pulls[name] = pulling
         self._nursery.start_soon(self._keep, name, pulling, name=f"{self.ctx.tier} pulls {name}")
