@@ -112,6 +112,7 @@ def real(session: nox.Session) -> None:
         "node",
         "npm",
         "openssl",
+        "ss",
     )
     for part in programs:
         if shutil.which(part) is None:

@@ -37,7 +37,7 @@ def speed(line: str) -> bool:
     return any(words in line for words in ("stalled", "had less than 95 %", "too slow itself"))
 
 
-@pytest.mark.real("ffmpeg", "openssl")
+@pytest.mark.real("ffmpeg", "openssl", "ss")
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_small_night_holds_all_conditions(tmp_path: Path, scheme: str) -> None:
@@ -55,6 +55,7 @@ def test_a_small_night_holds_all_conditions(tmp_path: Path, scheme: str) -> None
     # 60 viewers at 592 kbit/s, and more of HLS at the beginning, when players fill their buffers.
     assert 35e6 < night.peak[0] < 80e6
     assert all(20e6 < tier.memory.peak < 250e6 and tier.cpu_seconds(1) > 0 for tier in night.tiers)
+    assert night.origin_clients == 4
     told = dict(night.conditions)
     assert told["players compared"].startswith("4 of 4 equal to the source")
     assert told["split (an assumption)"].startswith("3:1 of HLS" + (" over HTTPS" if scheme == "https" else ""))
