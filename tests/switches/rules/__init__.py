@@ -1,7 +1,7 @@
 """The lists of switches: what the HTTP edge and RTMP hold to, group by group."""
 
 from ..switch import Switch
-from . import hostile, knowing, live_video, logs, rtmp, secure_token, shared_cache
+from . import hostile, knowing, live_video, logs, nights, rtmp, secure_token, shared_cache
 
 #: By page of the documentation: what the rules of a group are about, and the rules.
 PAGES: dict[str, dict[str, list[Switch]]] = {
@@ -12,5 +12,6 @@ PAGES: dict[str, dict[str, list[Switch]]] = {
     },
     "rtmp": rtmp.GROUPS,
     "logs": logs.GROUPS,
+    "nights": nights.GROUPS,
 }
 GROUPS: dict[str, list[Switch]] = {title: rules for page in PAGES.values() for title, rules in page.items()}
