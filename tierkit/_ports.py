@@ -18,14 +18,14 @@ Rules of the port:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from ._address import Address, Listener, Trust
 
-__all__ = ["Blob", "Bound", "Connection", "Descriptors", "Door", "Network", "Peer", "Pollable"]
+__all__ = ["Blob", "Bound", "CertificateState", "Connection", "Descriptors", "Door", "Network", "Peer", "Pollable"]
 
 #: What one recv asks for: a 64 KiB buffer holds several RTMP batches or any HTTP head.
 RECV_BYTES = 65536
@@ -225,6 +225,17 @@ class Connection(ABC):
         """
 
 
+@frozen(kw_only=True)
+class CertificateState:
+    """A certificate that a listener shows."""
+
+    #: The listener's address, and the file.
+    address: str = field(metadata={"merge": "last"})
+    file: str = field(metadata={"merge": "last"})
+    #: When it ends, seconds since 1970.
+    not_after: float = field(metadata={"merge": "last"})
+
+
 class Bound(ABC):
     """A listener that is open."""
 
@@ -247,6 +258,11 @@ class Bound(ABC):
     def trouble(self) -> str:
         """What is wrong with it now, one line, empty when nothing: a changed certificate that was no good."""
         return ""
+
+    @property
+    def certificates(self) -> Sequence[CertificateState]:
+        """The certificates that it shows, as they were last read; none where it speaks no TLS."""
+        return ()
 
     @property
     def taken(self) -> int:

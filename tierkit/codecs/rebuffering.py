@@ -136,6 +136,7 @@ class Rebuffering:
     def waits(self, line: Line, media: Media | None, now: float) -> None:
         """A connection asks for something that is not at hand: all that it had asked for before is there."""
         pace = line.busy = media.pace if media is not None else None
+        self._turns(line, pace)
         for view in line.viewings:
             if view.flights:
                 self._answered(view, line, now)
@@ -169,8 +170,7 @@ class Rebuffering:
     def _found(self, line: Line, who: int, media: Media, now: float) -> Viewing | None:
         """The viewing that a request belongs to, begun with its first segment."""
         pace = media.pace
-        if line.last is not None and line.last.pace is not pace:
-            line.last.listed = ELSEWHERE
+        self._turns(line, pace)
         for view in line.viewings:
             if view.pace is pace and view.who == who:
                 line.last = view
@@ -230,6 +230,11 @@ class Rebuffering:
             view.crowd.latest = None
             if not view.crowd.size:
                 self._crowds.pop((view.who, view.pace), None)
+
+    def _turns(self, line: Line, pace: Pace | None) -> None:
+        """Who asks for something else by a connection does not wait for more of what it asked for before."""
+        if line.last is not None and line.last.pace is not pace:
+            line.last.listed = ELSEWHERE
 
     def _let_go(self, view: Viewing) -> None:
         line = view.line

@@ -48,7 +48,7 @@ class HLSStatistics:
     #: for what each of these cannot tell apart.
     audience: int = field(metadata={"merge": "sum"})
     #: Viewers whose picture has stood still in the last ten seconds, and how often that has begun so far: inferred, see
-    #: the page on chopped pictures.
+    #: `tierkit.codecs.rebuffering`.
     chopped: int = field(metadata={"merge": "sum"})
     rebufferings: int = field(metadata={"merge": "sum"})
     #: Connections to upstreams open now, opened so far, and bytes received over them.
