@@ -109,8 +109,12 @@ def real(session: nox.Session) -> None:
         "chromium",
         "chromedriver",
         "nginx",
+        "prometheus",
+        "promtool",
         "node",
         "npm",
+        "openssl",
+        "ss",
     )
     for part in programs:
         if shutil.which(part) is None:

@@ -216,7 +216,7 @@ class Ring:
         return len(self._stood)
 
     def look(self, silence: float) -> None:
-        """See whose picture stands still; half a microsecond for each player.  See `Cursor.look`."""
+        """See whose picture stands still; a microsecond for each player.  See `Cursor.look`."""
         now = self.log.clock()
         for cursor in tuple(self.cursors):
             cursor.look(now, silence)

@@ -117,12 +117,14 @@ class Bench:
     players: list[tuple[str, Player]] = field(factory=list)
     #: By edge: ports and session identities of those that it takes for chopped.
     ports: dict[str, set[int]] = field(factory=dict)
+    standing: dict[str, Callable[[], set[int]]] = field(factory=dict)
 
     def watch(self, edge: str) -> None:
         """Write down whose picture an edge sees come to stand still."""
         ports = self.ports[edge] = set()
+        lines: dict[Line, int] = {}
         watch = self.handle.running(edge)["hls"].flow.watch  # type: ignore[attr-defined]
-        came, lines = watch.came, {}
+        came = watch.came
 
         def noted(connection: Connection) -> Line:
             line: Line = came(connection)
@@ -133,6 +135,8 @@ class Bench:
             ports.add(lines[view.line])
 
         watch.came, watch.rebuffering.told = noted, told
+        # Whose picture stands still in the end counts as well, though that may yet turn out to be a pause.
+        self.standing[edge] = lambda: {lines[each.line] for each in watch.rebuffering.viewings() if each.stands}
 
     def add(self, edge: str, **about: object) -> Player:
         """One more, from now on."""
@@ -149,7 +153,7 @@ class Bench:
         right = wrong = missed = healthy = 0
         for edge, player in self.players:
             player.leave()
-            told = bool(player.ports & self.ports[edge])
+            told = bool(player.ports & (self.ports[edge] | self.standing[edge]()))
             right += bool(player.stalls) and told
             wrong += not player.stalls and told
             missed += bool(player.stalls) and not told

@@ -136,6 +136,7 @@ class Rebuffering:
     def waits(self, line: Line, media: Media | None, now: float) -> None:
         """A connection asks for something that is not at hand: all that it had asked for before is there."""
         pace = line.busy = media.pace if media is not None else None
+        self._turns(line, pace)
         for view in line.viewings:
             if view.flights:
                 self._answered(view, line, now)
@@ -169,8 +170,7 @@ class Rebuffering:
     def _found(self, line: Line, who: int, media: Media, now: float) -> Viewing | None:
         """The viewing that a request belongs to, begun with its first segment."""
         pace = media.pace
-        if line.last is not None and line.last.pace is not pace:
-            line.last.listed = ELSEWHERE
+        self._turns(line, pace)
         for view in line.viewings:
             if view.pace is pace and view.who == who:
                 line.last = view
@@ -230,6 +230,11 @@ class Rebuffering:
             view.crowd.latest = None
             if not view.crowd.size:
                 self._crowds.pop((view.who, view.pace), None)
+
+    def _turns(self, line: Line, pace: Pace | None) -> None:
+        """Who asks for something else by a connection does not wait for more of what it asked for before."""
+        if line.last is not None and line.last.pace is not pace:
+            line.last.listed = ELSEWHERE
 
     def _let_go(self, view: Viewing) -> None:
         line = view.line
@@ -334,23 +339,12 @@ class Rebuffering:
     def _see(self, view: Viewing, now: float) -> None:
         """Ask the connections how far their answers are."""
         for flight in view.flights[:]:
-            line, until = flight.line, flight.until
-            channel = line.channel
-            if channel is None:
-                self._landed(view, flight, now, arrived=until is not None and line.sent >= until)
-                continue
-            if until is not None and channel.bytes_out >= until:
-                left = channel.unsent()
-                if channel.bytes_out - left >= until:
-                    # At some time since the last look.
-                    self._landed(view, flight, now - LOOK / 2, arrived=True)
-                    continue
-                if left != flight.left:
-                    flight.left, flight.moved = left, now
-                elif now - flight.moved > GIVEN_UP:
-                    self._landed(view, flight, now, arrived=False)
-                    continue
-            flight.seen = now
+            arrived = flight.arrived(now)
+            if arrived is None and now - flight.moved > GIVEN_UP:
+                arrived = False
+            if arrived is not None:
+                # At some time since the last look.
+                self._landed(view, flight, now - LOOK / 2, arrived=arrived)
 
     def _landed(self, view: Viewing, flight: Flight, now: float, *, arrived: bool) -> None:
         view.flights.remove(flight)
