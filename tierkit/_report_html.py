@@ -173,8 +173,8 @@ def _tiers(night: Night) -> list[str]:
         cells = "".join(f"<td>{each}</td>" for each in numbers)
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{words}{cells}</tr>')
     about = (
-        "CPU is a share of one core over the peak; memory is the most at once: resident, blocks of memfds, and what "
-        "the kernel holds for sockets."
+        "Traffic, hit ratio and CPU (a share of one core) are means over the peak; memory is the most at once: "
+        "resident, blocks of memfds, and what the kernel holds for sockets."
     )
     return [
         "<section>",
