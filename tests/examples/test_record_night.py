@@ -48,7 +48,7 @@ def test_a_small_night_holds_all_conditions(tmp_path: Path, scheme: str) -> None
     # Whether somebody has to wait is this machine's affair, which others use too; everything else must hold on any.
     assert [each for each in night.broken if not speed(each)] == []
     assert done.returncode == (1 if night.broken else 0)
-    assert 60 <= night.audience.peak <= 64
+    assert 60 <= night.audience.peak <= 72  # of HLS they are connections, and a player may have three
     assert {each.name for each in night.by_type} == {"hls", "rtmp"}
     assert {each.name for each in night.by_site} == {"dc-a", "dc-b"}
     assert [tier.name for tier in night.tiers] == ["edge-a1", "edge-a2", "edge-b1", "relay-a"]

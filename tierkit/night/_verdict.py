@@ -106,6 +106,7 @@ def conditions(plan: Plan, outcome: Outcome, watch: Watch, clip: Clip | None) ->
         "stream": f"{rate}, {made}; segments of {plan.segment:g} s",
         "origin": "tierkit's embedded one in a process of its own, where Wowza stood in 2013",
         "received by viewers": f"{outcome.bits / 1e9:.3f} Gbit/s; nominal are {plan.nominal / 1e9:.3f}",
+        "viewers": "as the tiers count them: of HLS connections, of which a player that is compared has two or three",
         "stall": "media more than 1 s behind, of viewers that read; of the others, too few bytes",
         "clients of the origin": _clients(outcome),
         "players compared": _compared(outcome),
