@@ -109,6 +109,8 @@ def real(session: nox.Session) -> None:
         "chromium",
         "chromedriver",
         "nginx",
+        "prometheus",
+        "promtool",
         "node",
         "npm",
     )

@@ -11,7 +11,7 @@ import attrs
 from benchmarks._peers import Peer
 
 NAMES = {"tierkit": "tierkit", "nginx": "nginx", "varnish": "Varnish"}
-NAMES |= {"stock": "nginx-rtmp", "tuned": "nginx-rtmp, tuned"}
+NAMES |= {"stock": "nginx-rtmp", "tuned": "nginx-rtmp, tuned", "bare": "nobody looks"}
 #: Under these keys a sample tells the share of its core that the server used, and the share of the time in
 #: which it had something to do (more, where others had the core).
 SHARE, BUSY = "share", "busy"

@@ -65,6 +65,8 @@ class Peer:
     port: int
     tls: int | None
     core: int | None
+    #: Of its control address, where it has one.
+    control: int | None = None
 
 
 @attrs.frozen

@@ -64,7 +64,7 @@ LEVELS = {
     "_reasons": 3,
     "_sockets": 3,
     "_tls": 3,
-    "_notable": 2,
+    "_notable": 1,
     "_traffic": 2,
     "_process": 4,
     "_sources": 4,
@@ -110,7 +110,7 @@ ADVICE = (
 
 MODEL = {"_address", "_authorise", "_networks", "_events", "_ports", "_plugin", "_model", "_companion", "_purge"}
 MODEL |= {"_recipe", "_restream", "_because", "_merge", "_visible"}
-MODEL |= {"_accesslog", "_masking", "_event", "_events_process"}
+MODEL |= {"_accesslog", "_notable", "_masking", "_event", "_events_process"}
 #: The border to the sockets: below the plugins' public names, nobody else touches them.
 BORDER = {"_net", "_certificates", "_dial", "_readable", "_reasons", "_sockets", "_tls"}
 KITS = {"access", "history", "http", "rtmp", "live", "off_air", "packaging", "websocket"}
@@ -361,7 +361,7 @@ def test_nothing_but_the_command_line_prints(module: str) -> None:
 
 
 def test_the_library_alone_brings_no_extra() -> None:
-    extras = ("av", "cattrs", "m3u8", "matplotlib", "rich", "structlog", "typer", "wsproto")
+    extras = ("av", "cattrs", "m3u8", "matplotlib", "prometheus_client", "rich", "structlog", "typer", "wsproto")
     look = f"import sys, tierkit, tierkit.plugin; print(*[each for each in {extras} if each in sys.modules])"
     found = subprocess.run([sys.executable, "-c", look], cwd=ROOT.parent, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

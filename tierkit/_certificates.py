@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 
 from ._address import Certificate, Trust
 from ._reasons import KeyIsEncrypted, certificate_reason
+from .codecs.x509 import not_after
 from .errors import ConnectionLost, ListenError
 
 __all__ = ["ClientTrust", "ServerCertificates"]
@@ -72,11 +73,25 @@ def _signature(certificate: Certificate) -> _Signature:
     return tuple(found)
 
 
+def _ends(path: str) -> float | None:
+    """When the first certificate of a file ends: that is what is shown, the rest of the chain outlives it."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            text = file.read()
+        begin = text.index(ssl.PEM_HEADER)
+        end = text.index(ssl.PEM_FOOTER, begin) + len(ssl.PEM_FOOTER)
+        return not_after(ssl.PEM_cert_to_DER_cert(text[begin:end]))
+    except (OSError, ValueError):
+        return None
+
+
 class _Pair:
     def __init__(self, certificate: Certificate, *, tickets: bool) -> None:
         self.certificate = certificate
         self.context = _server_context(tickets=tickets)
         self.signature: _Signature = ()
+        #: When the certificate ends, seconds since 1970; None where it does not say in a way that we read.
+        self.ends: float | None = None
 
     def read(self) -> None:
         """Take what the files hold now; raises ListenError, and keeps what it has, if they are no good."""
@@ -88,6 +103,7 @@ class _Pair:
             reason = certificate_reason(error, self.certificate.cert, self.certificate.key)
             raise ListenError(f"{reason}: mend it and reload") from None
         self.signature = signature
+        self.ends = _ends(self.certificate.cert)
 
     def changed(self) -> bool:
         try:
@@ -141,6 +157,10 @@ class ServerCertificates:
             else:
                 self.trouble = ""
         return self._pairs[0].context
+
+    def ends(self) -> list[tuple[str, float]]:
+        """Each certificate's file, and when it ends, seconds since 1970, as it was last read."""
+        return [(pair.certificate.cert, pair.ends) for pair in self._pairs if pair.ends is not None]
 
     def reload(self) -> None:
         """Read all files again.  Raises ListenError, naming each that is no good; its old one stays."""

@@ -88,29 +88,16 @@ class Logs:
         return [word for name, value in given if value is not None for word in (name, str(value))]
 
 
-@frozen(kw_only=True)
-class ProcessTold(Event):
-    """What whoever looks after the tiers' processes has to tell."""
-
-    level = "warning"
-
-    reason: str
-
-    @property
-    def text(self) -> str:
-        return self.reason
-
-
 class Voice:
-    """Tells events and lines in the log's form, for a process that runs no tier itself."""
+    """Tells events in the log's form, for a process that runs no tier itself."""
 
     def __init__(self, graph: Graph, logs: Logs) -> None:
         sites = {node.name: node.site for node in graph}
         self._observer = log_observer(logs.log.value, addresses=graph.viewer_addresses, sites=sites)
 
-    def __call__(self, said: Event | str) -> None:
+    def __call__(self, event: Event) -> None:
         """Tell it."""
-        self._observer(said if isinstance(said, Event) else ProcessTold(reason=said))
+        self._observer(event)
 
     def flush(self) -> None:
         """Tell what is still held back, at the end."""

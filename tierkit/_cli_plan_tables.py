@@ -16,6 +16,8 @@ __all__ = ["show"]
 
 #: Columns of what goes into a file or a pipe.
 WIDE = 120
+#: Of what breaks besides: as many lines.
+TOLD = 6
 #: What may be more than used of a bound, in words.
 _WORDS = {
     "cpu": "the core of {}",
@@ -111,14 +113,16 @@ def _verdict(plan: Plan) -> Iterable[str]:
     if plan.holds:
         yield "it holds"
         return
-    for each in plan.breaking:
-        if each.share > plan.fill and each is not plan.first:
-            yield f"breaks too: {_what(each)}, asked for {each.share:.0%} of it"
+    others = [each for each in plan.breaking if each.share > plan.fill and each is not plan.first]
+    for each in others[:TOLD]:
+        yield f"breaks too: {_what(each)}, asked for {each.share:.0%} of it"
+    if len(others) > TOLD:
+        yield f"breaks too: {len(others) - TOLD} more; --json has all"
     if plan.wanted is None:
         yield f"more tiers do not help: {plan.stuck}"
         return
-    more = {name: copies - 1 for name, copies in plan.wanted.items()}
-    yield f"wanted: {sum(more.values())} more: " + ", ".join(f"{n} like {name}" for name, n in more.items())
+    added = {name: copies - 1 for name, copies in plan.wanted.items()}
+    yield f"wanted: {sum(added.values())} more: " + ", ".join(f"{n} like {name}" for name, n in added.items())
 
 
 def _first(plan: Plan) -> str:

@@ -25,7 +25,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 import trio
 
 from tierkit import Address, Graph, Node, __version__
-from tierkit.events import Event, GraphLeaving, GraphReady, GraphStopped, Reread
+from tierkit.events import Event, GraphLeaving, GraphReady, GraphStopped, ProcessEnded, Reread
 
 from ._cli_common import complain
 
@@ -51,24 +51,21 @@ class Supervisor:
         command: Callable[[str, Bound], Sequence[str]],
         *,
         say: Callable[[str], None] = lambda line: print(line, flush=True),
-        tell: Callable[[str], None] = lambda line: complain([line]),
         jitter: Callable[[], float] = random.random,
         heard: Callable[[str], AbstractAsyncContextManager[int]] | None = None,
-        note: Callable[[Event], None] = lambda event: None,
+        note: Callable[[Event], None] = lambda event: complain([event.text]),
     ) -> None:
         """Look after the tiers that run in `graph`.
 
         Args:
             command: the command line for a tier, given its name and where all tiers so far are bound.
             say: takes the lines that children write to standard output.
-            tell: takes what there is to tell about children, a line each.
-            note: takes the events of all processes together.
+            note: takes what happens to the processes, and to all of them together.
             heard: surrounds each life of a child, given its name; yields a descriptor that it reports to.
         """
         self._graph = graph
         self._command = command
         self._say = say
-        self._tell = tell
         self._jitter = jitter
         self._heard = heard
         self._note = note
@@ -148,18 +145,20 @@ class Supervisor:
             if self._leaving.is_set():
                 if code not in (0, -signal.SIGTERM):
                     self._code = self._code or 1
-                    self._tell(f"{node.name}: its process {_ended(code)} while it drained")
+                    self._note(ProcessEnded(tier=node.name, reason=f"{_ended(code)} while it drained"))
                 break
             if not reported:
                 # What is wrong with the plan, the child has told.
                 self._code = code if code in (1, 2) else 1
-                self._tell(f"{node.name}: its process {_ended(code)} before it was ready: all others are ended too")
+                early = f"{_ended(code)} before it was ready"
+                self._note(ProcessEnded(tier=node.name, reason=early, then="all others are ended too"))
                 self._leave()
                 break
             if trio.current_time() - began >= WELL:
                 pause = FIRST_PAUSE
             wait = pause * (0.5 + self._jitter() / 2)
-            self._tell(f"{node.name}: its process {_ended(code)}: it is started again in {wait:.1f} s")
+            again = f"it is started again in {wait:.1f} s"
+            self._note(ProcessEnded(tier=node.name, reason=_ended(code), then=again))
             pause = min(2 * pause, LONGEST_PAUSE)
             with trio.move_on_after(wait):
                 await self._leaving.wait()
@@ -180,7 +179,7 @@ class Supervisor:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, pass_fds=pipes
             )
         except OSError as error:  # no memory or no descriptor just now: the others must not pay for that
-            self._tell(f"{node.name}: no process can be started: {error}")
+            self._note(ProcessEnded(tier=node.name, reason=f"cannot be started: {error}"))
             return 1
         self._processes[node.name] = process
         try:

@@ -18,6 +18,7 @@ from tierkit.events import Event
 from tierkit.plugin import Companion, ControlRoute, Handle, Network, Running
 
 from ._cli_control import Control
+from ._cli_reports import gathered
 
 __all__ = ["EVERY", "SILENT", "Remotes"]
 
@@ -122,18 +123,9 @@ class Remotes(Handle):
             for name, process in several.items():
                 if isinstance(process, dict):
                     processes[name] = {**process, "alive": not silent and process.get("alive", True), "told_ago": ago}
-        return {"process": {"ready": self.ready, "events": self._events()}, "processes": processes, "tiers": tiers}
-
-    def _events(self) -> list[dict[str, Any]]:
-        """The events that the machines remember, and what is wrong with those that do not answer, newest last."""
-        found = []
-        for remote in self._remotes.values():
-            several = remote.told.get("processes")
-            processes = several.values() if isinstance(several, dict) else [_process(remote)]
-            for process in processes:
-                told = process.get("events") if isinstance(process, dict) else None
-                found += [each for each in told or () if isinstance(each, dict)]
-        return sorted(found, key=_at)
+        own = [event for remote in self._remotes.values() for event in _events(remote)]
+        process = {"ready": self.ready, "events": gathered(own, processes)}
+        return {"process": process, "processes": processes, "tiers": tiers}
 
     async def purge(self, pattern: str, *, soft: bool = False, tiers: Sequence[str] = ()) -> dict[str, int | None]:
         """Not from here.  Raises LocalProtocolError."""
@@ -156,9 +148,11 @@ def _process(remote: _Remote) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _at(event: Mapping[str, Any]) -> float:
-    at = event.get("at")
-    return float(at) if isinstance(at, (int, float)) else 0.0
+def _events(remote: _Remote) -> list[dict[str, Any]]:
+    """What a machine with several processes tells of all together; one process's own come with that."""
+    several = isinstance(remote.told.get("processes"), dict)
+    told = _process(remote).get("events") if several else None
+    return [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
 
 
 def _not_from_here() -> NoReturn:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -20,13 +21,15 @@ import trio
 from attrs import define, field
 
 from tierkit import Address, Graph, GraphHandle, RealNetwork, Registry
-from tierkit.events import Event
+from tierkit.events import Event, Notable
 from tierkit.plugin import ControlRoute, Handle, LocalProtocolError, Pattern, Running
 
-__all__ = ["Orders", "Reports", "report_to"]
+__all__ = ["Orders", "Reports", "gathered", "report_to"]
 
 #: Seconds between two lines; Prometheus asks every 15 s by default, people look every second.
 EVERY = 1.0
+#: Events that are told of all processes together.
+EVENTS = 50
 #: Seconds that a child has to carry out an order.
 PATIENCE = 2.0
 #: Bytes of one line: some ten thousand streams with their statistics.  A child that says more is not heard.
@@ -133,6 +136,7 @@ class Reports(Handle):
         self._orders = 0
         self._children = {node.name: _Child() for node in graph.running}
         self._companions = registry.companions()
+        self._notable = Notable()
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[None]:
@@ -185,7 +189,7 @@ class Reports(Handle):
     def statistics(self) -> dict[str, Any]:
         """What the children have told last, in the shape of one process's statistics, and each process's own."""
         tiers = {name: self._tier(name, child) for name, child in self._children.items()}
-        processes = {
+        processes: dict[str, Any] = {
             name: {
                 **child.told.get("process", {}),
                 "pid": child.pid,
@@ -195,7 +199,8 @@ class Reports(Handle):
             }
             for name, child in self._children.items()
         }
-        return {"process": {"ready": self.ready}, "processes": processes, "tiers": tiers}
+        events = gathered(self._notable.events(self.graph.viewer_addresses), processes)
+        return {"process": {"ready": self.ready, "events": events}, "processes": processes, "tiers": tiers}
 
     def _tier(self, name: str, child: _Child) -> dict[str, Any]:
         told = dict(child.told.get("tiers", {}).get(name, {}))
@@ -251,5 +256,20 @@ class Reports(Handle):
         return (*self._registry.control_routes(), *brought)
 
     def emit(self, event: Event) -> None:
-        """Tell an event; there are few here."""
+        """Tell an event, and remember it."""
+        self._notable.note(event, time.time())
         self._tell(event)
+
+
+def gathered(own: Iterable[dict[str, Any]], processes: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last events of all, newest last; they are taken out of what each process tells of itself."""
+    found = list(own)
+    for process in processes.values():
+        told = process.pop("events", None)
+        found += [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+    return sorted(found, key=_at)[-EVENTS:]
+
+
+def _at(event: Mapping[str, Any]) -> float:
+    at = event.get("at")
+    return float(at) if isinstance(at, (int, float)) else 0.0

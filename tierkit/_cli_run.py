@@ -89,7 +89,7 @@ def _each_in_its_own(
             tell=tell,
             order=lambda name, line: supervisor.order(name, line),
         )
-        supervisor = Supervisor(graph, command, heard=reports.heard, tell=tell, note=tell)
+        supervisor = Supervisor(graph, command, heard=reports.heard, note=reports.emit)
         async with reports.answering():
             return await supervisor.run()
 

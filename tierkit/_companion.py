@@ -107,6 +107,8 @@ class ControlRequest:
     body: bytes = b""
     #: Who asks: an address, or "unix".
     peer: str = ""
+    #: Names in lower case; several fields of one name are one, with commas.
+    headers: Mapping[str, str] = {}
 
 
 class Sink(Protocol):

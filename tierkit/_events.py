@@ -23,6 +23,7 @@ from ._events_process import (
     GraphStopped,
     Kicked,
     LoopBlocked,
+    ProcessEnded,
     Purged,
     Reread,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "GraphReady",
     "GraphLeaving",
     "GraphStopped",
+    "ProcessEnded",
     "Reread",
     "TierStarted",
     "TierStopped",

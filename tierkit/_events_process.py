@@ -10,6 +10,7 @@ __all__ = [
     "GraphReady",
     "GraphLeaving",
     "GraphStopped",
+    "ProcessEnded",
     "Reread",
     "AccessLogFailed",
     "AccessLogBack",
@@ -56,6 +57,20 @@ class GraphStopped(Event):
     @property
     def text(self) -> str:
         return f"everything has stopped, after {self.seconds:.0f} s"
+
+
+@frozen(kw_only=True)
+class ProcessEnded(Event):
+    """A process that ran a tier by itself has ended, or cannot be started; `then` says what becomes of that."""
+
+    level = "error"
+
+    reason: str
+    then: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.tier}: its process {self.reason}" + (f": {self.then}" if self.then else "")
 
 
 @frozen(kw_only=True)

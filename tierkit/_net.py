@@ -20,6 +20,7 @@ import resource
 import socket
 import ssl
 import stat
+from collections.abc import Sequence
 from typing import Any
 
 import trio
@@ -28,7 +29,7 @@ from ._address import Address, Listener, Trust
 from ._certificates import ClientTrust, ServerCertificates
 from ._dial import Resolver, Target, dial, dial_unix
 from ._networks import Networks
-from ._ports import Bound, Connection, Descriptors, Door, Network, Peer
+from ._ports import Bound, CertificateState, Connection, Descriptors, Door, Network, Peer
 from ._reasons import dial_reason, listen_reason
 from ._sockets import SocketConnection, peer_of, prepare
 from ._tls import TLSConnection
@@ -305,6 +306,16 @@ class _SocketBound(Bound):
     @property
     def trouble(self) -> str:
         return "" if self._certificates is None else self._certificates.trouble
+
+    @property
+    def certificates(self) -> Sequence[CertificateState]:
+        if self._certificates is None:
+            return ()
+        address = str(self.address)
+        return [
+            CertificateState(address=address, file=file, not_after=not_after)
+            for file, not_after in self._certificates.ends()
+        ]
 
     @property
     def taken(self) -> int:

@@ -1,4 +1,4 @@
-"""What a process remembers of its own events: the last of them, and how many viewers were turned away or dropped.
+"""What a process remembers of its own events: the last of them, and how many viewers were refused, dropped or failed.
 
 For whoever looks at a process rather than at its log: the console, `tierkit top`, a scraper.  Events are rare by
 contract, so counting here costs nobody anything.
@@ -7,13 +7,14 @@ contract, so counting here costs nobody anything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from attrs import define, field
 
 from ._because import word_of
-from ._events import Dropped, Event, Refused, ViewerJoined, ViewerLeft
+from ._events import ConnectionFailed, Dropped, Event, Refused, ViewerJoined, ViewerLeft
+from ._masking import mask
 
 __all__ = ["Notable", "Tally"]
 
@@ -25,10 +26,11 @@ LONGEST = 500
 
 @define
 class Tally:
-    """Of one tier: how many were closed and refused so far, by the word for the reason."""
+    """Of one tier: how many were closed, were refused and failed so far, by the word for the reason."""
 
     drops: Counter[str] = field(factory=Counter)
     refusals: Counter[str] = field(factory=Counter)
+    failures: Counter[str] = field(factory=Counter)
 
 
 @define
@@ -55,6 +57,8 @@ class Notable:
             self.tally(event.tier).drops[word_of(event.reason)] += 1
         elif isinstance(event, Refused):
             self.tally(event.tier).refusals[word_of(event.reason)] += event.count
+        elif isinstance(event, ConnectionFailed):
+            self.tally(event.tier).failures[word_of(event.reason)] += 1
         elif isinstance(event, (ViewerJoined, ViewerLeft)):
             return
         key = _key(event)
@@ -63,8 +67,9 @@ class Notable:
         if len(self._told) > KEPT:
             del self._told[next(iter(self._told))]
 
-    def events(self, show: Callable[[str], str]) -> list[dict[str, Any]]:
-        """What is remembered, newest last, as plain values; `show` says how much of an address is told."""
+    def events(self, addresses: str) -> list[dict[str, Any]]:
+        """What is remembered, newest last, as plain values; `addresses` says how much of one is told (see `mask`)."""
+        show = partial(mask, how=addresses)
         return [
             {
                 "at": each.at,

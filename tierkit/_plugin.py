@@ -261,6 +261,14 @@ class LiveSource(ABC):
         """A frozen value, or None where there is nothing to tell."""
         return None
 
+    @property
+    def clients(self) -> int | None:
+        """How many clients the server itself counts at the stream that has most; None where it is not asked.
+
+        One for each tier, where nobody but the tiers plays it.
+        """
+        return None
+
 
 class Source(Recipe):
     """How an external server speaks: the recipe.  Opened once for each tier that pulls from it."""

@@ -18,14 +18,14 @@ Rules of the port:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from ._address import Address, Listener, Trust
 
-__all__ = ["Blob", "Bound", "Connection", "Descriptors", "Door", "Network", "Peer", "Pollable"]
+__all__ = ["Blob", "Bound", "CertificateState", "Connection", "Descriptors", "Door", "Network", "Peer", "Pollable"]
 
 #: What one recv asks for: a 64 KiB buffer holds several RTMP batches or any HTTP head.
 RECV_BYTES = 65536
@@ -83,6 +83,18 @@ class Pollable(Protocol):
         """Its descriptor: readable when `recv_nowait` may have something."""
 
 
+@define(eq=False)
+class Meter:
+    """Bytes that many connections have brought and taken, so that nobody has to walk them to know."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+#: Of connections that nobody counts together.
+_NOBODYS = Meter()
+
+
 class Connection(ABC):
     """One byte stream with one peer.  See the rules at the head of this module."""
 
@@ -97,6 +109,8 @@ class Connection(ABC):
     #: Bytes received and accepted for sending so far, without TLS overhead.
     bytes_in: int
     bytes_out: int
+    #: What the same bytes are counted in beside those of others; whoever has accepted it puts his own here.
+    meter: Meter
     #: Whether the peer's side has ended without the goodbye that its transport has, TLS its close_notify: what is
     #: delimited by that end alone may then be short of it, by anybody's hand.
     cut: bool
@@ -110,6 +124,7 @@ class Connection(ABC):
         self.idle = False
         self.bytes_in = 0
         self.bytes_out = 0
+        self.meter = _NOBODYS
         self.cut = False
         self.when_settled = None
 
@@ -225,6 +240,17 @@ class Connection(ABC):
         """
 
 
+@frozen(kw_only=True)
+class CertificateState:
+    """A certificate that a listener shows."""
+
+    #: The listener's address, and the file.
+    address: str = field(metadata={"merge": "last"})
+    file: str = field(metadata={"merge": "last"})
+    #: When it ends, seconds since 1970.
+    not_after: float = field(metadata={"merge": "last"})
+
+
 class Bound(ABC):
     """A listener that is open."""
 
@@ -247,6 +273,11 @@ class Bound(ABC):
     def trouble(self) -> str:
         """What is wrong with it now, one line, empty when nothing: a changed certificate that was no good."""
         return ""
+
+    @property
+    def certificates(self) -> Sequence[CertificateState]:
+        """The certificates that it shows, as they were last read; none where it speaks no TLS."""
+        return ()
 
     @property
     def taken(self) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import trio
@@ -19,7 +18,6 @@ from ._accesslog import AccessRecorder
 from ._address import Address
 from ._events import Event, PluginFailed
 from ._logwriter import AccessLogs
-from ._masking import mask
 from ._model import Graph, Node
 from ._notable import Notable, Tally
 from ._plugin import Candidate, Context, Observer, Shared, Upstreams
@@ -100,7 +98,7 @@ class Process:
 
     def events(self) -> list[dict[str, Any]]:
         """The last events that are not viewers coming and going, newest last, as plain values."""
-        return self._notable.events(partial(mask, how=self.graph.viewer_addresses))
+        return self._notable.events(self.graph.viewer_addresses)
 
     def bound(self, name: str, addresses: Sequence[Address]) -> None:
         """Note what a tier is really bound to, in a form that can be dialled."""

@@ -12,13 +12,14 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable
 from itertools import accumulate
+from pathlib import Path, PurePosixPath
 
 import trio
 from attrs import field, frozen
 
 from ._ports import Descriptors
 
-__all__ = ["LoopDelay", "LoopDelayStatistics", "ProcessStatistics", "cpu_seconds", "resident_bytes"]
+__all__ = ["LoopDelay", "LoopDelayStatistics", "ProcessStatistics", "cpu_seconds", "memory_limit", "resident_bytes"]
 
 #: Seconds between two looks at how late the loop is.
 LOOK = 0.5
@@ -61,6 +62,9 @@ class ProcessStatistics:
     resident_bytes: int = field(metadata={"merge": "sum"})
     memfd_bytes: int = field(metadata={"merge": "sum"})
     socket_bytes: int = field(metadata={"merge": "sum"})
+    #: Memory that the process may have, with all others of its control group: the least of their limits and of what the
+    #: machine has; None where the system does not say.
+    memory_limit: int | None = field(metadata={"merge": "last"})
     #: The last events that are not viewers coming and going, newest last.
     events: list[dict[str, object]] = field(metadata={"merge": "last"})
     #: Of its access log: `lines` and `bytes` written so far, and lines `lost`; empty where there is none.
@@ -98,6 +102,36 @@ class LoopDelay:
 def cpu_seconds() -> float:
     """User and system time of this process so far, all threads."""
     return time.process_time()
+
+
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """The memory that this process may have, bytes: the least of the limits above it, and of what the machine has.
+
+    By control groups of version 2 (Documentation/admin-guide/cgroup-v2.rst, memory.max), whose limits hold for all
+    below, and by /proc/meminfo.  `root` is where these stand.
+    """
+    found = []
+    try:
+        found.append(int((root / "proc/meminfo").read_text().split(None, 2)[1]) * 1024)
+    except (OSError, ValueError, IndexError):
+        pass
+    groups = root / "sys/fs/cgroup"
+    try:
+        own = (root / "proc/self/cgroup").read_text()
+    except OSError:
+        own = ""
+    for line in own.splitlines():
+        if line.startswith("0::/"):
+            group = PurePosixPath(line.removeprefix("0::/"))
+            found += filter(None, (_limit_of(groups / each) for each in (group, *group.parents)))
+    return min(found, default=None)
+
+
+def _limit_of(group: Path) -> int | None:
+    try:
+        return int((group / "memory.max").read_text())
+    except (OSError, ValueError):  # no such file at the root, "max" where there is no limit
+        return None
 
 
 def resident_bytes() -> int:

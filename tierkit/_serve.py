@@ -27,7 +27,7 @@ from ._net import RealNetwork
 from ._plugin import Observer, Running
 from ._ports import Bound, Network
 from ._process import Process
-from ._process_figures import LoopDelay, ProcessStatistics, cpu_seconds, resident_bytes
+from ._process_figures import LoopDelay, ProcessStatistics, cpu_seconds, memory_limit, resident_bytes
 from ._registry import Registry
 from ._serve_signals import leave_when_done, obey
 from ._tier import LiveTier, open_doors
@@ -62,6 +62,7 @@ class GraphHandle(Handle):
         self._watch = watch
         self._delay = delay
         self._routes = tuple(routes)
+        self._memory_limit = memory_limit()
 
     @property
     def ready(self) -> bool:
@@ -91,12 +92,14 @@ class GraphHandle(Handle):
     def statistics(self) -> dict[str, Any]:
         """Every `statistics()` of this process as plain values that JSON can carry."""
         tiers = {name: tier.statistics() for name, tier in self._tiers.items()}
+        figures = {name: tier.figures() for name, tier in self._tiers.items()}
         return {
             "process": plain(self._figures(sum(each.socket_bytes for each in tiers.values()))),
             "tiers": {
                 name: {
                     **plain(tiers[name]),
-                    "figures": plain(tier.figures()),
+                    "figures": plain(tier.together(figures[name])),
+                    "figures_by_service": plain(figures[name]),
                     "services": {key: plain(running.statistics()) for key, running in tier.running.items()},
                     # Services of one tier share its streams: what several tell alike is told once.
                     "streams": [
@@ -122,6 +125,7 @@ class GraphHandle(Handle):
             resident_bytes=resident_bytes(),
             memfd_bytes=process.network.descriptors.memfd_bytes,
             socket_bytes=socket_bytes,
+            memory_limit=self._memory_limit,
             events=process.events(),
             access_log=process.access_logs.statistics(),
         )

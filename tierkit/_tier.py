@@ -22,6 +22,7 @@ import trio
 from attrs import field, frozen
 
 from ._address import Address
+from ._because import Because
 from ._check import listen_address
 from ._events import (
     AcceptPaused,
@@ -41,12 +42,12 @@ from ._limits import Admission, accept_loop
 from ._merge import merged
 from ._model import Node, Origin
 from ._plugin import Figures, Running, Service
-from ._ports import Bound, Connection
+from ._ports import Bound, CertificateState, Connection
 from ._process import Process, TierContext
 from ._sources import open_candidate
 from ._traffic import Ledger, Traffic
 from ._upstream import UpstreamSet, UpstreamState
-from .errors import ConnectionLost, GivenUp, ListenError, TierkitError
+from .errors import ConnectionLost, GivenUp, ListenError, ProtocolError, TierkitError
 
 __all__ = ["LiveTier", "TierStatistics", "open_doors"]
 
@@ -85,6 +86,11 @@ class TierStatistics:
     #: Those turned away so far, connections and attempts to play or publish, by a word for the reason: "full",
     #: "address", "denied".
     refusals: Mapping[str, int] = field(metadata={"merge": "sum"})
+    #: Connections that ended with an error so far, by a word for it: "protocol" (what the peer said was not right),
+    #: "no_request" (it said nothing in time), "internal" (a mistake of ours).
+    failures: Mapping[str, int] = field(metadata={"merge": "sum"})
+    #: The certificates of its listeners.
+    certificates: tuple[CertificateState, ...] = field(metadata={"merge": "last"})
     #: How its upstreams fare.
     upstreams: tuple[UpstreamState, ...] = field(metadata={"merge": "last"})
 
@@ -194,13 +200,19 @@ class LiveTier:
             socket_bytes=self._ledger.kernel_bytes(self.process.clock()),
             traffic=traffic,
             refusals=dict(self.process.tally(self.node.name).refusals),
+            failures=dict(self.process.tally(self.node.name).failures),
+            certificates=tuple(each for door in self.doors for each in door.certificates),
             upstreams=() if self._upstreams is None else self._upstreams.statistics(),
         )
 
-    def figures(self) -> Figures:
-        """The figures of all its services together."""
+    def figures(self) -> dict[str, Figures]:
+        """The figures of each of its services, by name."""
+        return {name: running.figures() for name, running in self.running.items()}
+
+    def together(self, figures: Mapping[str, Figures]) -> Figures:
+        """The figures of the tier: those of its services, and whom it has dropped."""
         drops = Figures(drops=dict(self.process.tally(self.node.name).drops))
-        return merged(Figures, [*(running.figures() for running in self.running.values()), drops])
+        return merged(Figures, [*figures.values(), drops])
 
     # --- upstreams -------------------------------------------------------------------------------
 
@@ -325,7 +337,7 @@ class LiveTier:
                         return
                 await self.running[service.name].handle(connection)
             if scope.cancelled_caught:
-                failure = f"no request within {limit:g} s of connecting"
+                failure = Because(f"no request within {limit:g} s of connecting", word="no_request")
         except* Exception as errors:
             # By except*: a handler that is cancelled may bring a Cancelled and an Exception in one group,
             # and only the first of them is for those above.
@@ -347,7 +359,9 @@ def _failure(error: Exception) -> str:
     """The reason to tell for what ended a connection; empty where that is an ordinary end."""
     leaves = list(_leaves(error))
     odd = [leaf for leaf in leaves if not isinstance(leaf, ConnectionLost)]
-    return _reason(odd[0]) if odd else ""
+    if not odd:
+        return ""
+    return Because(_reason(odd[0]), word="protocol" if isinstance(odd[0], ProtocolError) else "internal")
 
 
 def _given_up(error: Exception) -> str:

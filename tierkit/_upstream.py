@@ -44,6 +44,8 @@ class UpstreamState:
     failures_total: int = field(metadata={"merge": "sum"})
     #: What the last failure was, for a person.
     reason: str = field(default="", metadata={"merge": "last"})
+    #: Clients that the server itself counts at the stream that has most; None where it is not asked.
+    clients: int | None = field(default=None, metadata={"merge": "max"})
     #: Where it is, without credentials; empty for a tier of the graph.
     address: str = field(default="", metadata={"merge": "last"})
     #: What its source tells of it, where that tells anything: a frozen value of the source's.
@@ -158,6 +160,7 @@ class UpstreamSet(Upstreams):
                 failures=health.failures,
                 failures_total=health.total,
                 reason=health.reason,
+                clients=sources[name].clients if name in sources else None,
                 source=sources[name].statistics() if name in sources else None,
             )
             for name, health in self._health.items()

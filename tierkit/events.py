@@ -15,6 +15,7 @@ from ._events import GraphStopped as GraphStopped
 from ._events import Kicked as Kicked
 from ._events import LoopBlocked as LoopBlocked
 from ._events import PluginFailed as PluginFailed
+from ._events import ProcessEnded as ProcessEnded
 from ._events import PublisherJoined as PublisherJoined
 from ._events import PublisherLeft as PublisherLeft
 from ._events import Purged as Purged
@@ -35,4 +36,5 @@ from ._events import UpstreamFound as UpstreamFound
 from ._events import UpstreamLost as UpstreamLost
 from ._events import ViewerJoined as ViewerJoined
 from ._events import ViewerLeft as ViewerLeft
+from ._notable import Notable as Notable
 from ._visible import visible as visible

@@ -48,7 +48,7 @@ class History:
         #: When each stream was seen last, by tier and name: the one to go is the one longest gone.
         self._seen: dict[tuple[str, str], int] = {}
         #: The second in which no stream had gone, so that it is looked for once.
-        self._full = 0
+        self._full = -1
 
     def add(self, at: float, statistics: Mapping[str, Any]) -> None:
         """One look.

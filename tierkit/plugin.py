@@ -51,6 +51,7 @@ from ._plugin import StreamState as StreamState
 from ._plugin import Upstreams as Upstreams
 from ._ports import Blob as Blob
 from ._ports import Bound as Bound
+from ._ports import CertificateState as CertificateState
 from ._ports import Connection as Connection
 from ._ports import Descriptors as Descriptors
 from ._ports import Door as Door

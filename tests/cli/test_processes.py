@@ -22,6 +22,7 @@ import trio.testing
 
 from tierkit import Edge, Graph, Origin
 from tierkit._cli_processes import Bound, Supervisor, child_command, parse_bound
+from tierkit.events import Event, ProcessEnded
 
 from ..core.fakes import Echo
 from .support import tierkit_
@@ -51,12 +52,16 @@ class Rig:
         self.said: list[str] = []
         self.told: list[str] = []
         self.when: dict[str, Callable[[], Any]] = {}
-        self.supervisor = Supervisor(graph, self.command, say=self.say, tell=self.told.append, jitter=lambda: 0.0)
+        self.supervisor = Supervisor(graph, self.command, say=self.say, note=self.note, jitter=lambda: 0.0)
 
     def command(self, name: str, bound: Bound) -> list[str]:
         self.started.append((name, json.loads(json.dumps(bound))))
         script = self.scripts[name].pop(0) if len(self.scripts[name]) > 1 else self.scripts[name][0]
         return [sys.executable, "-I", "-S", "-c", PRELUDE + script]
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, ProcessEnded):
+            self.told.append(event.text)
 
     def say(self, line: str) -> None:
         self.said.append(line)
@@ -243,7 +248,7 @@ async def test_a_machine_without_room_is_tried_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(trio.lowlevel, "open_process", sometimes)
     rig.scripts["leaf"].insert(1, "the one that is not started")
     assert await rig.supervisor.run() == 0
-    assert rig.told[1].startswith("leaf: no process can be started: ")
+    assert rig.told[1].startswith("leaf: its process cannot be started: ")
     assert len(rig.children) == 0
 
 

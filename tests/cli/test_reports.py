@@ -21,7 +21,7 @@ import trio.testing
 from tierkit import Address, Edge, Graph, Origin, Registry, open_graph
 from tierkit._cli_reports import EVERY, LINE, Orders, Reports, report_to
 from tierkit.errors import LocalProtocolError
-from tierkit.events import Event, PluginFailed
+from tierkit.events import Event, PluginFailed, ProcessEnded
 from tierkit.testing import MemoryNetwork
 
 from ..core.fakes import Echo
@@ -75,7 +75,7 @@ async def test_the_last_line_of_each_child_counts() -> None:
         os.write(shield, second[20:])
         await seen(lambda: rig.reports.statistics()["tiers"]["shield"]["connections"] == 2)
         found = rig.reports.statistics()
-        assert found["process"] == {"ready": True}
+        assert found["process"] == {"ready": True, "events": []}
         assert found["processes"]["shield"]["uptime"] == 3.0
         assert found["processes"]["shield"]["starts"] == 1
         assert rig.reports.ready
@@ -282,3 +282,18 @@ async def test_no_child_is_asked_for_what_is_no_pattern(autojump_clock: trio.tes
         with pytest.raises(LocalProtocolError):
             await ask("live")
     assert rig.ordered == []
+
+
+async def test_events_of_all_are_told_in_one_place() -> None:
+    rig = Rig()
+    rig.reports.emit(ProcessEnded(tier="leaf", reason="was ended by SIGKILL"))
+    line = {"ready": True, "statistics": {"process": {"events": [{"at": 5.0, "text": "old"}, 7]}, "tiers": {}}}
+    async with rig.reports.heard("shield"):
+        rig.reports._children["shield"].hear(json.dumps(line).encode())
+        found = rig.reports.statistics()
+        assert [each["text"] for each in found["process"]["events"]] == [
+            "old",
+            "leaf: its process was ended by SIGKILL",
+        ]
+        assert "events" not in found["processes"]["shield"]
+        assert rig.reports.statistics()["process"] == found["process"]  # looking takes nothing away

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import trio
@@ -13,11 +14,13 @@ from tierkit.events import CertificateKept, CertificateTaken
 
 from .fakes import Echo, Record
 
+ENDS = datetime(2045, 6, 7, 8, 9, 10, tzinfo=UTC)
+
 
 async def test_a_bad_renewal_is_told_once_and_the_old_certificate_stays(tmp_path: Path) -> None:
     authority = trustme.CA()
     pem, ca = tmp_path / "echo.pem", tmp_path / "ca.pem"
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    authority.issue_cert("127.0.0.1", not_after=ENDS).private_key_and_cert_chain_pem.write_to_path(str(pem))
     authority.cert_pem.write_to_path(str(ca))
     listener = Listener("https://127.0.0.1:0", certificates=Certificate(str(pem)))
     origin = Origin("echo", listen=listener, serves=Echo())
@@ -31,6 +34,8 @@ async def test_a_bad_renewal_is_told_once_and_the_old_certificate_stays(tmp_path
         handle.reload_certificates()
         connection = await network.connect(address, trust=Trust(ca=str(ca)))
         connection.close()
+        (shown,) = handle.statistics()["tiers"]["echo"]["certificates"]
+        assert shown == {"address": str(address), "file": str(pem), "not_after": ENDS.timestamp()}
         await trio.sleep(2.2)  # it is looked at once a second, and told once
     (event,) = [each for each in told if isinstance(each, CertificateKept)]
     assert event.tier == "echo"

@@ -73,6 +73,14 @@ SAMPLES = [
     ),
     (events.GraphLeaving(by="SIGTERM"), "told to end by SIGTERM"),
     (events.GraphLeaving(by="SIGTERM", drops=True), "told to end by SIGTERM again: everybody is dropped"),
+    (
+        events.ProcessEnded(tier="e", reason="was ended by SIGKILL", then="it is started again in 0.1 s"),
+        "e: its process was ended by SIGKILL: it is started again in 0.1 s",
+    ),
+    (
+        events.ProcessEnded(tier="e", reason="ended with exit code 3 while it drained"),
+        "e: its process ended with exit code 3 while it drained",
+    ),
     (events.GraphStopped(seconds=61.2), "everything has stopped, after 61 s"),
     (
         events.Reread(listeners=2),

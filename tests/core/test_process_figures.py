@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import trio
 from trio.testing import MockClock
 
-from tierkit._process_figures import BOUNDS, LoopDelay, cpu_seconds, resident_bytes
+from tierkit._process_figures import BOUNDS, LoopDelay, cpu_seconds, memory_limit, resident_bytes
 
 
 def test_delays_are_counted_cumulatively() -> None:
@@ -52,3 +53,20 @@ def test_memory_and_time() -> None:
     del block
     assert grown - resident_bytes() > 32 << 20
     assert cpu_seconds() > before
+
+
+def test_the_memory_limit_is_the_least_of_all_above(tmp_path: Path) -> None:
+    def write(path: str, text: str) -> None:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    assert memory_limit(tmp_path) is None
+    write("proc/meminfo", "MemTotal:        4096 kB\nMemFree:          100 kB\n")
+    assert memory_limit(tmp_path) == 4 << 20
+    write("proc/self/cgroup", "1:cpu:/elsewhere\n0::/system.slice/tierkit.service\n")
+    write("sys/fs/cgroup/system.slice/tierkit.service/memory.max", "max\n")
+    assert memory_limit(tmp_path) == 4 << 20
+    write("sys/fs/cgroup/system.slice/memory.max", "2097152\n")
+    assert memory_limit(tmp_path) == 2 << 20
+    write("sys/fs/cgroup/system.slice/tierkit.service/memory.max", "1048576\n")
+    assert memory_limit(tmp_path) == 1 << 20

@@ -51,14 +51,16 @@ class TestConnections:
         assert not rig.events.of(ConnectionFailed)
 
     @pytest.mark.parametrize(
-        ("word", "line"),
+        ("word", "line", "kind"),
         [
-            ("raise", "ValueError: told to (in tests.core.fakes, line "),
-            ("group", "ValueError: told to in a group"),
-            ("rude", "rude words"),
+            ("raise", "ValueError: told to (in tests.core.fakes, line ", "internal"),
+            ("group", "ValueError: told to in a group", "internal"),
+            ("rude", "rude words", "protocol"),
         ],
     )
-    async def test_one_connections_exception_is_an_event_and_the_others_go_on(self, word: str, line: str) -> None:
+    async def test_one_connections_exception_is_an_event_and_the_others_go_on(
+        self, word: str, line: str, kind: str
+    ) -> None:
         async with opened(edge()) as rig:
             calm, wild = await rig.client(), await rig.client()
             assert await calm.ask("hello") == "hello"
@@ -71,6 +73,7 @@ class TestConnections:
             assert await (await rig.client()).ask("hello") == "hello"
             statistics = rig.handle.statistics()["tiers"]["e"]
             assert (statistics["failed"], statistics["accepted"], statistics["connections"]) == (1, 3, 2)
+            assert statistics["failures"] == {kind: 1}
             assert rig.handle.ready
 
     async def test_bytes_are_counted_over_connections_that_have_gone(self) -> None:
@@ -93,6 +96,7 @@ class TestDeadline:
             assert await client.ended() == began + 7
             (failed,) = rig.events.of(ConnectionFailed)
             assert failed.reason == "no request within 7 s of connecting"
+            assert rig.handle.statistics()["tiers"]["e"]["failures"] == {"no_request": 1}
 
     async def test_a_byte_now_and_then_does_not_help(self, autojump_clock: MockClock) -> None:
         async with opened(edge(limits=Limits(first_request=7))) as rig:

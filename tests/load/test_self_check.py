@@ -25,6 +25,7 @@ from .support import TinyOrigin, serving
 def test_each_measure_alone_convicts(measured: dict[str, float], said: list[str]) -> None:
     check = SelfCheck(**measured)  # type: ignore[arg-type]
     assert (check.evidence, check.bottleneck) == (said, bool(said))
+    assert ("--processes" in check.advice) is ("cpu" in measured and bool(said))
     assert SelfCheck.from_dict(check.as_dict()) == check
 
 

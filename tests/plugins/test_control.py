@@ -32,9 +32,13 @@ async def _purge(request: ControlRequest) -> ControlAnswer:
     return ControlAnswer(body=f"purged {request.query['path']} {request.body.decode()}\n".encode())
 
 
+async def _fields(request: ControlRequest) -> ControlAnswer:
+    return ControlAnswer(body=json.dumps(dict(request.headers)).encode())
+
+
 @hookimpl
 def tierkit_control_routes() -> Sequence[ControlRoute]:
-    return [ControlRoute("POST", "/forget", _purge, changes=True)]
+    return [ControlRoute("POST", "/forget", _purge, changes=True), ControlRoute("POST", "/fields", _fields)]
 
 
 class Told(Companion):
@@ -89,6 +93,15 @@ async def ask(
         found = response.status, dict(response.headers), await response.read(1 << 20)
     client.close()
     return found
+
+
+async def test_a_route_is_given_the_fields_but_not_what_lets_in(autojump_clock: MockClock) -> None:
+    async with opened(token="s3cret") as (network, _):
+        fields = [(b"Authorization", b"Bearer s3cret"), (b"X-Of-Two", b"one"), (b"X-Of-Two", b"two")]
+        _, _, body = await ask(network, "POST", "/fields", *fields)
+        told = json.loads(body)
+        assert told["x-of-two"] == "one, two"
+        assert "authorization" not in told
 
 
 async def test_a_bare_port_means_loopback(autojump_clock: MockClock) -> None:
@@ -167,7 +180,7 @@ async def test_what_is_not_there_says_what_is(autojump_clock: MockClock) -> None
     async with opened() as (network, _):
         status, _, body = await ask(network, "GET", "/nothing")
         assert status == 404
-        assert body == b"nothing is here; there are /forget /healthz /kick /purge /readyz /statistics\n"
+        assert body == b"nothing is here; there are /fields /forget /healthz /kick /purge /readyz /statistics\n"
         status, headers, _ = await ask(network, "GET", "/forget")
         assert (status, headers[b"allow"]) == (405, b"POST")
 

@@ -329,6 +329,31 @@ async def an_upstream_that_is_gone_is_said(rig: Rig, take_it_away: Callable[[], 
     await rig.keep("upstream-gone")
 
 
+async def what_is_wrong_is_said_in_one_line(rig: Rig, handle: GraphHandle) -> None:
+    right = handle.statistics
+
+    def worse() -> dict[str, Any]:
+        told = right()
+        tier = told["tiers"]["constructor"]
+        tier["figures"] |= {"viewers": 7, "chopped": 3}
+        tier["streams"] = [{"name": "live/s", "on_air": False, "source": "off_air", "viewers": 7}]
+        return told | {"processes": {"constructor": {"told_ago": 12.5}}}
+
+    handle.statistics = worse  # type: ignore[method-assign]
+    words = await rig.until(
+        "const found = document.getElementById('verdict'); return found.className === 'bad' && found.textContent"
+    )
+    assert words == (
+        "▲ constructor: its process has told nothing for 12 s · "
+        "constructor: live/s is off air, a clip is shown, and 7 wait · constructor: 3 of 7 viewers are chopped"
+    )
+    assert "▲ 3 chopped" in await rig.browser.run("return document.querySelector('[data-tier=constructor]').innerText")
+    assert (await rig.browser.run("return document.title")).startswith("▲ 7 viewers")
+    await rig.keep("chopped")
+    handle.statistics = right  # type: ignore[method-assign]
+    await rig.until("return document.getElementById('verdict').className === 'ok'")
+
+
 async def test_a_process_that_is_gone_is_said_and_found_again() -> None:
     port = free_port()
     # Names that mean something to JavaScript, and here nothing but themselves.
@@ -344,6 +369,7 @@ async def test_a_process_that_is_gone_is_said_and_found_again() -> None:
             states = "return [...document.querySelectorAll('.card .state')].map((each) => each.textContent)"
             assert await browser.run(states) == ["↗ elsewhere", "● running"]
             await rig.until("return document.querySelector('main').innerText.includes('__proto__ 0 Mbit/s')")
+            await what_is_wrong_is_said_in_one_line(rig, handle)
         words = await rig.until(
             "const found = document.getElementById('stale'); return !found.hidden && found.innerText", seconds=6
         )

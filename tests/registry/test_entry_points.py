@@ -37,7 +37,7 @@ def test_an_installed_plugin_stands_beside_the_built_ins(install: Install) -> No
     registry = Registry.load()
     assert registry.failures == []
     built_in = {"callbacks", "control", "hls", "ingest", "keys", "networks", "package", "record", "rtmp", "signed_urls"}
-    built_in |= {"console", "flv", "wowza"}
+    built_in |= {"console", "flv", "metrics", "wowza"}
     assert built_in | {"stranger"} == {info.name for info in registry.plugins()}
     assert {"gopher", "hls", "rtmp"} <= set(registry.services())
     assert registry.origin_of("service", "gopher") == "stranger (stranger 1.2)"

@@ -41,7 +41,9 @@ async def test_what_the_server_says_of_itself_is_in_the_statistics(autojump_cloc
             ("live", "myStream", True)
         ]
         # What Wowza counts is the tier, whoever watches there.
-        assert sum(told["streams"][0]["viewers"].values()) <= 2
+        counted = sum(told["streams"][0]["viewers"].values())
+        assert counted <= 2
+        assert tiers.handles["edge1"].statistics()["tiers"]["edge1"]["upstreams"][0]["clients"] == counted
         assert "s3cret" not in str(tiers.handles["edge1"].statistics())
         assert "s3cret" not in str(tiers.events)
         stand_in.off_air("live/myStream")

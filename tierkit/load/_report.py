@@ -139,7 +139,7 @@ class Report:
             lines.append(f"variants {watched}; {self.switches_up} switches up, {self.switches_down} down")
         check = self.self_check
         if check.bottleneck:
-            lines.append(f"THE LOAD TOOL WAS THE BOTTLENECK: {'; '.join(check.evidence)}: give it more --processes")
+            lines.append(f"THE LOAD TOOL WAS THE BOTTLENECK: {'; '.join(check.evidence)}: {check.advice}")
         else:
             lines.append(
                 f"itself   no bottleneck: {check.cpu:.2f} of a core at most, {check.late_p99_ms:.0f} ms late (99th "

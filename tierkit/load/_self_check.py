@@ -64,6 +64,13 @@ class SelfCheck:
         return found
 
     @property
+    def advice(self) -> str:
+        """What to do where there is evidence."""
+        if self.cpu >= MAX_CPU:
+            return "give it more --processes"
+        return "others took the CPU that it needed: give it a core of its own, or fewer viewers"
+
+    @property
     def bottleneck(self) -> bool:
         """Whether the figures are of the tool and not of what it was pointed at."""
         return bool(self.evidence)

@@ -66,6 +66,7 @@ def kind_of(error: BaseException) -> str:
         (ConnectionLost, "closed"),
         (TimeoutError, "timeout"),
         (trio.TooSlowError, "timeout"),
+        (ssl.SSLEOFError, "closed"),  # in the middle of a handshake
         (ssl.SSLError, "tls"),
         (socket.gaierror, "name not found"),
         (RemoteProtocolError, "protocol"),

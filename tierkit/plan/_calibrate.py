@@ -75,8 +75,12 @@ async def calibrate(
         sizes: viewers of each audience, rising, two at the least.
         tell: takes a line about each step.
 
-    Raises TierkitError where something does not run; ImportError without PyAV, which makes the signal.
+    Raises TierkitError where something does not run, PyAV among it, which makes the signal.
     """
+    try:
+        import tierkit.testing.signal  # noqa: F401
+    except ImportError as error:
+        raise TierkitError(str(error)) from None
     with tempfile.TemporaryDirectory(prefix="tierkit-plan-") as name, awake() as spare:
         folder = Path(name)
         trusted = await self_signed(folder) if "edge/https" in kinds else None

@@ -7,7 +7,6 @@ its own; the load is `tierkit load` in more processes.  All figures are what the
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -45,13 +44,14 @@ class Crowd:
     stream: str
     viewers: int
 
-    def command(self, addresses: tuple[Address, ...], seconds: float, ramp: float) -> list[str]:
+    def command(self, addresses: tuple[Address, ...], seconds: float, ramp: float, trusted: Path | None) -> list[str]:
         """The command line of their load."""
         address = next(each for each in addresses if each.scheme == self.scheme)
         kind, path = ("hls", "/playlist.m3u8") if self.scheme in ("http", "https") else ("rtmp", "")
         url = f"{address}/{self.stream}{path}"
         numbers = ("--viewers", str(self.viewers), "--seconds", f"{seconds:g}", "--ramp", f"{ramp:g}")
-        return [*_TIERKIT, "load", kind, url, *numbers, "--json"]
+        trust = ("--ca", str(trusted)) if self.scheme == "https" and trusted is not None else ()
+        return [*_TIERKIT, "load", kind, url, *numbers, *trust, "--json"]
 
 
 class Rig:
@@ -60,7 +60,7 @@ class Rig:
     def __init__(self, control: Address, trusted: Path | None) -> None:
         self.network = RealNetwork()
         self._control = control
-        self._environment = {"SSL_CERT_FILE": str(trusted)} if trusted is not None else {}
+        self._trusted = trusted
 
     async def statistics(self) -> dict[str, Any]:
         """What all of them tell.  Raises TierkitError."""
@@ -101,7 +101,7 @@ class Rig:
         async with trio.open_nursery() as nursery:
             for crowd in crowds:
                 # Each dials by itself, and has its libraries to load before that: they stay until they are told to go.
-                command = crowd.command(addresses[crowd.tier], 10 * START + seconds, ramp)
+                command = crowd.command(addresses[crowd.tier], 10 * START + seconds, ramp, self._trusted)
                 nursery.start_soon(self._one_load, command)
             await self._until_all_are_there(crowds, ramp)
             await trio.sleep(settle)
@@ -122,8 +122,7 @@ class Rig:
         raise TierkitError(f"not all viewers of the calibration were there after {ramp + START:.0f} s: is it too busy?")
 
     async def _one_load(self, command: list[str]) -> None:
-        environment = {**os.environ, **self._environment}
-        done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False, env=environment)
+        done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
         raise TierkitError(f"the load of the calibration ended early: {_last(done.stderr.decode(errors='replace'))}")
 
 

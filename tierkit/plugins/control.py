@@ -119,6 +119,16 @@ def _parameters(request: ControlRequest, known: frozenset[str]) -> dict[str, str
     return said
 
 
+def _fields(request: Request) -> dict[str, str]:
+    """The request's fields as a route gets them, without what has let it in."""
+    found: dict[str, str] = {}
+    for name, value in request.headers:
+        if name not in (b"authorization", b"proxy-authorization"):
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
 def _parsed(form: str) -> dict[str, str]:
     try:
         return dict(parse_qsl(form, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
@@ -259,7 +269,7 @@ class _Desk:
 
     def asked(self, request: Request, query: dict[str, str], body: bytes) -> ControlRequest:
         peer = str(request.connection.peer)
-        return ControlRequest(self.handle, request.method, request.path, query, body, peer)
+        return ControlRequest(self.handle, request.method, request.path, query, body, peer, _fields(request))
 
     def refuse(self, request: Request) -> Response | None:
         token = self.handle.graph.control_token

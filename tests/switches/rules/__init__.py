@@ -1,7 +1,7 @@
-"""The lists of switches: what the HTTP edge and RTMP hold to, group by group."""
+"""The lists of switches: what the HTTP edge, RTMP and what is told of them hold to, group by group."""
 
 from ..switch import Switch
-from . import chopped, hostile, knowing, live_video, logs, rtmp, secure_token, shared_cache
+from . import chopped, hostile, knowing, live_video, logs, observing, plan, rtmp, secure_token, shared_cache
 
 #: By page of the documentation: what the rules of a group are about, and the rules.
 PAGES: dict[str, dict[str, list[Switch]]] = {
@@ -11,6 +11,8 @@ PAGES: dict[str, dict[str, list[Switch]]] = {
         for title, rules in module.GROUPS.items()
     },
     "rtmp": rtmp.GROUPS,
+    "metrics": observing.GROUPS,
     "logs": logs.GROUPS,
+    "plan": plan.GROUPS,
 }
 GROUPS: dict[str, list[Switch]] = {title: rules for page in PAGES.values() for title, rules in page.items()}

@@ -86,10 +86,9 @@ def now(statistics: Mapping[str, Any], newest: Mapping[str, Any], ratios: HitRat
 
 
 def events(statistics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The latest events, newest last: of this process, and of each tier's where they have their own."""
-    told = [statistics.get("process") or {}, *(statistics.get("processes") or {}).values()]
-    found = [event for process in told for event in process.get("events") or ()]
-    return sorted(found, key=lambda each: float(each.get("at", 0)))[-EVENTS:]
+    """The latest events of all processes, newest last."""
+    found: list[Mapping[str, Any]] = list((statistics.get("process") or {}).get("events") or ())
+    return found[-EVENTS:]
 
 
 def _tier(told: Mapping[str, Any], newest: Mapping[str, Any], ratio: float | None) -> dict[str, Any]:

@@ -309,6 +309,13 @@ class LiveWowza(LiveSource):
             masters_spared=self._spared,
         )
 
+    @property
+    def clients(self) -> int | None:
+        control = self._administration
+        known = control.knowing.known if control is not None else None
+        told = [sum(each.viewers.values()) for each in known.streams if each.viewers] if known is not None else []
+        return max(told, default=None)
+
     # --- RTMP ------------------------------------------------------------------------------------
 
     def connect_arguments(self, target: Address) -> Mapping[str, object]:

@@ -148,7 +148,7 @@ class Chart {
       }
       // Of nothing a stacked line would be a second edge of what is below it.
       if (this.stacked && !values.some((each) => each > 0)) return;
-      found.push(make("svg:path", { class: `line c${colour} d${this.stacked ? 0 : colour}`, d: line }));
+      found.push(make("svg:path", { class: `line c${colour} ${this.stacked ? "thin" : `d${colour}`}`, d: line }));
     });
     return found;
   }
