@@ -113,6 +113,8 @@ def real(session: nox.Session) -> None:
         "promtool",
         "node",
         "npm",
+        "openssl",
+        "ss",
     )
     for part in programs:
         if shutil.which(part) is None:

@@ -1,7 +1,7 @@
 """The processes of `chopped.py`: an origin with a way of its own to each edge, and an edge that says what it infers.
 
     python -m benchmarks._chopped origin --slow-from 8 --slow-to 14
-    python -m benchmarks._chopped edge NAME ORIGIN FILE [--rate BYTES] [--stuck SECONDS]
+    python -m benchmarks._chopped edge NAME ORIGIN FILE [--rate BYTES --every N] [--stuck SECONDS]
 
 Each prints its port and serves until it is ended by SIGTERM.  What an edge has inferred is a line of JSON for each
 viewer: the port of its connection, and when its picture came to stand still (Unix seconds).
@@ -79,7 +79,7 @@ async def origin(slow: float, slow_from: float, slow_to: float) -> None:
             nursery.start_soon(guard, await bound.accept())
 
 
-async def edge(name: str, upstream: str, file: Path, rate: int, stuck: float) -> None:
+async def edge(name: str, upstream: str, file: Path, rate: int, every: int, stuck: float) -> None:
     """One edge, throttled at its doors by a pace, or by a loop that is elsewhere for `stuck` seconds now and then."""
     plan = Edge(
         name, upstream=Origin("origin", upstream), listen="http://127.0.0.1:0", serves=HLS(ignore_query=("CMCD",))
@@ -93,7 +93,7 @@ async def edge(name: str, upstream: str, file: Path, rate: int, stuck: float) ->
         def noted(connection: Any) -> Line:
             line: Line = came(connection)
             ports[line] = connection.peer.port
-            if rate:
+            if rate and len(ports) % every == 0:
                 sock = socket.socket(fileno=connection.pollable.fileno())
                 sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, rate)
                 sock.detach()
@@ -130,12 +130,13 @@ def main() -> None:
     two.add_argument("upstream")
     two.add_argument("file", type=Path)
     two.add_argument("--rate", type=int, default=0)
+    two.add_argument("--every", type=int, default=1, help="how many connections share one that is paced")
     two.add_argument("--stuck", type=float, default=0.0)
     chosen = parser.parse_args()
     if chosen.role == "origin":
         trio.run(partial(origin, chosen.slow, chosen.slow_from, chosen.slow_to))
     else:
-        trio.run(partial(edge, chosen.name, chosen.upstream, chosen.file, chosen.rate, chosen.stuck))
+        trio.run(partial(edge, chosen.name, chosen.upstream, chosen.file, chosen.rate, chosen.every, chosen.stuck))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ HOW: dict[str, tuple[list[str], list[str]]] = {
     "nothing": ([], []),
     "its way to the origin": (["--slow", str(RATE * 0.15), "--slow-from", "6", "--slow-to", "60"], []),
     "its doors, by pacing": ([], ["--rate", str(int(RATE * 0.6))]),
+    "its doors, for every other viewer": ([], ["--rate", str(int(RATE * 0.6)), "--every", "2"]),
     "its event loop": ([], ["--stuck", "4.5"]),
 }
 

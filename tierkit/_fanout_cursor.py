@@ -239,11 +239,13 @@ class Cursor:
             self._skip()
             ring.skips += 1
 
-    def look(self, now: float, silence: float) -> None:
+    def look(self, now: float, silence: float) -> bool:
         """See whether its picture stands still, where nobody has: what it lacks may be in the kernel.
 
         Args:
             silence: seconds for which nothing has come that could be sent.
+
+        Returns whether it is behind by what could soon be a stall.
         """
         if self.position == WAITING:
             if self._left >= 0:
@@ -252,7 +254,10 @@ class Cursor:
             self.stands_still(now)
         elif not self.blocked and (held := self.connection.unsent()):
             log = self.ring.log
-            self._falls_behind(log.at - log.sealed_at(self.position - held))
+            seconds = log.at - log.sealed_at(self.position - held)
+            self._falls_behind(seconds)
+            return seconds - self.base_seconds > STALL / 2
+        return False
 
     def _falls_behind(self, seconds: float) -> None:
         """It is so many seconds behind.  Who began behind has media in hand for as long."""

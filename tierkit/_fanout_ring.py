@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 from attrs import field, frozen
 
-from ._fanout_cursor import RECENT, WAITING, Cursor
+from ._fanout_cursor import RECENT, STALL, WAITING, Cursor
 from ._fanout_log import FanoutPolicy, Log, Sync
 from ._ports import Connection
 
@@ -17,6 +17,9 @@ __all__ = ["MAX_PENDING", "Pacer", "Ring", "RingStatistics"]
 #: Bytes that may wait for the next pass; then `Ring.room` makes the writer wait, and TCP its sender.  A pass
 #: comes after 300 ms at most, so this is a publisher with more than 100 Mbit/s.
 MAX_PENDING = 4 << 20
+#: Looks in which every player has had its turn: asked once a second, one whose connection takes everything and that
+#: falls behind is noticed within five.
+TURNS = 5
 #: What a ring without players seals by itself, so that it can be evicted.
 _SEAL_BYTES = 262144
 
@@ -90,6 +93,10 @@ class Ring:
         self._dropped = 0
         # Whose picture has stood still of late.
         self._stood: dict[Cursor, None] = {}
+        #: Those who are yet to be looked at, how many at a time, and those who were behind.
+        self._turn: list[Cursor] = []
+        self._share = 0
+        self._behind: dict[Cursor, None] = {}
         self._passed = trio.lowlevel.ParkingLot()
 
     # --- the writer ------------------------------------------------------------------------------
@@ -152,6 +159,7 @@ class Ring:
             self.lagging.pop(cursor, None)
             self.waiting -= cursor.position == WAITING
             self._stood.pop(cursor, None)
+            self._behind.pop(cursor, None)
             self._dropped += bool(cursor.reason)
             if not self.cursors:
                 self._passed.unpark_all()
@@ -216,10 +224,30 @@ class Ring:
         return len(self._stood)
 
     def look(self, silence: float) -> None:
-        """See whose picture stands still; half a microsecond for each player.  See `Cursor.look`."""
+        """See whose picture stands still, of a part of the players and those that were behind when last looked at.
+
+        What is behind in the kernel has to be asked for, 3 µs a player: all of them have their turn in `TURNS` looks.
+        Who takes less than is offered is judged at every pass in any case.  Where nothing comes, everybody is looked
+        at: that costs no question.
+        """
         now = self.log.clock()
-        for cursor in tuple(self.cursors):
-            cursor.look(now, silence)
+        if silence > STALL:
+            self._turn, self._behind = [], {}
+            for cursor in tuple(self.cursors):
+                cursor.look(now, silence)
+            return
+        turn = self._next_turn()
+        suspects, self._behind = self._behind, {}
+        for cursor in (*suspects, *(each for each in turn if each not in suspects)):
+            if cursor.alive and cursor.look(now, silence):
+                self._behind[cursor] = None
+
+    def _next_turn(self) -> list[Cursor]:
+        if not self._turn:
+            self._turn = list(self.cursors)
+            self._share = -(-len(self._turn) // TURNS)
+        turn, self._turn = self._turn[: self._share], self._turn[self._share :]
+        return turn
 
     def statistics(self) -> RingStatistics:
         """Counted when asked."""

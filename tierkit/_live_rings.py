@@ -20,6 +20,8 @@ __all__ = ["EncodingStatistics", "Rings"]
 #: Most that may wait unread in the kernel while a publisher's reader rests: three quarters of the window that Linux
 #: begins with (tcp_rmem, half of 131,072), so that nobody is held up by it.
 MAX_UNREAD = 49152
+#: Seconds between two looks at whose picture stands still.
+LOOK = 0.5
 
 
 @frozen(kw_only=True)
@@ -47,6 +49,7 @@ class Rings:
         self._others: dict[Encoding, Ring] = {}
         #: Sent by rings that were let go, and the GOPs that their players lost.
         self._gone_bytes = self._gone_gops = self._gone_rebufferings = 0
+        self._look_at = 0.0
         #: How far the stream had come at the last `room`, and when that was.
         self._seen = (0, pump.clock())
         self.rtmp = self._ring(policy, RTMP_CHUNKS)
@@ -65,15 +68,19 @@ class Rings:
         return self._gone_gops + sum(ring.skipped_gops for ring in self._all)
 
     @property
-    def rebufferings(self) -> int:
-        """How often a player's picture has come to stand still so far, in every encoding."""
-        return self._gone_rebufferings + sum(ring.rebufferings for ring in self._all)
+    def rebufferings(self) -> tuple[int, int]:
+        """How often a player's picture has come to stand still so far: over RTMP, and in all other encodings."""
+        return self.rtmp.rebufferings, self._gone_rebufferings + sum(r.rebufferings for r in self._others.values())
 
-    def chopped(self, silence: float) -> int:
-        """Players whose picture stands still or has a moment ago, where nothing has come for `silence` seconds."""
-        for ring in self._all:
-            ring.look(silence)
-        return sum(ring.chopped for ring in self._all)
+    def chopped(self, silence: float) -> tuple[int, int]:
+        """Players whose picture stands still or has a moment ago, where nothing has come for `silence` seconds: over
+        RTMP, and in all other encodings."""
+        if (now := self._pump.clock()) >= self._look_at:
+            # Whoever asks, and however many: a thousand players are a millisecond.
+            self._look_at = now + LOOK
+            for ring in self._all:
+                ring.look(silence)
+        return self.rtmp.chopped, sum(ring.chopped for ring in self._others.values())
 
     @property
     def bytes_kept(self) -> int:

@@ -83,6 +83,18 @@ class Pollable(Protocol):
         """Its descriptor: readable when `recv_nowait` may have something."""
 
 
+@define(eq=False)
+class Meter:
+    """Bytes that many connections have brought and taken, so that nobody has to walk them to know."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+#: Of connections that nobody counts together.
+_NOBODYS = Meter()
+
+
 class Connection(ABC):
     """One byte stream with one peer.  See the rules at the head of this module."""
 
@@ -97,6 +109,8 @@ class Connection(ABC):
     #: Bytes received and accepted for sending so far, without TLS overhead.
     bytes_in: int
     bytes_out: int
+    #: What the same bytes are counted in beside those of others; whoever has accepted it puts his own here.
+    meter: Meter
     #: Whether the peer's side has ended without the goodbye that its transport has, TLS its close_notify: what is
     #: delimited by that end alone may then be short of it, by anybody's hand.
     cut: bool
@@ -110,6 +124,7 @@ class Connection(ABC):
         self.idle = False
         self.bytes_in = 0
         self.bytes_out = 0
+        self.meter = _NOBODYS
         self.cut = False
         self.when_settled = None
 

@@ -31,9 +31,9 @@ def megabytes(size: float) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def cores(share: float) -> str:
-    """A share of one core: "0.31 core"."""
-    return f"{share:.2f} core"
+def cores(share: float | None) -> str:
+    """A share of one core, "0.31 core"; nothing where nobody knows it."""
+    return "" if share is None else f"{share:.2f} core"
 
 
 def percent(ratio: float | None) -> str:
@@ -88,7 +88,9 @@ def rows(night: Night) -> list[tuple[str, str, str]]:
 def _memory(night: Night, role: str) -> str:
     """The most that a tier of this kind has had, and for what traffic."""
     found: list[tuple[float, float, TierNight]] = [
-        (tier.memory.peak, bits, tier) for tier, bits, _ in night.peak_tiers if tier.role == role and tier.memory.peak
+        (tier.memory.peak, night.at_peak(tier.bits) or 0.0, tier)
+        for tier in night.tiers
+        if tier.role == role and tier.memory.peak
     ]
     if not found:
         return "not known"

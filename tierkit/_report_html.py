@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ._report_figures import count, rate, rows, span
+from ._report_figures import figures, rate, rows, span
 from ._report_night import Night, Series
 from ._report_svg import COLOURS, PHONE, WIDE, graph
 from ._report_text import TIER_HEAD, tier_rows, when
@@ -102,13 +102,9 @@ def _broken(night: Night) -> list[str]:
 
 
 def _tiles(night: Night) -> list[str]:
-    peak, _ = night.peak
-    tiles = {
-        "peak traffic": rate(peak),
-        "viewers": count(night.audience.peak),
-        "viewers that stalled": count(night.stalled_viewers),
-        "clients that the origin saw": count(night.origin_clients),
-    }
+    found = figures(night)
+    tiles = {"peak traffic": rate(night.peak[0])}
+    tiles |= {name: found[name] for name in ("viewers", "viewers that stalled", "clients that the origin saw")}
     rows = [f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in tiles.items()]
     lasted = span(night.peak_width * night.step)
     over = f"The peak is the mean of the {f'best {lasted}' if night.peak_from is None else f'{lasted} that it lasted'}."
@@ -172,13 +168,13 @@ def _beside(night: Night) -> list[str]:
 def _tiers(night: Night) -> list[str]:
     head = "".join(f'<th scope="col"{" class=word" if n < 3 else ""}>{each}</th>' for n, each in enumerate(TIER_HEAD))
     rows = []
-    for name, site, role, *figures in tier_rows(night):
+    for name, site, role, *numbers in tier_rows(night):
         words = "".join(f'<td class="word">{escape(each)}</td>' for each in (site, role))
-        cells = "".join(f"<td>{each}</td>" for each in figures)
+        cells = "".join(f"<td>{each}</td>" for each in numbers)
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{words}{cells}</tr>')
     about = (
-        "CPU is a share of one core over the peak; memory is the most at once: resident, blocks of memfds, and what "
-        "the kernel holds for sockets."
+        "Traffic, hit ratio and CPU (a share of one core) are means over the peak; memory is the most at once: "
+        "resident, blocks of memfds, and what the kernel holds for sockets."
     )
     return [
         "<section>",

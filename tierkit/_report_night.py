@@ -8,7 +8,7 @@ and graphs are drawn of means over five seconds or more (`drawn`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -20,7 +20,7 @@ __all__ = ["Night", "Series", "TierNight"]
 
 #: Points of a graph at most, as finer than a pixel of a phone is not seen; seconds of one at least, which is more than
 #: a segment mostly is; and how many there are on any account, as a graph of less is none.
-_MOST, _SHORTEST, _LEAST = 300, 5.0, 24
+_MOST, _SHORTEST, _LEAST = 300, 5.0, 16
 
 
 @frozen
@@ -149,15 +149,11 @@ class Night:
         known = [[each for each in piece if each is not None] for piece in pieces]
         return Series(series.name, tuple(sum(each) / len(each) if each else None for each in known))
 
-    @property
-    def peak_tiers(self) -> Iterator[tuple[TierNight, float, float]]:
-        """Each tier with its traffic (bits per second) and its share of a core, on average over the peak."""
+    def at_peak(self, series: Series) -> float | None:
+        """The mean of a series over the peak; None where nothing is known of it then."""
         _, first = self.peak
-        for tier in self.tiers:
-            yield tier, self._over_peak(tier.bits, first), self._over_peak(tier.cpu, first)
-
-    def _over_peak(self, series: Series, first: int) -> float:
-        return Series("", series.values[first : first + self.peak_width]).mean
+        over = Series(series.name, series.values[first : first + self.peak_width])
+        return None if over.last is None else over.mean
 
 
 def _sum(name: str, several: Sequence[Series], points: int) -> Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from io import BytesIO
 from typing import Any
 
@@ -45,7 +46,12 @@ def _stack(axis: Any, night: Night, several: tuple[Series, ...]) -> None:
     size, unit = unit_of(total.peak)
     times = [min((n + 0.5) * night.drawn_step, night.seconds) for n in range(len(total.values))]
     if several:
-        layers = [[(each or 0.0) / size for each in night.drawn(series).values] for series in several]
+        # Not a number where nothing is known: there is a hole, and no zero.
+        unknown = [math.nan if each is None else 0.0 for each in total.values]
+        layers = [
+            [hole + (each or 0.0) / size for hole, each in zip(unknown, night.drawn(series).values, strict=True)]
+            for series in several
+        ]
         colours = [COLOURS[n % len(COLOURS)][0] for n in range(len(several))]
         axis.stackplot(times, layers, labels=[each.name for each in several], colors=colours)
         handles, labels = axis.get_legend_handles_labels()

@@ -7,8 +7,9 @@ style sheet shows one of them, and what is not shown is not read out either.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import groupby
 
 from attrs import frozen
 
@@ -67,7 +68,7 @@ def graph(night: Night, several: Sequence[Series], frame: Frame, title: str) -> 
         f'<title id="{name}-t">{escape(title)}</title>',
         f'<desc id="{name}-d">{escape(_described(drawn))}</desc>',
         *scale.grid(),
-        *_areas(drawn, scale),
+        *_areas(drawn, total, scale),
         *scale.times(night),
         "</svg>",
     ]
@@ -114,21 +115,34 @@ class _Scale:
         return parts
 
 
-def _areas(several: Sequence[Series], scale: _Scale) -> list[str]:
+def _areas(several: Sequence[Series], total: Series, scale: _Scale) -> list[str]:
+    """The layers, each on top of the one before; with a hole where nothing is known."""
     parts = []
     floor = [0.0] * scale.columns
+    stretches = list(_known(total))
     for index, series in enumerate(several):
         roof = [low + (value or 0.0) for low, value in zip(floor, series.values, strict=True)]
-        outline = [*_steps(roof, scale), *reversed(_steps(floor, scale))]
-        path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in outline) + "Z"
+        path = "".join(_outline(roof, floor, each, scale) for each in stretches)
         parts.append(f'<path class="s{index % len(COLOURS)}" d="{path}"><title>{escape(series.name)}</title></path>')
         floor = roof
     return parts
 
 
-def _steps(heights: Sequence[float], scale: _Scale) -> list[tuple[float, float]]:
-    """The line through the middle of each column, out to both edges."""
-    line = [(scale.x(n + 0.5), scale.y(each)) for n, each in enumerate(heights)]
-    if not line:
-        return []
-    return [(scale.x(0), line[0][1]), *line, (scale.x(scale.columns), line[-1][1])]
+def _known(series: Series) -> Iterator[range]:
+    """The stretches of columns of which something is known."""
+    places = enumerate(each is not None for each in series.values)
+    for known, run in groupby(places, key=lambda each: each[1]):
+        columns = [n for n, _ in run]
+        if known:
+            yield range(columns[0], columns[-1] + 1)
+
+
+def _outline(roof: Sequence[float], floor: Sequence[float], columns: range, scale: _Scale) -> str:
+    points = [*_line(roof, columns, scale), *reversed(_line(floor, columns, scale))]
+    return "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points) + "Z"
+
+
+def _line(heights: Sequence[float], columns: range, scale: _Scale) -> list[tuple[float, float]]:
+    """Through the middle of each column, out to both edges."""
+    line = [(scale.x(n + 0.5), scale.y(heights[n])) for n in columns]
+    return [(scale.x(columns.start), line[0][1]), *line, (scale.x(columns.stop), line[-1][1])]

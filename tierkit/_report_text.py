@@ -46,14 +46,14 @@ def tier_rows(night: Night) -> list[tuple[str, ...]]:
             tier.name,
             tier.site,
             tier.role,
-            rate(bits),
+            rate(night.at_peak(tier.bits) or 0.0),
             count(tier.viewers.peak),
-            percent(tier.hit_ratio.last),
-            cores(cpu),
-            f"{tier.cpu_seconds(night.step):.1f} s",
-            megabytes(tier.memory.peak),
+            percent(night.at_peak(tier.hit_ratio)),
+            cores(night.at_peak(tier.cpu)),
+            f"{tier.cpu_seconds(night.step):.1f} s" if tier.cpu.last is not None else "",
+            megabytes(tier.memory.peak) if tier.memory.peak else "",
         )
-        for tier, bits, cpu in night.peak_tiers
+        for tier in night.tiers
     ]
 
 

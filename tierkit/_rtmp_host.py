@@ -107,6 +107,9 @@ class Sweeper:
         self._ctx = ctx
         self._pump = ctx.shared(Pump)
         self.served: set[Served] = set()
+        #: How many of them play now, and those that publish: those who begin and end it say so.
+        self.players = 0
+        self.publishing: set[Served] = set()
         #: Those of them that wait for a stream which is not on air.
         self.waits: set[Served] = set()
         #: The tier drains: nobody new may begin.
@@ -118,11 +121,6 @@ class Sweeper:
         return iter(tuple(self.served))
 
     @property
-    def players(self) -> int:
-        """How many play now."""
-        return sum(each.cursor is not None for each in self.served)
-
-    @property
     def waiting(self) -> int:
         """How many wait for a stream that is not on air."""
         return len(self.waits)
@@ -130,7 +128,7 @@ class Sweeper:
     @property
     def publishers(self) -> int:
         """How many publish now."""
-        return sum(bool(each.publications) for each in self.served)
+        return len(self.publishing)
 
     async def run(self) -> None:
         """Refuse who has waited for too long; ping, and drop who has been silent for too long."""

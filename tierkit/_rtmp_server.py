@@ -117,6 +117,7 @@ class _Served:
                 await self._say_last_words()
         finally:
             self.host.sweeper.served.discard(self)
+            self.host.sweeper.publishing.discard(self)
             name = next(iter(self.names()), "")
             for publication in self.publications.values():
                 publication.end(self._stopped or "it has disconnected")
@@ -194,6 +195,8 @@ class _Served:
         elif isinstance(event, Unpublished):
             if (publication := self.publications.pop(event.stream_id, None)) is not None:
                 publication.end("it has unpublished")
+                if not self.publications:
+                    self.host.sweeper.publishing.discard(self)
                 if self._log is not None:
                     self._log.end(event.stream_id, self._request, self._heard, "it has unpublished")
                 self._idle_since = self._heard
@@ -236,6 +239,7 @@ class _Served:
             taken = Because("another publisher has taken its name over", word="taken_over")
             publication.on_end = lambda: self.stop(taken)
             self.publications[event.stream_id] = publication
+            self.host.sweeper.publishing.add(self)
             self._idle_since = None
             if self._log is not None:
                 self._log.begin(event.stream_id, PUBLISH, attempt.path, attempt.query, self._heard)
@@ -289,6 +293,7 @@ class _Served:
         self.session.accept_play(self._playing)
         self.ctx.emit(ViewerJoined(peer=str(self.connection.peer), stream=stream.name))
         self.cursor = stream.ring.attach(self.connection, self._given_up, first=self.session.data_to_send())
+        self.host.sweeper.players += 1
         return True
 
     def _given_up(self, reason: str) -> None:
@@ -312,6 +317,7 @@ class _Served:
         if stream is None:
             return
         self._stream = self.cursor = None
+        self.host.sweeper.players -= cursor is not None
         self.host.sweeper.waits.discard(self)
         stream.players.discard(self)
         if self._log is not None:

@@ -131,6 +131,7 @@ class SocketConnection(Connection):
             head += more
         header, size = found
         self._early = head[size:]
+        self.meter.bytes_in -= self.bytes_in  # the header is the proxy's, and what came with it is read again
         self.bytes_in = 0
         if header.source is not None:
             self.peer = Peer(*header.source)
@@ -175,6 +176,7 @@ class SocketConnection(Connection):
             if self._left is not None:
                 self._left = self._left - len(data) if data else 0
         self.bytes_in += len(data)
+        self.meter.bytes_in += len(data)
         return data
 
     def readable_now(self) -> bool:
@@ -208,6 +210,7 @@ class SocketConnection(Connection):
         except OSError as error:
             raise lost(error) from None
         self.bytes_out += sent
+        self.meter.bytes_out += sent
         return sent
 
     def sendfile_nowait(self, blob: Blob, offset: int, count: int) -> int:
@@ -222,6 +225,7 @@ class SocketConnection(Connection):
         if not sent and count:
             raise LocalProtocolError(f"asked to send {count} bytes at {offset} of a blob that ends before them")
         self.bytes_out += sent
+        self.meter.bytes_out += sent
         return sent
 
     async def wait_writable(self) -> None:

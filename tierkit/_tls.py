@@ -167,14 +167,18 @@ class TLSConnection(Connection):
     def recv_nowait(self, max_bytes: int = RECV_BYTES) -> bytes | None:
         if self._early:
             data, self._early = self._early[:max_bytes], self._early[max_bytes:]
-            self.bytes_in += len(data)
+            self._got(len(data))
             return data
         if self._failure is not None:
             raise self._failure
         found = self._decrypt(max_bytes)
         if found:
-            self.bytes_in += len(found)
+            self._got(len(found))
         return found
+
+    def _got(self, size: int) -> None:
+        self.bytes_in += size
+        self.meter.bytes_in += size
 
     def _decrypt(self, max_bytes: int) -> bytes | None:
         """Some plaintext, b"" at the end, None where more must arrive."""
@@ -256,6 +260,7 @@ class TLSConnection(Connection):
         if taken == size and self._rest:
             self._flush_later()
         self.bytes_out += taken
+        self.meter.bytes_out += taken
         return taken
 
     def _held_up(self) -> bool:

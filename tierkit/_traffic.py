@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import define, field, frozen
 
-from ._ports import Connection
+from ._ports import Connection, Meter
 
 __all__ = ["Ledger", "Traffic"]
 
@@ -33,8 +33,7 @@ class Traffic:
 class _Kind:
     connections: set[Connection] = field(factory=set)
     accepted: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
+    meter: Meter = field(factory=Meter)
 
 
 class Ledger:
@@ -57,15 +56,13 @@ class Ledger:
     def came(self, connection: Connection, protocol: str) -> None:
         """A connection was accepted."""
         kind = self._kind(connection, protocol)
+        connection.meter = kind.meter
         kind.connections.add(connection)
         kind.accepted += 1
 
     def left(self, connection: Connection, protocol: str) -> None:
         """It has ended: what it has taken stays counted."""
-        kind = self._kind(connection, protocol)
-        kind.connections.discard(connection)
-        kind.bytes_in += connection.bytes_in
-        kind.bytes_out += connection.bytes_out
+        self._kind(connection, protocol).connections.discard(connection)
 
     def _kind(self, connection: Connection, protocol: str) -> _Kind:
         scheme = connection.door.scheme if connection.door is not None else ""
@@ -79,8 +76,8 @@ class Ledger:
                 scheme=scheme,
                 connections=len(kind.connections),
                 accepted=kind.accepted,
-                bytes_in=kind.bytes_in + sum(each.bytes_in for each in kind.connections),
-                bytes_out=kind.bytes_out + sum(each.bytes_out for each in kind.connections),
+                bytes_in=kind.meter.bytes_in,
+                bytes_out=kind.meter.bytes_out,
             )
             for (protocol, scheme), kind in self._kinds.items()
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ from tierkit.config import load_graph
 from tierkit.night import Plan, Played, compare
 from tierkit.night._clip import Packet, read_md5
 from tierkit.night._graph import make_certificate, write_graph
-from tierkit.night._outside import cpu_seconds, memory_of
+from tierkit.night._outside import clients_at, cpu_seconds, memory_of, socket_bytes
 from tierkit.night._verdict import Outcome, broken, conditions
-from tierkit.night._watch import Outside, Watch, clients_of
+from tierkit.night._watch import Outside, Watch, connections_of, most
 
 # --- the plan
 
@@ -67,7 +69,7 @@ CLIP = [Packet(n * 0.04, f"{n:032x}") for n in range(50)]
 def played(*places: int, late: float = 0.0) -> Played:
     """What is found where a player got these packets of the clip, the first at any time."""
     got = [Packet(7.0 + 0.04 * n + (late if n else 0), CLIP[place % 50].md5) for n, place in enumerate(places)]
-    return compare(CLIP, got, round_trip=2.0)
+    return compare(CLIP, got)
 
 
 def test_a_stretch_of_the_clip_is_fine_round_and_round() -> None:
@@ -86,16 +88,17 @@ def test_a_whole_round_that_is_missing_is_a_gap_too() -> None:
     """By place it looks well: only the time tells."""
     assert played(3, 4).gaps == 0
     assert played(3, 4, late=2.0).gaps == 1
+    assert played(49, 0, late=2.0).gaps == 1
 
 
 def test_a_packet_that_was_never_sent() -> None:
     got = [Packet(0.0, CLIP[0].md5), Packet(0.04, "f" * 32), Packet(0.08, CLIP[2].md5)]
-    found = compare(CLIP, got, round_trip=2.0)
+    found = compare(CLIP, got)
     assert (found.same, found.other, found.gaps) == (2, 1, 1)
 
 
 def test_nothing_is_not_fine() -> None:
-    assert not compare(CLIP, [], round_trip=2.0).fine
+    assert not compare(CLIP, []).fine
 
 
 def test_reading_what_ffmpeg_writes(tmp_path: Path) -> None:
@@ -160,7 +163,7 @@ def outcome(**more: Any) -> Outcome:
 
 
 def watch(**more: Any) -> Watch:
-    made = Watch("127.0.0.1:1", "127.0.0.1:2", dict.fromkeys(TIERS, 1), print)
+    made = Watch("127.0.0.1:1", "127.0.0.1:2", dict.fromkeys(TIERS, 1), [3, 4], None, print)
     made.inside = dict.fromkeys(TIERS, 90_000_000)
     made.outside = {name: Outside(resident=120_000_000) for name in TIERS}
     for name, value in more.items():
@@ -230,19 +233,34 @@ def origin(connections: int, publishers: int) -> dict[str, Any]:
 
 
 def test_the_encoder_is_no_client() -> None:
-    assert clients_of(origin(5, 1)) == 4
-    assert clients_of({}) == 0
+    assert connections_of(origin(5, 1)) == 4
+    assert connections_of({}) == 0
 
 
 def test_clients_are_counted_while_it_matters() -> None:
-    seen = watch(clients=[(1.0, 13), (5.0, 4), (6.0, 5), (9.0, 0)])
-    assert seen.most_clients(4.0, 8.0) == 5
-    assert seen.most_clients(20.0, 30.0) is None
+    seen = [(1.0, 13), (5.0, 4), (6.0, 5), (9.0, 0)]
+    assert most(seen, 4.0, 8.0) == 5
+    assert most(seen, 20.0, 30.0) is None
+
+
+@pytest.mark.real("ss")
+async def test_a_process_with_two_connections_is_one_client() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert await clients_at([port]) == set()
+        with socket.create_connection(("127.0.0.1", port)), socket.create_connection(("127.0.0.1", port)):
+            assert await clients_at([port]) == {os.getpid()}
+            held = await socket_bytes([port])
+            assert set(held) <= {port}
+
+
+async def test_without_ss_nothing_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert await clients_at([1]) is None
+    assert await socket_bytes([1]) == {}
 
 
 def test_a_process_costs_something_and_one_that_is_gone_nothing() -> None:
-    import os
-
     resident, memfds = memory_of(os.getpid())
     assert resident > 10_000_000
     assert memfds >= 0

@@ -123,7 +123,7 @@ async def test_what_a_stream_was_sent_is_counted_by_its_folder(autojump_clock: M
         await rig.get(PLAYLIST)  # at hand
         await rig.get("/live/s/other.m3u8")
         (stream,) = edge.streams()  # renditions in one folder are one stream
-        told = rig.statistics().bytes_out
+        told = rig.handle.statistics()["tiers"]["edge"]["bytes_out"]
         assert stream.name == "live/s"
         assert stream.bytes_out == told > 0
         await trio.sleep(200)

@@ -120,6 +120,7 @@ async def test_prometheus_makes_the_history_that_the_console_makes(autojump_cloc
     assert (edge.cpu.values, relay.cpu.values) == ((0.1,) * 4, (0.2,) * 4)
     assert relay.memory.values == (None,) * 4
     assert found.audience.values == (15, 25, 35, 40)
+    json.dumps(found.as_dict(), allow_nan=False)
 
 
 async def test_what_prometheus_is_asked(autojump_clock: MockClock) -> None:

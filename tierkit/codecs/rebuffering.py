@@ -107,8 +107,12 @@ class Rebuffering:
             view = self._found(line, who, media, now)
             if view is None:
                 return None
-        if view.flights:
-            self._answered(view, line, now)
+        flights = view.flights
+        if flights:
+            if now <= view.end and len(flights) == 1 and flights[0].line is line:
+                view.end += flights.pop().duration  # as nearly always: it has come, and in time
+            else:
+                self._answered(view, line, now)
         if now > view.end:
             self._late(view, now)
         duration = media.duration
@@ -130,7 +134,7 @@ class Rebuffering:
                 crowd.newest = sequence
         until = None if size is None or line.channel is None else line.channel.bytes_out + size
         flight = Flight(line, sequence, duration, until, now)
-        view.flights.append(flight)
+        flights.append(flight)
         return flight
 
     def waits(self, line: Line, media: Media | None, now: float) -> None:
@@ -339,23 +343,12 @@ class Rebuffering:
     def _see(self, view: Viewing, now: float) -> None:
         """Ask the connections how far their answers are."""
         for flight in view.flights[:]:
-            line, until = flight.line, flight.until
-            channel = line.channel
-            if channel is None:
-                self._landed(view, flight, now, arrived=until is not None and line.sent >= until)
-                continue
-            if until is not None and channel.bytes_out >= until:
-                left = channel.unsent()
-                if channel.bytes_out - left >= until:
-                    # At some time since the last look.
-                    self._landed(view, flight, now - LOOK / 2, arrived=True)
-                    continue
-                if left != flight.left:
-                    flight.left, flight.moved = left, now
-                elif now - flight.moved > GIVEN_UP:
-                    self._landed(view, flight, now, arrived=False)
-                    continue
-            flight.seen = now
+            arrived = flight.arrived(now)
+            if arrived is None and now - flight.moved > GIVEN_UP:
+                arrived = False
+            if arrived is not None:
+                # At some time since the last look.
+                self._landed(view, flight, now - LOOK / 2, arrived=arrived)
 
     def _landed(self, view: Viewing, flight: Flight, now: float, *, arrived: bool) -> None:
         view.flights.remove(flight)

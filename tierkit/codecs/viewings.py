@@ -83,6 +83,22 @@ class Flight:
         self.left = 0
         self.moved = now
 
+    def arrived(self, now: float) -> bool | None:
+        """Whether its viewer has it, as its connection tells; None while it is on its way, False once it is lost."""
+        channel, until = self.line.channel, self.until
+        if channel is None:
+            return until is not None and self.line.sent >= until
+        if until is None or channel.bytes_out < until:
+            self.seen = self.moved = now  # it is being written
+            return None
+        left = channel.unsent()
+        if channel.bytes_out - left >= until:
+            return True
+        self.seen = now
+        if left != self.left:
+            self.left, self.moved = left, now
+        return None
+
 
 class Crowd:
     """Who is behind one address with one browser: how far any of them is, and when one without a viewing asked."""

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class Children:
         self._all: list[Child] = []
         self._telling = trio.Lock()
 
-    async def start(self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Child:
+    async def start(self, name: str, command: Sequence[str]) -> Child:
         """Start one; what it writes is in the folder, under its name."""
         out, log = self._folder / f"{name}.out", self._folder / f"{name}.log"
         with out.open("wb") as stdout, log.open("wb") as stderr:
@@ -85,7 +85,6 @@ class Children:
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,
-                env={**os.environ, **(env or {})},
             )
         child = Child(name, process, out, log)
         self._all.append(child)

@@ -47,11 +47,6 @@ class Clip:
     kbps: float
     packets: dict[str, list[Packet]]
 
-    @property
-    def seconds(self) -> float:
-        """How long it is."""
-        return float(_LENGTH)
-
 
 def source_form(scheme: str) -> list[str]:
     """Options of ffmpeg that write packets in the form in which they are compared, by where they come from."""

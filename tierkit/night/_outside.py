@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trio
 
-__all__ = ["cpu_seconds", "machine", "memory_of", "socket_bytes"]
+__all__ = ["clients_at", "cpu_seconds", "machine", "memory_of", "socket_bytes"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -58,13 +58,8 @@ def _memfds(pid: int) -> int:
 
 async def socket_bytes(ports: Iterable[int]) -> Counter[int]:
     """Kernel memory of the TCP connections of each of our listeners, by port; empty where there is no ``ss``."""
-    wanted = " or ".join(f"sport = :{port}" for port in ports)
-    try:
-        told = await trio.run_process(["ss", "-HtnmO", f"( {wanted} )"], capture_stdout=True, check=False)
-    except OSError:
-        return Counter()
     found: Counter[int] = Counter()
-    for line in told.stdout.decode().splitlines():
+    for line in await _ss("-HtnmO", " or ".join(f"sport = :{port}" for port in ports)) or ():
         words = line.split()
         _, _, skmem = line.partition("skmem:(")
         if len(words) > 3 and skmem:
@@ -72,6 +67,23 @@ async def socket_bytes(ports: Iterable[int]) -> Counter[int]:
             held = re.findall(r"\b(?:r|w|f|o|bl)(\d+)", skmem.partition(")")[0])
             found[int(words[3].rpartition(":")[2])] += sum(map(int, held))
     return found
+
+
+async def clients_at(ports: Iterable[int]) -> set[int] | None:
+    """The processes that have connections to some ports of this machine; None where there is no ``ss``."""
+    lines = await _ss("-HtnpO", " or ".join(f"dport = :{port}" for port in ports))
+    if lines is None:
+        return None
+    return {int(pid) for line in lines if line.startswith("ESTAB") for pid in re.findall(r"\bpid=(\d+)", line)}
+
+
+async def _ss(options: str, wanted: str) -> list[str] | None:
+    """A line for each connection; None where there is no ``ss``."""
+    try:
+        told = await trio.run_process(["ss", options, f"( {wanted} )"], capture_stdout=True, check=False)
+    except OSError:
+        return None
+    return told.stdout.decode().splitlines()
 
 
 def machine() -> str:

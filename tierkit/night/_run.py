@@ -32,7 +32,7 @@ from ._outside import cpu_seconds, machine
 from ._plan import EDGES, KBPS, RELAY, Plan
 from ._players import judge, play_command
 from ._verdict import Outcome, broken, conditions
-from ._watch import Watch
+from ._watch import Watch, most
 
 __all__ = ["run_night"]
 
@@ -41,8 +41,6 @@ STREAM = "/live/night"
 DRAIN = "2"
 #: Seconds until the stream is on the air, and until a load or a player has ended after its time.
 ON_AIR, LATE = 30.0, 40.0
-#: Seconds after which what an edge has opened in the crush of the first viewers has been idle for 20 s, and is closed.
-CALM = 40.0
 #: Seconds that a load takes to begin; between the ramp's end and the first player; between two players, each of which
 #: takes a quarter of a second of a core to begin.
 BEGIN, SETTLE, STAGGER = 2.0, 1.0, 0.3
@@ -85,13 +83,14 @@ class _Night:
         origin_control, control = f"127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}"
         origin = await self._origin(origin_control)
         doors = (await origin.ready(2))["origin"]
-        async with self._on_air(Address.parse(doors["rtmp"] + STREAM)):
+        async with self._on_air(Address.parse(doors["rtmp"] + STREAM)) as encoder:
             await self._until_there(doors["http"])
             tiers = await self._tiers(control, doors)
             found = await tiers.ready(len(EDGES) + 1)
             urls = {name: next(iter(each.values())) for name, each in found.items()}
             ports = {name: Address.parse(url).port or 0 for name, url in urls.items()}
-            watch = Watch(control, origin_control, ports, self.say)
+            entries = [Address.parse(url).port or 0 for url in doors.values()]
+            watch = Watch(control, origin_control, ports, entries, encoder, self.say)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch.run, name="watches")
                 await self._evening(urls)
@@ -118,18 +117,21 @@ class _Night:
         return await self.children.start("tiers", command)
 
     @asynccontextmanager
-    async def _on_air(self, url: Address) -> AsyncIterator[None]:
-        """Publish for as long as the block lasts: the clip by ffmpeg, or else the project's test signal."""
+    async def _on_air(self, url: Address) -> AsyncIterator[int | None]:
+        """Publish for as long as the block lasts: the clip by ffmpeg, or else the project's test signal.
+
+        Yields the process that does, None for ourselves.
+        """
         if self.clip is not None:
             feed = await self.children.start("feed", feed_command(self.clip, str(url)))
-            yield
+            yield feed.pid
             self.outcome.cpu["feed"] = cpu_seconds(feed.pid)
             await self.children.end(feed)
             return
         self.say("ffmpeg is not here: the project's test signal is on the air, and no player compares it")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_signal, url)
-            yield
+            yield None
             nursery.cancel_scope.cancel()
 
     async def _until_there(self, http: str) -> None:
@@ -153,16 +155,16 @@ class _Night:
                 nursery.start_soon(self._players, urls, peak + SETTLE)
             for name, load in loads.items():
                 nursery.start_soon(self._until_left, name, load, peak + plan.seconds + LATE)
-        self.outcome.counted = max(peak, began + CALM), peak + plan.seconds
+        self.outcome.peak = peak, peak + plan.seconds
         self.outcome.peak_at = time.time() - trio.current_time() + peak
 
     async def _load(self, name: str, url: str, viewers: int) -> Child:
         kind, path = ("rtmp", STREAM) if name == RELAY else ("hls", f"{STREAM}/playlist.m3u8")
         command = [sys.executable, "-m", "tierkit", "load", kind, url + path, "--viewers", str(viewers), "--json"]
         command += ["--seconds", f"{self.plan.seconds:g}", "--ramp", f"{self.plan.ramp:g}"]
-        # OpenSSL's own variable: the only authority that this process trusts.
-        trust = {} if self.certificate is None else {"SSL_CERT_FILE": str(self.certificate[0])}
-        return await self.children.start(f"load-{name}", command, trust)
+        if self.certificate is not None and name != RELAY:
+            command += ["--ca", str(self.certificate[0])]
+        return await self.children.start(f"load-{name}", command)
 
     async def _until_left(self, name: str, load: Child, until: float) -> None:
         """Wait for a load's end, and keep what it tells.  Its processor time is gone with it: look until then."""
@@ -206,7 +208,8 @@ class _Night:
 
     def _report(self, watch: Watch) -> Report:
         outcome = self.outcome
-        outcome.clients = watch.most_clients(*outcome.counted)
+        outcome.clients = most(watch.clients, *outcome.peak)
+        outcome.connections = most(watch.connections, *outcome.peak)
         about = {
             "machine": machine(),
             "software": f"tierkit {__version__}, Python {platform.python_version()}",

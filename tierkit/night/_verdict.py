@@ -29,13 +29,13 @@ class Outcome:
     cpu: dict[str, float] = field(factory=dict)
     #: What has failed altogether, a line each.
     failed: list[str] = field(factory=list)
-    #: From when to when the origin's clients are counted, on trio's clock: while all were there, and the crush of the
-    #: beginning over.
-    counted: tuple[float, float] = (0.0, 0.0)
+    #: From when to when all were there, on trio's clock.
+    peak: tuple[float, float] = (0.0, 0.0)
     #: When all were there, unix time.
     peak_at: float = 0.0
-    #: The most clients that the origin had then.
+    #: The most clients, and connections, that the origin had then.
     clients: int | None = None
+    connections: int | None = None
 
     def total(self, key: str) -> int:
         """A count of all loads together."""
@@ -106,6 +106,7 @@ def conditions(plan: Plan, outcome: Outcome, watch: Watch, clip: Clip | None) ->
         "stream": f"{rate}, {made}; segments of {plan.segment:g} s",
         "origin": "tierkit's embedded one in a process of its own, where Wowza stood in 2013",
         "received by viewers": f"{outcome.bits / 1e9:.3f} Gbit/s; nominal are {plan.nominal / 1e9:.3f}",
+        "viewers": "as the tiers count them: of HLS connections, of which a player that is compared has two or three",
         "stall": "media more than 1 s behind, of viewers that read; of the others, too few bytes",
         "clients of the origin": _clients(outcome),
         "players compared": _compared(outcome),
@@ -116,9 +117,8 @@ def conditions(plan: Plan, outcome: Outcome, watch: Watch, clip: Clip | None) ->
 
 
 def _clients(outcome: Outcome) -> str:
-    if outcome.clients is None:
-        return "not counted: the run was over before the crush of the first viewers was, or nobody answered"
-    return f"{outcome.clients} connections besides the encoder's at the peak, by its own count"
+    known = "not counted, as ss is not here" if outcome.clients is None else f"{outcome.clients} processes"
+    return f"{known}, and by its own count {outcome.connections} connections, the encoder left out"
 
 
 def _compared(outcome: Outcome) -> str:

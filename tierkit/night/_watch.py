@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import trio
@@ -13,9 +14,9 @@ from tierkit.errors import TierkitError
 from tierkit.history import History
 from tierkit.reporting import Asker
 
-from ._outside import memory_of, socket_bytes
+from ._outside import clients_at, memory_of, socket_bytes
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "connections_of", "most"]
 
 #: Seconds between two looks, and between two from outside: `ss` goes through all connections of the machine.
 EVERY, OUTSIDE = 1.0, 5.0
@@ -41,16 +42,21 @@ class Watch:
 
     Args:
         tiers: the control address of the tiers, and `origin` that of the origin.
-        ports: where each tier listens.
+        ports: where each tier listens, and `doors` where the origin does.
+        encoder: the process that publishes; None where it is ours.
         say: takes a line now and then, for who waits.
     """
 
     tiers: str
     origin: str
     ports: Mapping[str, int]
+    doors: Sequence[int]
+    encoder: int | None
     say: Callable[[str], None]
     history: History = field(factory=History)
-    #: Clients that the origin had at each look, publishers left out, with the time of the look (trio's clock).
+    #: With the time of the look (trio's clock): the connections that the origin has by its own count, and the processes
+    #: that hold them, of which one may have two.  The encoder is left out of both.
+    connections: list[tuple[float, int]] = field(factory=list)
     clients: list[tuple[float, int]] = field(factory=list)
     outside: dict[str, Outside] = field(factory=dict)
     #: The most that each tier has said of itself, bytes, and the least and most of what it is made of.
@@ -86,7 +92,7 @@ class Watch:
             held = [process.get(each) or 0 for each in ("resident_bytes", "memfd_bytes", "socket_bytes")]
             self.inside[name] = max(self.inside.get(name, 0), sum(held))
         self.restarts = sum(max(0, each.get("starts", 1) - 1) for each in told.get("processes", {}).values())
-        self.clients.append((trio.current_time(), clients_of(origin)))
+        self.connections.append((trio.current_time(), connections_of(origin)))
         if self.looks % 10 == 0:
             self.say(self._line(told))
 
@@ -94,9 +100,14 @@ class Watch:
         watching = sum(tier.get("figures", {}).get("viewers", 0) for tier in told.get("tiers", {}).values())
         lately = self.history.as_dict(10)
         sums = [sum(each or 0 for each in values) / max(1, len(values)) for values in lately["type"].values()]
-        return f"{watching:,} viewers, {sum(sums) / 1e9:.2f} Gbit/s, {self.clients[-1][1]} clients at the origin"
+        return (
+            f"{watching:,} viewers, {sum(sums) / 1e9:.2f} Gbit/s, {self.connections[-1][1]} connections at the origin"
+        )
 
     async def _from_outside(self) -> None:
+        clients = await clients_at(self.doors)
+        if clients is not None:
+            self.clients.append((trio.current_time(), len(clients - {self.encoder or os.getpid()})))
         sockets = await socket_bytes(self.ports.values())
         for name, pid in self._pids.items():
             resident, memfds = memory_of(pid) if pid else (0, 0)
@@ -104,12 +115,13 @@ class Watch:
             if now.total > self.outside.setdefault(name, Outside()).total:
                 self.outside[name] = now
 
-    def most_clients(self, since: float, until: float) -> int | None:
-        """The most that the origin had between two times of trio's clock; None where nobody looked."""
-        return max((count for at, count in self.clients if since <= at <= until), default=None)
+
+def most(counts: Sequence[tuple[float, int]], since: float, until: float) -> int | None:
+    """The highest count between two times of trio's clock; None where nobody looked."""
+    return max((count for at, count in counts if since <= at <= until), default=None)
 
 
-def clients_of(origin: Mapping[str, Any]) -> int:
+def connections_of(origin: Mapping[str, Any]) -> int:
     """The connections of an origin that take something from it."""
     connections = publishers = 0
     for tier in origin.get("tiers", {}).values():

@@ -114,7 +114,8 @@ class _Night:
                 for at, value in series["values"]:
                     index = round((float(at) - self.start) / self.step)
                     if 0 <= index < self.points:
-                        values[index] = float(value)
+                        number = float(value)
+                        values[index] = number if math.isfinite(number) else None  # NaN is no JSON
                 yield {str(name): str(value) for name, value in series["metric"].items()}, values
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise TierkitError("Prometheus answers what is no range of values: is it one?") from None

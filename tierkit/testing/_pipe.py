@@ -155,6 +155,7 @@ class MemoryConnection(Connection):
         if pipe.arrived:
             data = pipe.take(max_bytes)
             self.bytes_in += len(data)
+            self.meter.bytes_in += len(data)
             if self._left is not None:
                 self._left -= len(data)
             return data
@@ -178,6 +179,7 @@ class MemoryConnection(Connection):
         self._check_writer()
         taken = self._outgoing.put(data)
         self.bytes_out += taken
+        self.meter.bytes_out += taken
         return taken
 
     def sendfile_nowait(self, blob: Blob, offset: int, count: int) -> int:

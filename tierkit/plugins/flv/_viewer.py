@@ -178,6 +178,7 @@ class Viewer:
             opening = binary_frame(opening)
         first, self._first = self._first + opening, b""
         self.cursor = stream.attach(self._encoding, self._connection, self._given_up, first=first)
+        self._host.sweeper.players += 1
         return True
 
     def _given_up(self, reason: str) -> None:
@@ -212,6 +213,7 @@ class Viewer:
         stream, cursor = self._stream, self.cursor
         self._ended = True
         self.cursor = None
+        self._host.sweeper.players -= cursor is not None
         self._host.sweeper.waits.discard(self)
         stream.players.discard(self)
         if cursor is not None:

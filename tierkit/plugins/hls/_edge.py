@@ -55,8 +55,6 @@ class HLSStatistics:
     upstream_connections: int = field(metadata={"merge": "sum"})
     upstream_connected: int = field(metadata={"merge": "sum"})
     upstream_bytes: int = field(metadata={"merge": "sum"})
-    #: Bytes sent to viewers so far, heads included.
-    bytes_out: int = field(metadata={"merge": "sum"})
     #: The cache.
     store: StoreStatistics = field(metadata={"merge": "sum"})
 
@@ -72,7 +70,6 @@ class Edge(Running):
         self._timeouts = timeouts
         self._park = flow.ctx.shared(Park)
         self._viewers: set[Connection] = set()
-        self._bytes_out = 0
 
     # --- what the core asks ----------------------------------------------------------------------
 
@@ -90,7 +87,6 @@ class Edge(Running):
         finally:
             self.flow.watch.left(connection)
             self._viewers.discard(connection)
-            self._bytes_out += connection.bytes_out
 
     def statistics(self) -> HLSStatistics:
         return HLSStatistics(
@@ -110,7 +106,6 @@ class Edge(Running):
             upstream_connections=self.client.connections,
             upstream_connected=self.client.connected,
             upstream_bytes=self.client.bytes_in,
-            bytes_out=self._bytes_out + sum(each.bytes_out for each in self._viewers),
             store=self.store.statistics(),
         )
 
