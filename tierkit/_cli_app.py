@@ -10,6 +10,7 @@ import typer
 from tierkit import Registry, __version__
 
 from . import (
+    _cli_console,
     _cli_load,
     _cli_look,
     _cli_night,
@@ -50,14 +51,15 @@ def _main(
 
 
 _RUN = (_cli_run.run, _cli_single.edge, _cli_single.relay, _cli_single.origin)
-_LOOK = (_cli_look.check, _cli_look.graph, _cli_look.plugins, _cli_top.top, _cli_trace.trace, _cli_night.report)
+_LOOK = (_cli_look.check, _cli_look.graph, _cli_look.plugins)
+_WATCH = (_cli_top.top, _cli_console.console, _cli_trace.trace, _cli_night.report)
 _PLAN = (_cli_plan.plan,)
 _CHANGE = (_cli_purge.purge,)
-for _command in (*_RUN, *_LOOK, *_PLAN, *_CHANGE):
+for _command in (*_RUN, *_LOOK, *_WATCH, *_PLAN, *_CHANGE):
     app.command()(_command)
 app.add_typer(_cli_load.load)
 app.add_typer(_cli_wowza.wowza)
-_OWN = frozenset({"load", "wowza", *(command.__name__ for command in (*_RUN, *_LOOK, *_PLAN, *_CHANGE))})
+_OWN = frozenset({"load", "wowza", *(command.__name__ for command in (*_RUN, *_LOOK, *_WATCH, *_PLAN, *_CHANGE))})
 
 
 def start(arguments: Sequence[str]) -> None:

@@ -6,16 +6,17 @@ was told last stays, with how long ago that was; after `SILENT` seconds its tier
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NoReturn
 
 import trio
 from attrs import define, field
 
-from tierkit import Address, Graph, RealNetwork, Trust
+from tierkit import Address, Graph, RealNetwork, Registry, Trust
 from tierkit.errors import LocalProtocolError, TierkitError
 from tierkit.events import Event
-from tierkit.plugin import Companion, ControlRoute, Handle, Network, Running
+from tierkit.plugin import ControlRoute, Handle, Network, Running
 
 from ._cli_control import Control
 from ._cli_reports import gathered
@@ -43,7 +44,7 @@ class Remotes(Handle):
     Args:
         addresses: dialable, as `dialled` makes them.
         graph: the plan where that is known; without one, what the addresses tell is all there is.
-        companions: run beside it; their routes are its own.
+        registry: brings the companions that `answering` runs, the console and the control address among them.
     """
 
     def __init__(
@@ -51,14 +52,16 @@ class Remotes(Handle):
         addresses: Sequence[Address],
         *,
         graph: Graph | None = None,
-        companions: Sequence[Companion] = (),
+        registry: Registry | None = None,
         trust: Trust | None = None,
         network: Network | None = None,
     ) -> None:
         self.graph = graph or Graph.of()
         self.network = network or RealNetwork()
         self._trust = trust
-        self._routes = tuple(route for companion in companions for route in companion.routes())
+        self._companions = registry.companions() if registry is not None else []
+        brought = [route for companion in self._companions for route in companion.routes()]
+        self._routes = (*(registry.control_routes() if registry is not None else ()), *brought)
         self._remotes = {address: _Remote() for address in addresses}
 
     async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -86,6 +89,14 @@ class Remotes(Handle):
                 await trio.sleep_until(due)
         finally:
             control.close()
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[None]:
+        """Run the companions for as long as the block lasts.  Raises what they raise, ListenError for one."""
+        async with AsyncExitStack() as stack:
+            for companion in self._companions:
+                await stack.enter_async_context(companion.open(self))
+            yield
 
     @property
     def troubles(self) -> list[str]:
@@ -136,7 +147,7 @@ class Remotes(Handle):
         _not_from_here()
 
     def control_routes(self) -> tuple[ControlRoute, ...]:
-        """Those of the companions."""
+        """Those of the plugins and of the companions."""
         return self._routes
 
     def emit(self, event: Event) -> None:

@@ -68,18 +68,19 @@ class Rings:
         return self._gone_gops + sum(ring.skipped_gops for ring in self._all)
 
     @property
-    def rebufferings(self) -> int:
-        """How often a player's picture has come to stand still so far, in every encoding."""
-        return self._gone_rebufferings + sum(ring.rebufferings for ring in self._all)
+    def rebufferings(self) -> tuple[int, int]:
+        """How often a player's picture has come to stand still so far: over RTMP, and in all other encodings."""
+        return self.rtmp.rebufferings, self._gone_rebufferings + sum(r.rebufferings for r in self._others.values())
 
-    def chopped(self, silence: float) -> int:
-        """Players whose picture stands still or has a moment ago, where nothing has come for `silence` seconds."""
+    def chopped(self, silence: float) -> tuple[int, int]:
+        """Players whose picture stands still or has a moment ago, where nothing has come for `silence` seconds: over
+        RTMP, and in all other encodings."""
         if (now := self._pump.clock()) >= self._look_at:
             # Whoever asks, and however many: a thousand players are a millisecond.
             self._look_at = now + LOOK
             for ring in self._all:
                 ring.look(silence)
-        return sum(ring.chopped for ring in self._all)
+        return self.rtmp.chopped, sum(ring.chopped for ring in self._others.values())
 
     @property
     def bytes_kept(self) -> int:

@@ -16,7 +16,7 @@ Codecs are not understood, only told apart: keyframes, sequence headers, metadat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -321,7 +321,9 @@ class Streams:
         self.provider: Provider | None = None
         #: Bytes that streams which are forgotten have brought, and the GOPs that their players lost: totals never go
         #: back.
-        self._gone_bytes = self._gone_gops = self._gone_rebufferings = 0
+        self._gone_bytes = self._gone_gops = 0
+        #: The same of rebufferings: over RTMP, and in all other encodings.
+        self._gone_rebufferings = (0, 0)
         self._streams: dict[str, Stream] = {}
 
     def __iter__(self) -> Iterator[Stream]:
@@ -366,7 +368,7 @@ class Streams:
         del self._streams[stream.name]
         self._gone_bytes += stream.bytes_in
         self._gone_gops += stream.rings.skipped_gops
-        self._gone_rebufferings += stream.rings.rebufferings
+        self._gone_rebufferings = _sums([self._gone_rebufferings, stream.rings.rebufferings])
         if stream.slate is not None:
             stream.slate.end("its stream is forgotten")
 
@@ -385,14 +387,25 @@ class Streams:
     def figures(self) -> Figures:
         """What the rings can tell; for the one service of a tier that brings its streams."""
         rings = [stream.rings for stream in self]
-        now = self.clock()
+        chopped, rebufferings = self._standing()
         return Figures(
-            chopped=sum(each.rings.chopped(now - each.last_shown if each.playable else 0.0) for each in self),
-            rebufferings=self._gone_rebufferings + sum(each.rebufferings for each in rings),
+            chopped=chopped[0],
+            rebufferings=rebufferings[0],
             lag=max((each.lag for each in rings), default=0.0),
             skipped_gops=self._gone_gops + sum(each.skipped_gops for each in rings),
             memory={"ring": sum(each.bytes_kept for each in rings)},
         )
+
+    def figures_of_others(self) -> Figures:
+        """What the rings of all other encodings than RTMP can tell of those who play them."""
+        chopped, rebufferings = self._standing()
+        return Figures(chopped=chopped[1], rebufferings=rebufferings[1])
+
+    def _standing(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Players whose picture stands still, and how often one has come to: over RTMP, and in other encodings."""
+        now = self.clock()
+        chopped = _sums(each.rings.chopped(now - each.last_shown if each.playable else 0.0) for each in self)
+        return chopped, _sums([self._gone_rebufferings, *(each.rings.rebufferings for each in self)])
 
     def states(self) -> list[StreamState]:
         """Every stream for `Running.streams`."""
@@ -406,6 +419,13 @@ def streams_of(ctx: Context) -> Streams:
         found = ctx.streams[KEY] = Streams(ctx)
     assert isinstance(found, Streams)
     return found
+
+
+def _sums(pairs: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    first = second = 0
+    for one, other in pairs:
+        first, second = first + one, second + other
+    return first, second
 
 
 def _state(stream: Stream) -> StreamState:

@@ -10,7 +10,10 @@ from trio.testing import MockClock
 
 from tests.chopped.rig import TICK, Link, Score
 from tests.core.rig import Rig, opened
-from tests.rtmp.rig import relay, url
+from tests.plugins.flv_rig import FlvPlayer, playing
+from tests.plugins.flv_rig import relay as flv_relay
+from tests.rtmp.media import gop
+from tests.rtmp.rig import published, relay, send, url, viewer
 from tierkit import Graph
 from tierkit._fanout import Cursor
 from tierkit.load import Playback
@@ -115,3 +118,23 @@ def test_whose_picture_stood_still_is_known() -> None:
     assert score.healthy >= 25, score
     assert score.precision >= 0.95, score
     assert score.recall >= 0.95, score
+
+
+async def test_each_protocol_tells_of_its_own_players(autojump_clock: MockClock) -> None:
+    async with (
+        opened(flv_relay(), drain=0.1) as rig,
+        published(rig.network, url("relay")) as publisher,
+        playing(FlvPlayer(rig.network)) as flv,
+        viewer(rig.network, url("relay")) as rtmp,
+    ):
+        await send(publisher, gop(0, 10) + gop(400, 10), pace=True)
+        await flv.until(lambda player: len(player.tags) > 10)
+        await rtmp.until(lambda player: len(player.media) > 10)
+
+        def told() -> list[tuple[int, int]]:
+            running = rig.handle.running("relay")
+            return [(each.chopped, each.rebufferings) for each in (running[n].figures() for n in ("rtmp", "flv"))]
+
+        assert told() == [(0, 0), (0, 0)]
+        await trio.sleep(4)  # on air, and nothing comes
+        assert told() == [(1, 1), (1, 1)]

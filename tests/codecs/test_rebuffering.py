@@ -282,6 +282,16 @@ def test_a_loop_that_was_elsewhere_has_kept_viewers_waiting() -> None:
     assert w.counts == (1, 1)
 
 
+def test_what_had_come_while_the_loop_was_elsewhere_has_come_in_time() -> None:
+    w = Watcher()
+    w.begins()
+    w.pace.moved(2.0, 11)
+    w.segment(2.0, 10)
+    w.now = 7.6
+    w.found.look(7.6)
+    assert w.counts == (0, 0)
+
+
 def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuffering, "MOST", 5)
     found, pace = Rebuffering(), Pace(2.0, 10)

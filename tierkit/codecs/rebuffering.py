@@ -107,8 +107,12 @@ class Rebuffering:
             view = self._found(line, who, media, now)
             if view is None:
                 return None
-        if view.flights:
-            self._answered(view, line, now)
+        flights = view.flights
+        if flights:
+            if now <= view.end and len(flights) == 1 and flights[0].line is line:
+                view.end += flights.pop().duration  # as nearly always: it has come, and in time
+            else:
+                self._answered(view, line, now)
         if now > view.end:
             self._late(view, now)
         duration = media.duration
@@ -130,7 +134,7 @@ class Rebuffering:
                 crowd.newest = sequence
         until = None if size is None or line.channel is None else line.channel.bytes_out + size
         flight = Flight(line, sequence, duration, until, now)
-        view.flights.append(flight)
+        flights.append(flight)
         return flight
 
     def waits(self, line: Line, media: Media | None, now: float) -> None:

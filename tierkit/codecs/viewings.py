@@ -88,13 +88,13 @@ class Flight:
         channel, until = self.line.channel, self.until
         if channel is None:
             return until is not None and self.line.sent >= until
-        self.seen = now
         if until is None or channel.bytes_out < until:
-            self.moved = now  # it is being written
+            self.seen = self.moved = now  # it is being written
             return None
         left = channel.unsent()
         if channel.bytes_out - left >= until:
             return True
+        self.seen = now
         if left != self.left:
             self.left, self.moved = left, now
         return None

@@ -95,7 +95,8 @@ class Door(Running):
 
     def figures(self) -> Figures:
         # A stream that had to be fetched is the other service's to tell: the rings are its own.
-        return Figures(
+        return evolve(
+            self.live.figures_of_others(),
             viewers=self.sweeper.players,
             requests=self._requests,
             hits=self._hits,
