@@ -33,8 +33,8 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def speed(line: str) -> bool:
-    """Whether a condition that was not held is one of the machine's speed."""
-    return any(words in line for words in ("stalled", "had less than 95 %", "too slow itself"))
+    """Whether a condition that was not held is one of the machine's speed, or of a rate over four segments."""
+    return any(words in line for words in ("stalled", "had less than 95 %", "too slow itself", "together got"))
 
 
 @pytest.mark.real("ffmpeg", "openssl", "ss")
@@ -57,6 +57,7 @@ def test_a_small_night_holds_all_conditions(tmp_path: Path, scheme: str) -> None
     assert all(20e6 < tier.memory.peak < 250e6 and tier.cpu_seconds(1) > 0 for tier in night.tiers)
     assert night.origin_clients == 4
     told = dict(night.conditions)
+    assert float(told["received by viewers"].split()[0]) > 0.75 * 60 * 592e3 / 1e9  # one segment of four may be missing
     assert told["players compared"].startswith("4 of 4 equal to the source")
     assert told["split (an assumption)"].startswith("3:1 of HLS" + (" over HTTPS" if scheme == "https" else ""))
     assert "<svg" in (tmp_path / "night.html").read_text()
@@ -74,7 +75,7 @@ def test_without_ffmpeg_the_test_signal_is_on_the_air(tmp_path: Path) -> None:
     night = report(json.loads((tmp_path / "out" / "night.json").read_text()))
     assert dict(night.conditions)["players compared"] == "none"
     # The signal's rate is its encoder's affair: all else holds.
-    assert [each for each in night.broken if "Gbit/s" not in each and not speed(each)] == []
+    assert [each for each in night.broken if not speed(each)] == []
 
 
 @pytest.mark.real("ffmpeg")
