@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from ._report_night import Night, TierNight
 
-__all__ = ["clock", "cores", "count", "figures", "megabytes", "percent", "rate", "rows", "span", "unit_of"]
+__all__ = ["clock", "cores", "count", "figures", "marks", "megabytes", "percent", "rate", "rows", "span", "unit_of"]
 
+#: Seconds below which times are told since the beginning, and not by the clock.
+ELAPSED = 900
+#: Seconds between two marks of a time axis.
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 _UNITS = ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"))
 
 
@@ -16,7 +20,8 @@ def unit_of(bits: float) -> tuple[float, str]:
 
 def rate(bits: float) -> str:
     """Bits per second in three digits: "3.55 Gbit/s", "888 Mbit/s"."""
-    size, name = unit_of(bits)
+    # Three digits of 999.6 Mbit/s are 1.00 Gbit/s.
+    size, name = unit_of(bits * 1.0005)
     value = bits / size
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f} {name}"
 
@@ -51,10 +56,17 @@ def span(seconds: float) -> str:
 
 def clock(at: float, began: float, whole: float) -> str:
     """A time on an axis: of the day in UTC, or, where all of it is under a quarter of an hour, since it began."""
-    if whole < 900:
+    if whole < ELAPSED:
         return f"{int(at - began) // 60}:{int(at - began) % 60:02}"
     minute = int(at // 60)
     return f"{minute // 60 % 24:02}:{minute % 60:02}"
+
+
+def marks(began: float, whole: float, most: int) -> list[float]:
+    """Where times stand on an axis, seconds since it began: at round ones, at most so many of them."""
+    step = next((each for each in _STEPS if whole / each <= most - 1), _STEPS[-1])
+    first = 0.0 if whole < ELAPSED else -began % step
+    return [first + n * step for n in range(int((whole - first) // step) + 1)]
 
 
 def figures(night: Night) -> dict[str, str]:

@@ -6,7 +6,7 @@ import math
 from io import BytesIO
 from typing import Any
 
-from ._report_figures import clock, figures, unit_of
+from ._report_figures import clock, figures, marks, unit_of
 from ._report_night import Night, Series
 from ._report_svg import COLOURS
 from ._report_text import when
@@ -16,7 +16,7 @@ __all__ = ["png"]
 
 #: Inches and dots for each: 1,600 pixels are sharp on a slide and in a mail.
 _SIZE, _DPI = (10.0, 9.0), 160
-_TICKS = 6
+_TICKS = 7
 
 
 def png(night: Night) -> bytes:
@@ -63,5 +63,5 @@ def _stack(axis: Any, night: Night, several: tuple[Series, ...]) -> None:
     axis.margins(y=0.15)
     axis.grid(axis="y", alpha=0.3)
     axis.spines[["top", "right"]].set_visible(False)
-    ticks = [n * night.seconds / (_TICKS - 1) for n in range(_TICKS)]
+    ticks = marks(night.began, night.seconds, _TICKS)
     axis.set_xticks(ticks, [clock(night.began + each, night.began, night.seconds) for each in ticks])

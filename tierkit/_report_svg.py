@@ -13,7 +13,7 @@ from itertools import groupby
 
 from attrs import frozen
 
-from ._report_figures import clock, rate, unit_of
+from ._report_figures import clock, marks, rate, unit_of
 from ._report_night import Night, Series
 
 __all__ = ["COLOURS", "PHONE", "WIDE", "Frame", "graph", "ticks"]
@@ -42,8 +42,8 @@ class Frame:
     times: int
 
 
-WIDE = Frame("wide", 760, 300, 58, 6)
-PHONE = Frame("phone", 340, 250, 46, 3)
+WIDE = Frame("wide", 760, 300, 58, 7)
+PHONE = Frame("phone", 340, 250, 46, 4)
 _TOP, _BOTTOM, _RIGHT = 26, 28, 14
 
 
@@ -105,12 +105,12 @@ class _Scale:
         return parts
 
     def times(self, night: Night) -> list[str]:
-        parts, number = [], self.frame.times
-        for n in range(number):
-            at = night.began + night.seconds * n / (number - 1)
-            anchor = "start" if n == 0 else "end" if n == number - 1 else "middle"
-            x = self.x(self.columns * n / (number - 1))
-            label = clock(at, night.began, night.seconds)
+        parts = []
+        for after in marks(night.began, night.seconds, self.frame.times):
+            share = after / night.seconds if night.seconds else 0.0
+            anchor = "start" if share < 0.03 else "end" if share > 0.97 else "middle"
+            x = self.x(self.columns * share)
+            label = clock(night.began + after, night.began, night.seconds)
             parts.append(f'<text x="{x:.1f}" y="{self.frame.height - 8}" text-anchor="{anchor}">{label}</text>')
         return parts
 

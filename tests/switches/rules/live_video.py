@@ -543,7 +543,7 @@ GROUPS: Final[dict[str, list[Switch]]] = {
         Switch(
             rule="Who asks is seen",
             source="session counts that vanish behind a cache",
-            off={"tierkit.codecs.audience:Audience.seen": lambda self, identity, stream, now: None},
+            off={"tierkit.codecs.audience:Audience.seen": lambda self, identity, stream, now, size=0: None},
             tests=("plugins/test_hls_audience.py::test_viewers_are_told_apart_by_what_they_show",),
         ),
         Switch(
