@@ -8,6 +8,7 @@ whose methods may be called from anywhere.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -39,7 +40,7 @@ def where() -> dict[str, str]:
 
 
 @app.get("/figures")
-def figures() -> dict[str, dict[str, int]]:
+def figures() -> dict[str, dict[str, Any]]:
     """Viewers, requests and hits of each tier."""
     tiers = app.state.tiers.statistics()["tiers"]
     return {name: tier["figures"] for name, tier in tiers.items()}

@@ -4,26 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ._events import PublisherJoined, StreamFault, StreamStarted
-from ._fanout import Cursor
+from ._fanout import Cursor, FanoutPolicy, Pump
 from ._live_encoding import Encoding
 from ._live_errors import Busy
 from ._live_publication import Player, Publication
 from ._live_rings import Rings
 from ._live_statistics import StreamStatistics
 from ._live_takeover import STALE, takeover_of
+from ._live_watch import Watchers
+from ._plugin import Context
 from ._ports import Connection
 
-if TYPE_CHECKING:
-    from .live import Streams
-
-__all__ = ["Stream", "Subscriber"]
+__all__ = ["Cover", "Stream", "Subscriber"]
 
 #: In-process consumers of a stream (the HLS packager): called with each message, synchronously; they must not
 #: block.  One that raises is told of as a StreamFault and not called again.
 Subscriber = Callable[[int, int, bytes], None]
+
+
+class Cover(Protocol):
+    """Who decides about a clip while nobody publishes: `tierkit.off_air.OffAir`."""
+
+    def covers(self, stream: Stream) -> bool:
+        """Whether a stream that nobody publishes is shown a clip, now or in a moment."""
+
+
+class House(Protocol):
+    """What a stream asks of the tier's streams: `tierkit.live.Streams`."""
+
+    ctx: Context
+    clock: Callable[[], float]
+    pump: Pump
+    policy: FanoutPolicy
+    watchers: Watchers[Stream]
+    cover: Cover | None
+    standing: frozenset[str]
 
 
 class Stream:
@@ -42,7 +60,7 @@ class Stream:
         kept: it is pulled all the time: its players end when it has been off air for too long, it does not.
     """
 
-    def __init__(self, streams: Streams, name: str) -> None:
+    def __init__(self, streams: House, name: str) -> None:
         self.name = name
         self.rings = Rings(streams.pump, streams.policy, self.pinned)
         self.ring = self.rings.rtmp

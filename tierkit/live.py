@@ -25,7 +25,7 @@ from ._live_errors import Busy, Unavailable
 from ._live_publication import Player, Publication
 from ._live_rings import EncodingStatistics
 from ._live_statistics import StreamStatistics
-from ._live_stream import Stream, Subscriber
+from ._live_stream import Cover, Stream, Subscriber
 from ._live_takeover import TAKEOVER_HELP as TAKEOVER_HELP
 from ._live_takeover import TAKEOVERS as TAKEOVERS
 from ._live_takeover import takeover_of as takeover_of
@@ -52,13 +52,6 @@ __all__ = [
 
 #: Where `Streams` is kept in `ctx.streams`.
 KEY = "tierkit.live"
-
-
-class Cover(Protocol):
-    """Who decides about a clip while nobody publishes: `tierkit.off_air.OffAir`."""
-
-    def covers(self, stream: Stream) -> bool:
-        """Whether a stream that nobody publishes is shown a clip, now or in a moment."""
 
 
 class Provider(Protocol):

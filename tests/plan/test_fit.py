@@ -28,6 +28,7 @@ def test_columns_that_say_the_same_and_columns_of_nothing_do_no_harm() -> None:
     assert sum(fit([(1.0, 1.0), (2.0, 2.0)], [3.0, 6.0])) == pytest.approx(3.0)
     assert fit([(0.0, 1.0), (0.0, 2.0)], [3.0, 6.0]) == pytest.approx([0.0, 3.0])
     assert fit([(1.0,)], [0.0]) == [0.0]
+    assert fit([(0.0, 0.0), (0.0, 1.0)], [0.0, 1e-308]) == [0.0, 0.0]
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e3)), min_size=2, max_size=6), st.data())

@@ -352,15 +352,13 @@ def test_the_processes_of_tiers_are_told_beside_the_parent() -> None:
     assert found["process"] == {"ready": False, "cpu": 0.5}
 
 
-def test_the_events_of_all_processes_are_told_together_and_bounded() -> None:
+def test_events_are_bounded_and_it_is_the_newest_that_stay() -> None:
     def process(*at: int) -> dict[str, Any]:
         return {"events": [{"at": each, "text": str(each)} for each in at]}
 
-    statistics = {"process": {}, "processes": {"a": process(1, 4), "b": process(2, 3), "c": {}}}
-    assert [each["at"] for each in events(statistics)] == [1, 2, 3, 4]
-    many = {"process": process(*range(40)), "processes": {"a": process(*range(100, 130))}}
-    assert [each["at"] for each in events(many)] == [*range(20, 40), *range(100, 130)]
-    assert events({}) == []
+    assert [each["at"] for each in events({"process": process(1, 2, 3, 4)})] == [1, 2, 3, 4]
+    assert [each["at"] for each in events({"process": process(*range(70))})] == [*range(20, 70)]
+    assert events({}) == events({"process": {}}) == []
 
 
 def test_streams_are_bounded_and_those_with_most_viewers_are_told() -> None:

@@ -9,6 +9,8 @@ __all__ = ["fit"]
 
 #: Below this a pivot is noise: two columns say the same.
 _SINGULAR = 1e-9
+#: What no clock can tell from nothing: seconds, or any other unit that costs are told in.
+_NOTHING = 1e-15
 #: A value smaller than this part of the largest weighs no more than one of that size.
 _FAINT = 0.01
 
@@ -21,7 +23,7 @@ def fit(rows: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]
     """
     width = len(rows[0])
     least = max(values) * _FAINT
-    if least <= 0:
+    if least < _NOTHING:
         return [0.0] * width
     scaled = [_weigh(row, value, least) for row, value in zip(rows, values, strict=True)]
     found = [0.0] * width

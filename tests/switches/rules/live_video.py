@@ -72,7 +72,7 @@ def _for_readers_alone(self: Any, data: bytes) -> None:
     _WRITE(self, data)
 
 
-def _counts_all(self: Any, identity: int, stream: str, now: float) -> None:
+def _counts_all(self: Any, identity: int, stream: str, now: float, size: int = 0) -> None:
     """Whoever comes is remembered."""
     every = self._all if self._all is not None and now < self._all.turn_at else self._turn(now)
     if identity not in every.new:
