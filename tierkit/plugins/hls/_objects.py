@@ -72,9 +72,9 @@ class Meta:
 class Memory(OrderedDict[K, T]):
     """The newest few by key: what a stranger can make us remember is bounded.  `get` is the dictionary's own."""
 
-    def __init__(self, most: int = REMEMBERED) -> None:
+    def __init__(self, most: int | None = None) -> None:
         super().__init__()
-        self.most = most
+        self.most = REMEMBERED if most is None else most
 
     def put(self, key: K, value: T) -> None:
         """Remember, and forget the oldest where there are too many."""
