@@ -18,7 +18,8 @@ from benchmarks._figures import Bench, Figure, Goal, Row, Sample
 from benchmarks._load import Taker
 from benchmarks._origin import SEGMENT
 from benchmarks._peers import Peer
-from benchmarks._procs import cpu_seconds, memfd_bytes, resident_bytes, socket_bytes
+from benchmarks._procs import cpu_seconds, resident_bytes, socket_bytes
+from tierkit.night._outside import memfd_bytes
 
 MB, KIB = 1e6, 1024
 #: Row 8: how much comes from the origin, in how many streams, and who watches.

@@ -89,18 +89,6 @@ def resident_bytes(pid: int, part: str = "Pss") -> int:
     return total
 
 
-def memfd_bytes(pid: int) -> int:
-    """Blocks of the memfds that a process holds: they are in no RSS."""
-    total = 0
-    for entry in os.scandir(f"/proc/{pid}/fd"):
-        try:
-            if os.readlink(entry.path).startswith("/memfd:"):
-                total += os.stat(entry.path).st_blocks * 512
-        except OSError:  # closed meanwhile
-            continue
-    return total
-
-
 def socket_bytes(*ports: int, side: str = "sport") -> int:
     """Kernel memory of the TCP sockets whose own port (or other side's: `dport`) is one of these.
 

@@ -6,18 +6,18 @@ was told last stays, with how long ago that was; after `SILENT` seconds its tier
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import trio
 from attrs import define, field
 
-from tierkit import Address, Graph, RealNetwork, Registry, Trust
+from tierkit import Address, Graph, Registry, Trust
 from tierkit.errors import LocalProtocolError, TierkitError
 from tierkit.events import Event
-from tierkit.plugin import ControlRoute, Handle, Network, Running
+from tierkit.plugin import Network
 
+from ._cli_afar import Afar
 from ._cli_control import Control
 from ._cli_reports import gathered
 
@@ -38,13 +38,12 @@ class _Remote:
     trouble: str = "it was not asked yet"
 
 
-class Remotes(Handle):
+class Remotes(Afar):
     """What runs at several control addresses.  Run `listen` beside it.
 
     Args:
         addresses: dialable, as `dialled` makes them.
         graph: the plan where that is known; without one, what the addresses tell is all there is.
-        registry: brings the companions that `answering` runs, the console and the control address among them.
     """
 
     def __init__(
@@ -56,12 +55,8 @@ class Remotes(Handle):
         trust: Trust | None = None,
         network: Network | None = None,
     ) -> None:
-        self.graph = graph or Graph.of()
-        self.network = network or RealNetwork()
+        super().__init__(graph or Graph.of(), registry, network)
         self._trust = trust
-        self._companions = registry.companions() if registry is not None else []
-        brought = [route for companion in self._companions for route in companion.routes()]
-        self._routes = (*(registry.control_routes() if registry is not None else ()), *brought)
         self._remotes = {address: _Remote() for address in addresses}
 
     async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -90,14 +85,6 @@ class Remotes(Handle):
         finally:
             control.close()
 
-    @asynccontextmanager
-    async def answering(self) -> AsyncIterator[None]:
-        """Run the companions for as long as the block lasts.  Raises what they raise, ListenError for one."""
-        async with AsyncExitStack() as stack:
-            for companion in self._companions:
-                await stack.enter_async_context(companion.open(self))
-            yield
-
     @property
     def troubles(self) -> list[str]:
         """What is wrong with those that do not answer, a line each."""
@@ -114,10 +101,6 @@ class Remotes(Handle):
         """Where a tier is bound, as its machine has told."""
         told = self.statistics()["tiers"].get(tier, {})
         return tuple(map(Address.parse, told.get("addresses", ())))
-
-    def running(self, tier: str) -> Mapping[str, Running]:
-        """None: the live services are elsewhere."""
-        return {}
 
     def statistics(self) -> dict[str, Any]:
         """What all have told last, in the shape of one process's statistics."""
@@ -145,10 +128,6 @@ class Remotes(Handle):
     async def kick(self, pattern: str, *, tiers: Sequence[str] = ()) -> dict[str, int | None]:
         """Not from here.  Raises LocalProtocolError."""
         _not_from_here()
-
-    def control_routes(self) -> tuple[ControlRoute, ...]:
-        """Those of the plugins and of the companions."""
-        return self._routes
 
     def emit(self, event: Event) -> None:
         """Nothing happens here that anybody has to know."""

@@ -14,15 +14,17 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 from attrs import define, field
 
-from tierkit import Address, Graph, GraphHandle, RealNetwork, Registry
+from tierkit import Address, Graph, GraphHandle, Registry
 from tierkit.events import Event, Notable
-from tierkit.plugin import ControlRoute, Handle, LocalProtocolError, Pattern, Running
+from tierkit.plugin import LocalProtocolError, Pattern
+
+from ._cli_afar import Afar
 
 __all__ = ["Orders", "Reports", "gathered", "report_to"]
 
@@ -108,7 +110,7 @@ class _Child:
         news.set()
 
 
-class Reports(Handle):
+class Reports(Afar):
     """The children together, as one handle: what the control address looks at.
 
     Args:
@@ -127,24 +129,13 @@ class Reports(Handle):
         tell: Callable[[Event], None],
         order: Callable[[str, bytes], Awaitable[bool]],
     ) -> None:
-        self.graph = graph
-        self.network = RealNetwork()
-        self._registry = registry
+        super().__init__(graph, registry)
         self._leaving = leaving
         self._tell = tell
         self._order = order
         self._orders = 0
         self._children = {node.name: _Child() for node in graph.running}
-        self._companions = registry.companions()
         self._notable = Notable()
-
-    @asynccontextmanager
-    async def answering(self) -> AsyncIterator[None]:
-        """Run the companions for as long as the block lasts.  Raises what they raise, ListenError for one."""
-        async with AsyncExitStack() as stack:
-            for companion in self._companions:
-                await stack.enter_async_context(companion.open(self))
-            yield
 
     @asynccontextmanager
     async def heard(self, name: str) -> AsyncIterator[int]:
@@ -181,10 +172,6 @@ class Reports(Handle):
         """Where a tier is bound, as far as it has told."""
         told = self._children[tier].told.get("tiers", {}).get(tier, {})
         return tuple(map(Address.parse, told.get("addresses", ())))
-
-    def running(self, tier: str) -> Mapping[str, Running]:
-        """None: the live services are in the children."""
-        return {}
 
     def statistics(self) -> dict[str, Any]:
         """What the children have told last, in the shape of one process's statistics, and each process's own."""
@@ -249,11 +236,6 @@ class Reports(Handle):
         finally:
             child.wanted.discard(number)
             child.done.pop(number, None)
-
-    def control_routes(self) -> tuple[ControlRoute, ...]:
-        """The control routes that the loaded plugins and the companions bring."""
-        brought = [route for companion in self._companions for route in companion.routes()]
-        return (*self._registry.control_routes(), *brought)
 
     def emit(self, event: Event) -> None:
         """Tell an event, and remember it."""

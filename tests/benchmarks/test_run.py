@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import _load, _procs
+from tierkit.night._outside import memfd_bytes
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "http.py"
 
@@ -50,7 +51,7 @@ def test_what_no_rss_shows_is_counted() -> None:
     number = os.memfd_create("test")
     try:
         os.write(number, bytes(1 << 20))
-        assert _procs.memfd_bytes(os.getpid()) >= 1 << 20
+        assert memfd_bytes(os.getpid()) >= 1 << 20
     finally:
         os.close(number)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trio
 
-__all__ = ["clients_at", "cpu_seconds", "machine", "memory_of", "socket_bytes"]
+__all__ = ["clients_at", "cpu_seconds", "machine", "memfd_bytes", "memory_of", "socket_bytes"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -40,12 +40,13 @@ def memory_of(pid: int) -> tuple[int, int]:
         status = Path(f"/proc/{pid}/status").read_text()
         kilobytes = dict(re.findall(r"^(VmRSS|RssShmem):\s+(\d+) kB", status, re.MULTILINE))
         resident = (int(kilobytes["VmRSS"]) - int(kilobytes["RssShmem"])) * 1024
-        return resident, _memfds(pid)
+        return resident, memfd_bytes(pid)
     except (OSError, KeyError):
         return 0, 0
 
 
-def _memfds(pid: int) -> int:
+def memfd_bytes(pid: int) -> int:
+    """Blocks of the memfds that a process holds: they are in no RSS.  Raises OSError once it is gone."""
     total = 0
     for entry in os.scandir(f"/proc/{pid}/fd"):
         try:
