@@ -22,7 +22,7 @@ TESTS = [
 WEB = ["fastapi>=0.110", "uvicorn>=0.29"]
 # Players that draw without a graphics card, or complain of each sound that is late, and a plan that is held to measured
 # CPU time: beside anything else they tell of the machine, and not of the server.
-ALONE = [f"tests/real/test_{name}.py" for name in ("browser", "console", "flv_clients", "hls_clients", "plan")]
+ALONE = [f"tests/real/test_{name}.py" for name in ("browser", "flv_clients", "hls_clients", "plan")]
 # Two processes more than cores: many tests wait for real players, and nobody computes meanwhile.  A module stays in one
 # process, as its tests share what they watch.  tests/conftest.py says which begin first.
 SPREAD = ["-n", str(len(os.sched_getaffinity(0)) + 2), "--dist", "loadfile", "--no-loadscope-reorder"]
@@ -72,7 +72,7 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     session.install("-e", ".[all]", "sphinx>=7", "myst-parser>=3", "furo", "sphinx-copybutton")
-    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+    session.run("sphinx-build", "-j", "auto", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
 
 
 @nox.session

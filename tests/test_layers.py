@@ -9,11 +9,10 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
 from attrs import frozen
 
 ROOT = Path(__file__).parent.parent / "tierkit"
@@ -153,6 +152,28 @@ class Import:
         return self.name.partition(".")[2] if self.top == "tierkit" else None
 
 
+def of_each(several: Iterable[str]) -> Callable[[Callable[[str], None]], Callable[[], None]]:
+    """Have a check be one test over several modules, which tells all that are wrong.
+
+    Thousands of tests would take longer to hand out than to run.
+    """
+
+    def decorate(check: Callable[[str], None]) -> Callable[[], None]:
+        def test() -> None:
+            wrong = []
+            for module in several:
+                try:
+                    check(module)
+                except AssertionError as error:
+                    wrong.append(str(error).partition("\nassert ")[0])
+            assert not wrong, "\n".join(wrong)
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return decorate
+
+
 def modules() -> dict[str, Path]:
     found = {}
     for path in sorted(ROOT.rglob("*.py")):
@@ -227,12 +248,12 @@ def test_the_walk_sees_something() -> None:
     assert any(each.name == "trio" for each in imports("_serve"))
 
 
-@pytest.mark.parametrize("module", MODULES)
+@of_each(MODULES)
 def test_every_module_stands_somewhere(module: str) -> None:
     assert level(module) is not None, ADVICE.format(module=f"tierkit/{module.replace('.', '/')}.py")
 
 
-@pytest.mark.parametrize("module", MODULES)
+@of_each(MODULES)
 def test_lower_never_imports_higher(module: str) -> None:
     mine = level(module)
     assert mine is not None
@@ -244,7 +265,7 @@ def test_lower_never_imports_higher(module: str) -> None:
         assert other <= mine, f"{where(module, each)}, which stands above it"
 
 
-@pytest.mark.parametrize("module", MODULES)
+@of_each(MODULES)
 def test_type_checking_imports_only_where_the_model_needs_them(module: str) -> None:
     # The model's files name each other's types; anywhere else such an import hides a cycle.
     for each in imports(module):
@@ -253,7 +274,7 @@ def test_type_checking_imports_only_where_the_model_needs_them(module: str) -> N
             assert each.inside in MODEL, where(module, each)
 
 
-@pytest.mark.parametrize("module", MODULES)
+@of_each(MODULES)
 def test_nothing_imports_a_plugin(module: str) -> None:
     for each in imports(module):
         if each.inside is None or not each.inside.startswith("plugins."):
@@ -263,7 +284,7 @@ def test_nothing_imports_a_plugin(module: str) -> None:
         assert same or LEVELS["testing"] <= (level(module) or 0), where(module, each)
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if (level(m) or 0) < LEVELS["http"] and m not in REEXPORTS])
+@of_each([m for m in MODULES if (level(m) or 0) < LEVELS["http"] and m not in REEXPORTS])
 def test_the_core_never_imports_a_kit_or_the_package_itself(module: str) -> None:
     for each in imports(module):
         if each.inside is not None:
@@ -271,7 +292,7 @@ def test_the_core_never_imports_a_kit_or_the_package_itself(module: str) -> None
             assert each.inside not in ("", "plugin", "events"), f"{where(module, each)}: import the file that has it"
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.partition(".")[0] == "codecs"])
+@of_each([m for m in MODULES if m.partition(".")[0] == "codecs"])
 def test_codecs_are_sans_io(module: str) -> None:
     for each in imports(module):
         if each.inside is not None:
@@ -282,13 +303,13 @@ def test_codecs_are_sans_io(module: str) -> None:
         assert each.name not in WORLD, where(module, each)
 
 
-@pytest.mark.parametrize("module", ["errors"])
+@of_each(["errors"])
 def test_errors_need_the_standard_library_alone(module: str) -> None:
     for each in imports(module):
         assert each.top in sys.stdlib_module_names, where(module, each)
 
 
-@pytest.mark.parametrize("module", sorted(MODEL | {"_check"}))
+@of_each(sorted(MODEL | {"_check"}))
 def test_the_model_opens_nothing(module: str) -> None:
     for each in imports(module):
         if each.inside is None:
@@ -298,7 +319,7 @@ def test_the_model_opens_nothing(module: str) -> None:
             assert each.inside in MODEL | {"errors"}, where(module, each)
 
 
-@pytest.mark.parametrize("module", MODULES)
+@of_each(MODULES)
 def test_third_parties_stay_where_they_belong(module: str) -> None:
     mine = level(module)
     if mine is None or mine > LEVELS["packaging"] or module in REEXPORTS:
@@ -316,19 +337,19 @@ def test_third_parties_stay_where_they_belong(module: str) -> None:
             assert each.top in sys.stdlib_module_names | allowed, where(module, each)
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m not in BORDER and (level(m) or 0) < LEVELS["testing"]])
+@of_each([m for m in MODULES if m not in BORDER and (level(m) or 0) < LEVELS["testing"]])
 def test_sockets_have_one_border(module: str) -> None:
     for each in imports(module):
         assert each.top not in ("socket", "ssl", "select"), f"{where(module, each)}: go through tierkit.plugin.Network"
 
 
-@pytest.mark.parametrize("module", MODULES)
+@of_each(MODULES)
 def test_pluggy_has_one_user(module: str) -> None:
     if module not in ("hookspecs", "_registry"):
         assert all(each.top != "pluggy" for each in imports(module))
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("plugins.")])
+@of_each([m for m in MODULES if m.startswith("plugins.")])
 def test_a_builtin_plugin_has_what_a_strangers_has(module: str) -> None:
     own = "plugins." + module.split(".")[1]
     for each in imports(module):
@@ -338,7 +359,7 @@ def test_a_builtin_plugin_has_what_a_strangers_has(module: str) -> None:
         assert each.inside in PLUGIN_PUBLIC or head in KITS | {"codecs"}, f"{where(module, each)}: not a public name"
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if (level(m) or 0) >= LEVELS["testing"]])
+@of_each([m for m in MODULES if (level(m) or 0) >= LEVELS["testing"]])
 def test_those_on_top_use_public_names(module: str) -> None:
     mine = module.split(".")[0].lstrip("_")
     for each in imports(module):
@@ -351,7 +372,7 @@ def test_those_on_top_use_public_names(module: str) -> None:
 
 
 # `run` is the command line of a user's own file: its ready lines and its failures are printed.
-@pytest.mark.parametrize("module", [m for m in MODULES if root_of(m).split(".")[0] not in ("cli", "__main__", "_run")])
+@of_each([m for m in MODULES if root_of(m).split(".")[0] not in ("cli", "__main__", "_run")])
 def test_nothing_but_the_command_line_prints(module: str) -> None:
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Call):

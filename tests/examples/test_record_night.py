@@ -39,9 +39,9 @@ def speed(line: str) -> bool:
 
 @pytest.mark.real("ffmpeg", "openssl", "ss")
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_small_night_holds_all_conditions(tmp_path: Path, scheme: str) -> None:
-    command = [*COMMAND, "--players", "4", "--out", str(tmp_path), *(["--https"] if scheme == "https" else [])]
+def test_a_small_night_holds_all_conditions(tmp_path: Path) -> None:
+    # By HTTPS, which has more to it; the test signal's night is one over HTTP.
+    command = [*COMMAND, "--players", "4", "--out", str(tmp_path), "--https"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.stderr == ""
     night = report(json.loads((tmp_path / "night.json").read_text()))
@@ -59,7 +59,7 @@ def test_a_small_night_holds_all_conditions(tmp_path: Path, scheme: str) -> None
     told = dict(night.conditions)
     assert float(told["received by viewers"].split()[0]) > 0.75 * 60 * 592e3 / 1e9  # one segment of four may be missing
     assert told["players compared"].startswith("4 of 4 equal to the source")
-    assert told["split (an assumption)"].startswith("3:1 of HLS" + (" over HTTPS" if scheme == "https" else ""))
+    assert told["split (an assumption)"].startswith("3:1 of HLS over HTTPS")
     assert "<svg" in (tmp_path / "night.html").read_text()
     assert (tmp_path / "night.txt").read_text().startswith("The record night, again")
     assert processes_of(tmp_path) == []

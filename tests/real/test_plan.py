@@ -92,7 +92,7 @@ async def run_it(folder: Path) -> tuple[dict[str, Rates], float]:
 @pytest.fixture(scope="module")
 def night() -> Night:
     async def make() -> Night:
-        profile = await calibrate(seconds=5, kinds=("edge/http", "relay/rtmp"), sizes=(60, 300), tell=print)
+        profile = await calibrate(seconds=4, kinds=("edge/http", "relay/rtmp"), sizes=(60, 300), tell=print)
         with tempfile.TemporaryDirectory() as name, awake() as spare:
             folder = Path(name)
             measured, seconds = await run_it(folder)
