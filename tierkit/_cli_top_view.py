@@ -22,6 +22,8 @@ __all__ = ["render"]
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 #: Columns of the line of the last minutes, and of a whole bar.
 _LINE, _BAR = 20, 24
+#: Points over which a rate is taken: HLS comes by segments, a second of it says little.
+_STEADY = 5
 #: Streams and events that are shown.
 _STREAMS, _EVENTS = 5, 6
 #: By state; all others are bad news.
@@ -49,7 +51,7 @@ def render(
     """
     parts: list[RenderableType] = [_head(statistics, history, now)]
     parts += [Text(visible(line), style="bold red") for line in troubles]
-    parts += [_shares("traffic by type", history.get("type")), _shares("traffic by site", history.get("site"))]
+    parts.append(_shares({"traffic by type": history.get("type"), "traffic by site": history.get("site")}))
     parts += [Text(), _tiers(statistics, history, width)]
     if (streams := _streams(statistics)) is not None:
         parts += [Text(), streams]
@@ -66,7 +68,7 @@ def _head(statistics: Mapping[str, Any], history: Mapping[str, Any], now: dateti
     head.append(f"  {now:%H:%M:%S}  ")
     head.append(f"{sum(_figure(tier, 'viewers') for tier in served):,} viewers", style="bold")
     head.append("  ")
-    head.append(_rate(sum(_last(told.get("bits", ())) for told in _served(history))), style="bold")
+    head.append(_rate(sum(_steady(told.get("bits", ())) for told in _served(history))), style="bold")
     head.append("  ")
     head.append(f"{chopped:,} chopped", style="bold red" if chopped else "dim")
     return head
@@ -78,20 +80,20 @@ def _served(history: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [each for each in tiers if each.get("role") != "origin"] or tiers
 
 
-def _shares(title: str, found: object) -> Table:
-    """Each type's or site's rate now, as a bar of its share."""
+def _shares(graphs: Mapping[str, object]) -> Table:
+    """Each type's and site's rate now, as a bar of its share."""
     table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
     for _ in range(4):
         table.add_column(no_wrap=True)
     table.columns[2].justify = table.columns[3].justify = "right"
-    series = _series(found)
-    whole = sum(map(_last, series.values()))
-    for index, (name, points) in enumerate(series.items()):
-        bits = _last(points)
-        share = bits / whole if whole else 0.0
-        bar = Text("█" * max(round(share * _BAR), int(bits > 0)), style=_COLOURS[index % len(_COLOURS)])
-        named = Text.assemble(((title if not index else "").ljust(16), "dim"), visible(name) or "no site")
-        table.add_row(named, bar, _rate(bits), f"{share:.0%}")
+    for title, found in graphs.items():
+        rates = {name: _steady(points) for name, points in _series(found).items()}
+        whole = sum(rates.values())
+        for index, (name, bits) in enumerate(rates.items()):
+            share = bits / whole if whole else 0.0
+            bar = Text("█" * max(round(share * _BAR), int(bits > 0)), style=_COLOURS[index % len(_COLOURS)])
+            named = Text.assemble(((title if not index else "").ljust(16), "dim"), visible(name) or "no site")
+            table.add_row(named, bar, _rate(bits), f"{share:.0%}")
     return table
 
 
@@ -123,7 +125,7 @@ def _row(name: str, tier: Mapping[str, Any], points: Mapping[str, Any], wide: bo
         Text(visible(state), style=_STATES.get(state, "bold red")),
         f"{_figure(tier, 'viewers'):,}",
         Text(f"{chopped:,}", style="bold red" if chopped else "dim"),
-        _rate(_last(bits)),
+        _rate(_steady(bits)),
     ]
     if wide:
         cells.append(_line(bits))
@@ -194,6 +196,12 @@ def _line(points: Sequence[Any]) -> Text:
 
 def _series(found: object) -> dict[str, Sequence[Any]]:
     return {str(name): points for name, points in found.items()} if isinstance(found, Mapping) else {}
+
+
+def _steady(points: Sequence[Any]) -> float:
+    """The mean of the newest points that say anything."""
+    known = [float(each) for each in points[-_STEADY:] if each is not None]
+    return sum(known) / len(known) if known else 0.0
 
 
 def _last(points: Sequence[Any], nothing: Any = 0.0) -> Any:

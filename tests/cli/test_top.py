@@ -66,10 +66,10 @@ STATISTICS = {
     },
 }
 HISTORY = {
-    "type": {"hls": [888e6, 1776e6], "rtmp": [0.0, 592e6]},
+    "type": {"hls": [0.0, *[1776e6] * 5], "rtmp": [0.0, 1184e6, 0.0, 1184e6]},
     "site": {"dc-a": [None, 888e6], "dc-b": [888e6, None]},
     "tiers": {
-        "edge-a1": points([0.0, 444e6, 888e6]),
+        "edge-a1": points([0.0, 444e6, *[888e6] * 5]),
         "edge-b1": points([888e6, None], hit_ratio=[None]),
     },
 }
@@ -89,7 +89,7 @@ def test_shares_are_bars_with_figures() -> None:
 def test_each_tier_is_a_line() -> None:
     lines = shown(STATISTICS, HISTORY)
     one, other = (next(line for line in lines if line.startswith(name)) for name in ("edge-a1", "edge-b1"))
-    cells = ["edge-a1", "dc-a", "running", "1,500", "0", "888.0", "Mbit/s", "▄█", "99.5%", "-"]
+    cells = ["edge-a1", "dc-a", "running", "1,500", "0", "888.0", "Mbit/s", "▄█████", "99.5%", "-"]
     assert one.split() == [*cells, "1", "open", "34%", "120", "MB"]
     assert "unheard" in other
     assert "1.2 s" in other
