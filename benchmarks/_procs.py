@@ -15,11 +15,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tierkit.night._outside import cpu_seconds as cpu_seconds
+
 #: Where `python -m benchmarks...` and `python -m tierkit` are run: in benchmarks/ itself, `import http` would
 #: find the script of that name.
 ROOT = Path(__file__).resolve().parent.parent
 TIERKIT = [sys.executable, "-m", "tierkit"]
-TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 #: Seconds that a server may take until it listens, and until it has ended.
 START, END = 20.0, 10.0
@@ -50,18 +51,6 @@ def tree(pid: int) -> list[int]:
             except OSError:  # ended between the look and the read
                 continue
     return found
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time so far, of a process, its children, and those that it has waited for."""
-    total = 0
-    for each in tree(pid):
-        try:
-            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += sum(int(field) for field in fields[11:15])
-    return total / TICK
 
 
 def waited_seconds(pid: int) -> float:

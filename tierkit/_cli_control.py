@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import trio
 
-from tierkit import Address, RealNetwork, Trust
+from tierkit import Address, Trust
 from tierkit.errors import AddressError, TierkitError, UpstreamError
-from tierkit.http import HttpClient
 from tierkit.plugin import Network
+from tierkit.reporting import Asker
 
 __all__ = ["Control", "dialled", "statistics_of"]
 
-#: Bytes of an answer: the statistics of some ten thousand streams.
-LONGEST = 64 << 20
 #: Seconds for all of it.
 PATIENCE = 10.0
 
@@ -46,43 +43,31 @@ class Control:
         trust: Trust | None = None,
         network: Network | None = None,
         patience: float = PATIENCE,
-        clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self.where = where
-        self._trust = trust
         self._patience = patience
-        self._client = HttpClient(network or RealNetwork(), clock)
+        self._asker = Asker(where, trust=trust, network=network, patience=patience)
 
     async def statistics(self) -> dict[str, Any]:
         """What a graph that runs tells of itself.  Raises TierkitError in one line."""
-        found = await self.ask("/statistics")
-        if not isinstance(found.get("tiers"), dict):
-            raise TierkitError(f"{self.where} answers without statistics: is it tierkit's control address?")
-        return found
-
-    async def ask(self, path: str, query: str = "") -> dict[str, Any]:
-        """The JSON object at a path.  Raises TierkitError in one line."""
         where = self.where
         try:
-            with trio.move_on_after(self._patience):
-                url = where.with_(path=path, query=query)
-                async with self._client.request("GET", url, trust=self._trust) as response:
-                    status, body = response.status, await response.read(LONGEST)
-                found = json.loads(body) if status == 200 else None
-                if not isinstance(found, dict):
-                    raise TierkitError(f"{where} answers {status} for {path}: is it tierkit's control address?")
-                return found
+            status, body = await self._asker.get("/statistics")
+            found = json.loads(body) if status == 200 else None
         except UpstreamError as error:
             raise TierkitError(f"control address {where}: {error.reason}: does the graph run there?") from None
+        except trio.TooSlowError:
+            late = f"has not answered within {self._patience:g} s"
+            raise TierkitError(f"control address {where} {late}: does the graph run there?") from None
         except (ValueError, RecursionError):
             raise TierkitError(f"{where} answers what is no JSON: is it tierkit's control address?") from None
-        raise TierkitError(
-            f"control address {where} has not answered within {self._patience:g} s: does the graph run there?"
-        )
+        if not isinstance(found, dict) or not isinstance(found.get("tiers"), dict):
+            raise TierkitError(f"{where} answers {status} without statistics: is it tierkit's control address?")
+        return found
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._client.close()
+        self._asker.close()
 
 
 async def statistics_of(

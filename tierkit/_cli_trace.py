@@ -16,7 +16,7 @@ from tierkit.errors import TierkitError
 from tierkit.plugin import Network
 
 from ._cli_common import duration, told
-from ._cli_control import Control, dialled
+from ._cli_control import dialled, statistics_of
 from ._cli_trace_look import FrameLook, PlaylistLook, look_at_frames, look_at_playlist, look_once
 from ._cli_trace_plan import HTTP, RTMP, Hop, chain, everybody, named_by_via, owner, streams
 from ._cli_trace_verdict import Finding, frames_found, playlists_found, verdict
@@ -95,11 +95,7 @@ async def _tiers(control: Sequence[str], trust: Trust | None, network: Network) 
     found: dict[str, Any] = {}
     for text in control:
         where = dialled(text)
-        asked = Control(where, trust=trust, network=network)
-        try:
-            told_of = await asked.statistics()
-        finally:
-            asked.close()
+        told_of = await statistics_of(where, trust=trust, network=network)
         for name, tier in told_of["tiers"].items():
             if isinstance(tier, dict):
                 found[name] = {**tier, "addresses": [_from_here(each, where) for each in tier.get("addresses", ())]}

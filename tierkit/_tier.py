@@ -147,6 +147,7 @@ class LiveTier:
         self.stopped = trio.Event()
         self._leave = trio.Event()
         self._admission = Admission(node.limits)
+        self._tally = process.tally(node.name)
         self._ledger = Ledger()
         for listener in node.listen:
             scheme = node.scheme_of(listener)
@@ -154,7 +155,7 @@ class LiveTier:
                 self._ledger.expect(service.name, scheme)
         self._upstreams: UpstreamSet | None = None
         self._since = process.clock()
-        self._accepted = self._refused = self._failed = 0
+        self._refused = 0
         self._dropped = 0
         self._deadline = math.inf
 
@@ -192,15 +193,15 @@ class LiveTier:
             addresses=tuple(str(address) for address in self.process.addresses(self.node.name)),
             uptime=self.process.clock() - self._since,
             connections=len(self._ledger),
-            accepted=self._accepted,
+            accepted=sum(each.accepted for each in traffic),
             refused=self._refused,
-            failed=self._failed,
+            failed=sum(self._tally.failures.values()),
             bytes_in=sum(each.bytes_in for each in traffic),
             bytes_out=sum(each.bytes_out for each in traffic),
             socket_bytes=self._ledger.kernel_bytes(self.process.clock()),
             traffic=traffic,
-            refusals=dict(self.process.tally(self.node.name).refusals),
-            failures=dict(self.process.tally(self.node.name).failures),
+            refusals=dict(self._tally.refusals),
+            failures=dict(self._tally.failures),
             certificates=tuple(each for door in self.doors for each in door.certificates),
             upstreams=() if self._upstreams is None else self._upstreams.statistics(),
         )
@@ -211,7 +212,7 @@ class LiveTier:
 
     def together(self, figures: Mapping[str, Figures]) -> Figures:
         """The figures of the tier: those of its services, and whom it has dropped."""
-        drops = Figures(drops=dict(self.process.tally(self.node.name).drops))
+        drops = Figures(drops=dict(self._tally.drops))
         return merged(Figures, [*figures.values(), drops])
 
     # --- upstreams -------------------------------------------------------------------------------
@@ -289,7 +290,6 @@ class LiveTier:
                 self._refused += 1
                 connection.abort()
                 return
-            self._accepted += 1
             self._ledger.came(connection, service.name)
             connections.start_soon(self._guard, connection, service, host, name=f"{self.node.name} {service.name}")
 
@@ -344,7 +344,6 @@ class LiveTier:
             failure, given_up = _failure(errors), _given_up(errors)
         finally:
             if failure:
-                self._failed += 1
                 peer = str(connection.peer)
                 self.process.emit(ConnectionFailed(tier=self.node.name, peer=peer, reason=failure))
             elif given_up:

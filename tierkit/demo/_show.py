@@ -12,8 +12,7 @@ from rich.live import Live
 from tierkit import Graph, GraphHandle, run
 from tierkit.events import Event, UpstreamLost
 from tierkit.plugin import Address, ConnectionLost, Listener, UpstreamError
-from tierkit.rtmp import open_publisher
-from tierkit.testing.signal import TestSignal
+from tierkit.testing.signal import publish_signal
 
 from ._page import WatchPage
 from ._table import Rates, table
@@ -72,8 +71,7 @@ async def _publish(handle: GraphHandle, url: Address, console: Console) -> None:
     """Publish the test signal, again and again where the origin refuses or goes."""
     while True:
         try:
-            async with open_publisher(handle.network, url) as publisher:
-                await TestSignal().play(lambda tag: publisher.send(tag.type_id, tag.timestamp, tag.payload))
+            await publish_signal(url, network=handle.network)
         except (UpstreamError, ConnectionLost) as error:
             console.print(f"test signal: {error}", style="yellow", markup=False, highlight=False)
         await trio.sleep(1)

@@ -238,13 +238,11 @@ def _free_port() -> int:
 async def _signal(url: Address) -> None:
     """Publish the project's test signal, at the night's bitrate."""
     try:
-        from tierkit.rtmp import open_publisher
-        from tierkit.testing.signal import TestSignal
+        from tierkit.testing.signal import TestSignal, publish_signal
     except ImportError:
         raise TierkitError("neither ffmpeg nor PyAV is here: pip install 'tierkit[ingest]'") from None
     signal = TestSignal(video_bitrate=(KBPS - 64 + 20) * 1000, audio_bitrate=64_000)
     try:
-        async with open_publisher(RealNetwork(), url) as publisher:
-            await signal.play(lambda tag: publisher.send(tag.type_id, tag.timestamp, tag.payload))
+        await publish_signal(url, network=RealNetwork(), signal=signal)
     except (UpstreamError, ConnectionLost) as error:
         raise TierkitError(f"the test signal cannot be published: {error}") from None

@@ -6,7 +6,6 @@ its own; the load is `tierkit load` in more processes.  All figures are what the
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -19,8 +18,7 @@ import trio
 from attrs import frozen
 
 from tierkit import Address, RealNetwork, TierkitError
-from tierkit.http import HttpClient
-from tierkit.plugin import UpstreamError
+from tierkit.reporting import Asker
 
 from ._samples import Sample
 
@@ -28,8 +26,6 @@ __all__ = ["Crowd", "Rig", "open_rig", "self_signed"]
 
 #: Seconds for processes to be ready, and to end when they are told to.
 START, END = 30.0, 10.0
-#: Of statistics.
-LONGEST = 16 << 20
 #: Seconds between looks; children tell once a second.
 LOOK = 0.5
 _TIERKIT = (sys.executable, "-m", "tierkit")
@@ -59,20 +55,16 @@ class Rig:
 
     def __init__(self, control: Address, trusted: Path | None) -> None:
         self.network = RealNetwork()
-        self._control = control
+        self._asker = Asker(control, network=self.network)
         self._trusted = trusted
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._asker.close()
 
     async def statistics(self) -> dict[str, Any]:
         """What all of them tell.  Raises TierkitError."""
-        client = HttpClient(self.network, trio.current_time)
-        try:
-            async with client.request("GET", self._control.with_(path="/statistics")) as response:
-                found: dict[str, Any] = json.loads(await response.read(LONGEST))
-                return found
-        except UpstreamError as error:
-            raise TierkitError(f"the tiers that are measured do not answer: {error.reason}") from None
-        finally:
-            client.close()
+        return await self._asker.json("/statistics")
 
     async def addresses(self, tier: str) -> tuple[Address, ...]:
         """Where a tier can be dialled."""
@@ -147,6 +139,7 @@ async def open_rig(graph: str, folder: Path, *, trusted: Path | None = None) -> 
         await _until_ready(rig, process, log)
         yield rig
     finally:
+        rig.close()
         with trio.CancelScope(shield=True):
             await _end(process)
 

@@ -32,9 +32,17 @@ class Asker:
         where: HOST:PORT or a URL without a path.  Raises AddressError.
         trust: how its certificate is verified.
         network: to dial on.
+        patience: seconds for one answer.
     """
 
-    def __init__(self, where: str | Address, *, trust: Trust | None = None, network: Network | None = None) -> None:
+    def __init__(
+        self,
+        where: str | Address,
+        *,
+        trust: Trust | None = None,
+        network: Network | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
         address = Address.parse(where)
         if not address.scheme:
             address = address.with_(scheme="http")
@@ -44,6 +52,7 @@ class Asker:
             address = address.with_(host="127.0.0.1")
         self.address = address
         self._trust = trust
+        self._patience = patience
         self._client = HttpClient(network or RealNetwork(), trio.current_time)
 
     def __enter__(self) -> Asker:
@@ -52,20 +61,29 @@ class Asker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of its connections."""
         self._client.close()
+
+    async def get(self, target: str) -> tuple[int, bytes]:
+        """Status and body for a path with its query.  Raises UpstreamError, and trio.TooSlowError."""
+        base = (self.address.path or "").rstrip("/")
+        with trio.fail_after(self._patience):
+            async with self._client.request("GET", self.address.with_(path=base + target), trust=self._trust) as answer:
+                return answer.status, await answer.read(LONGEST)
 
     async def json(self, target: str) -> dict[str, Any]:
         """What it answers for a path with its query.  Raises TierkitError, NotThere for 404."""
-        base = (self.address.path or "").rstrip("/")
-        url = self.address.with_(path=base + target)
         try:
-            with trio.move_on_after(PATIENCE):
-                async with self._client.request("GET", url, trust=self._trust) as response:
-                    status, body = response.status, await response.read(LONGEST)
-                return self._read(target.partition("?")[0], status, body)
+            status, body = await self.get(target)
         except UpstreamError as error:
             raise TierkitError(f"{self._where}: {error.reason}: does it run there?") from None
-        raise TierkitError(f"{self._where} has not answered within {PATIENCE:g} s: does it run there?")
+        except trio.TooSlowError:
+            late = f"has not answered within {self._patience:g} s"
+            raise TierkitError(f"{self._where} {late}: does it run there?") from None
+        return self._read(target.partition("?")[0], status, body)
 
     async def until_there(self, target: str) -> None:
         """Return once a path is answered with 200; asked twice a second until then."""
@@ -74,10 +92,8 @@ class Asker:
 
     async def _there(self, target: str) -> bool:
         try:
-            async with self._client.request("GET", self.address.with_(path=target), trust=self._trust) as response:
-                await response.read(LONGEST)
-                return response.status == 200
-        except UpstreamError:
+            return (await self.get(target))[0] == 200
+        except (UpstreamError, trio.TooSlowError):
             return False
 
     @property

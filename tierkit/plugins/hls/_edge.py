@@ -121,7 +121,7 @@ class Edge(Running):
             upstream_connections=self.client.connections,
             upstream_errors=self.flow.fetcher.asker.errors,
             upstream_bytes=self.client.bytes_in,
-            memory={"store": self.store.statistics().used},
+            memory={"store": self.store.used},
         )
 
     def streams(self) -> Sequence[StreamState]:
